@@ -1,0 +1,136 @@
+"""Point labels: one moment inside an action, with its class."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrpro.errors import InputError, raise_if
+from hrpro.files import read_text, write_atomic
+from hrpro.timebase import Timebase, frame_to_seconds, seconds_to_frame
+
+CSV_COLUMNS = ("class", "class_index", "start_frame", "stop_frame", "video_id", "point")
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """N point labels as columns of equal length.
+
+    seconds: float64 [N]; label: index into `classes`, intp [N]; video: index into `videos`, intp [N].
+    Raises ValueError on unequal lengths, indices outside their vocabulary and values that are not finite.
+    """
+
+    seconds: NDArray[np.float64]
+    label: NDArray[np.intp]
+    video: NDArray[np.intp]
+    classes: tuple[str, ...] = field(repr=False)
+    videos: tuple[str, ...] = field(repr=False)
+
+    def __post_init__(self):
+        set_ = object.__setattr__
+        for name, kind in (("seconds", np.float64), ("label", np.intp), ("video", np.intp)):
+            set_(self, name, np.atleast_1d(np.asarray(getattr(self, name), kind)))
+        set_(self, "classes", tuple(self.classes))
+        set_(self, "videos", tuple(self.videos))
+        if not len(self.seconds) == len(self.label) == len(self.video):
+            raise ValueError("seconds, label and video must have one length")
+        for name, vocabulary in (("label", self.classes), ("video", self.videos)):
+            column = getattr(self, name)
+            if len(column) and not 0 <= column.min() <= column.max() < len(vocabulary):
+                raise ValueError(f"{name} holds an index outside 0 .. {len(vocabulary) - 1}")
+        if not np.isfinite(self.seconds).all():
+            raise ValueError("seconds must be finite")
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def __getitem__(self, index: Any) -> Points:
+        """Rows by slice, boolean mask or index array."""
+        return Points(self.seconds[index], self.label[index], self.video[index], self.classes, self.videos)
+
+    def of_video(self, video: str) -> Points:
+        """The points of one video by time; none if the video is unknown."""
+        if video not in self.videos:
+            return self[:0]
+        mine = np.flatnonzero(self.video == self.videos.index(video))
+        return self[mine[np.argsort(self.seconds[mine], kind="stable")]]
+
+    def matrix(self, video: str, timebase: Timebase, length: int) -> NDArray[np.float32]:
+        """Point labels of one video, [T, C] of 0/1 (section 1: the row is clamped to T - 1)."""
+        mine = self.of_video(video)
+        labels = np.zeros((length, len(self.classes)), np.float32)
+        labels[timebase.rows(mine.seconds, length), mine.label] = 1
+        return labels
+
+    @classmethod
+    def read(cls, path: Path, classes: Sequence[str], videos: Mapping[str, float], *,
+             ignore_unknown_videos: bool = True) -> Points:
+        """Point labels of a CSV (frames, section 1) or of an annotator's text file (`video,seconds,class`).
+
+        classes: vocabulary; videos: {video: its own fps}. Points of other videos are left out unless
+        `ignore_unknown_videos` is false. Byte order marks, CRLF and blank lines are taken as they come.
+
+        Raises:
+            InputError: every fault of the file, with its line.
+        """
+        text = read_text(path, "Put the point labels there, or label some in the app.")
+        lines = enumerate(csv.reader(io.StringIO(text)), 1)
+        rows = [(number, row) for number, row in lines if any(map(str.strip, row))]
+        header = [cell.strip() for cell in rows[0][1]] if rows else []
+        if "video_id" in header or "point" in header:
+            missing = {"class", "video_id", "point"} - set(header)
+            if missing:
+                raise InputError(f"{path}: line 1 lacks the column(s) {', '.join(sorted(missing))}. "
+                                 f"Expected are {','.join(CSV_COLUMNS)}.")
+            columns, in_frames, rows = [header.index(name) for name in ("video_id", "point", "class")], True, rows[1:]
+        else:
+            columns, in_frames = [0, 1, 2], False
+        lookup = {label: index for index, label in enumerate(classes)}
+        index_of = {video: index for index, video in enumerate(videos)}
+        found, faults = [], []
+        for number, row in rows:
+            if len(row) <= max(columns):
+                faults.append(f"{path}: line {number} has {len(row)} columns, {max(columns) + 1} are needed. "
+                              "Complete or remove the line.")
+                continue
+            video, moment, label = (row[column].strip() for column in columns)
+            if video not in index_of:
+                if not ignore_unknown_videos:
+                    faults.append(f"{path}: line {number} names the unknown video {video!r}. "
+                                  "Add it to gt_full.json or remove the line.")
+                continue
+            try:
+                value = float(moment)
+                if not np.isfinite(value):
+                    raise ValueError
+            except ValueError:
+                faults.append(f"{path}: line {number} has {moment!r} where a moment is due. "
+                              f"Write {'a frame number' if in_frames else 'seconds'}.")
+                continue
+            if label not in lookup:
+                faults.append(f"{path}: line {number} has the unknown class {label!r}. "
+                              f"Correct it, or add it to classes.txt.")
+                continue
+            seconds = float(frame_to_seconds(value, videos[video])) if in_frames else value
+            found.append((seconds, lookup[label], index_of[video]))
+        raise_if(faults)
+        seconds, label, video = zip(*found, strict=True) if found else ((), (), ())
+        return cls(seconds, label, video, tuple(classes), tuple(videos))
+
+    def save(self, path: Path, fps: Mapping[str, float]) -> None:
+        """Write the HR-Pro point CSV (frames at each video's own rate), by rename."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(CSV_COLUMNS)
+        for seconds, label, video in zip(self.seconds.tolist(), self.label.tolist(), self.video.tolist(), strict=True):
+            name = self.videos[video]
+            frame = int(seconds_to_frame(seconds, fps[name]))
+            writer.writerow((self.classes[label], label, "", "", name, frame))
+        write_atomic(path, out.getvalue())

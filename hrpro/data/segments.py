@@ -1,0 +1,167 @@
+"""Segments of videos with a label and a score: ground truth, proposals and detections alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hrpro.errors import InputError, raise_if
+from hrpro.files import read_json, write_json
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """N segments as columns of equal length.
+
+    start, end: seconds, float64 [N], end exclusive; label: index into `classes`, intp [N];
+    score: float64 [N] (1 where none is given); video: index into `videos`, intp [N].
+    The constructor checks shapes, indices and finiteness and raises ValueError; order and length of segments are the
+    caller's business, since evaluation has its own rules for them.
+    """
+
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    label: NDArray[np.intp]
+    score: NDArray[np.float64]
+    video: NDArray[np.intp]
+    classes: tuple[str, ...] = field(repr=False)
+    videos: tuple[str, ...] = field(repr=False)
+
+    def __post_init__(self):
+        set_ = object.__setattr__
+        for name, kind in (("start", np.float64), ("end", np.float64), ("label", np.intp), ("score", np.float64),
+                           ("video", np.intp)):
+            set_(self, name, np.atleast_1d(np.asarray(getattr(self, name), kind)))
+        set_(self, "classes", tuple(self.classes))
+        set_(self, "videos", tuple(self.videos))
+        if {column.shape for column in self._columns()} != {(len(self.start),)}:
+            raise ValueError("start, end, label, score and video must have one length")
+        for name, vocabulary in (("label", self.classes), ("video", self.videos)):
+            column = getattr(self, name)
+            if len(column) and not 0 <= column.min() <= column.max() < len(vocabulary):
+                raise ValueError(f"{name} holds an index outside 0 .. {len(vocabulary) - 1}")
+        if not all(np.isfinite(column).all() for column in (self.start, self.end, self.score)):
+            raise ValueError("start, end and score must be finite")
+
+    def _columns(self) -> tuple[NDArray, ...]:
+        return self.start, self.end, self.label, self.score, self.video
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __getitem__(self, index: Any) -> Segments:
+        """Rows by slice, boolean mask or index array."""
+        return Segments(*(column[index] for column in self._columns()), self.classes, self.videos)
+
+    @property
+    def length(self) -> NDArray[np.float64]:
+        return self.end - self.start
+
+    @classmethod
+    def empty(cls, classes: Sequence[str] = (), videos: Sequence[str] = ()) -> Segments:
+        return cls([], [], [], [], [], tuple(classes), tuple(videos))
+
+    @classmethod
+    def make(cls, start: ArrayLike, end: ArrayLike, label: ArrayLike, classes: Sequence[str], videos: Sequence[str],
+             score: ArrayLike | None = None, video: ArrayLike = 0) -> Segments:
+        """From columns; `score` defaults to 1, and one `video` index serves all rows."""
+        start = np.atleast_1d(np.asarray(start, np.float64))
+        score = np.ones(len(start)) if score is None else score
+        return cls(start, end, label, score, np.broadcast_to(video, start.shape), tuple(classes), tuple(videos))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Segments]) -> Segments:
+        """Rows of all parts in order; all must share their `classes` and `videos`."""
+        if any((part.classes, part.videos) != (parts[0].classes, parts[0].videos) for part in parts):
+            raise ValueError("parts must share their classes and videos")
+        columns = zip(*(part._columns() for part in parts), strict=True)
+        return cls(*(np.concatenate(column) for column in columns), parts[0].classes, parts[0].videos)
+
+    def of_video(self, video: str) -> Segments:
+        """The segments of one video, in their order; none if the video is unknown."""
+        if video not in self.videos:
+            return self[:0]
+        return self[self.video == self.videos.index(video)]
+
+    def by_video(self) -> Iterator[tuple[str, Segments]]:
+        """(video, its segments) for every video of `videos`, those without segments too."""
+        order = np.argsort(self.video, kind="stable")
+        bounds = np.searchsorted(self.video[order], np.arange(len(self.videos) + 1))
+        for index, video in enumerate(self.videos):
+            yield video, self[order[bounds[index]:bounds[index + 1]]]
+
+    @classmethod
+    def from_activitynet(cls, path: Path, classes: Sequence[str] | None = None,
+                         videos: Sequence[str] | None = None) -> Segments:
+        """Detections (`results`) or ground truth (`database`) of an ActivityNet JSON file.
+
+        classes: vocabulary (a label outside it is a fault); without it, the file's labels, sorted.
+        videos: keep only these; without it, all of the file.
+
+        Raises:
+            InputError: every fault of the file, with video and position.
+        """
+        document = read_json(path)
+        body = document.get("results", document.get("database")) if isinstance(document, dict) else None
+        if not isinstance(body, dict):
+            raise InputError(f"{path}: has neither a `results` nor a `database` object. "
+                             "Give a file in ActivityNet's JSON format.")
+        names = tuple(body) if videos is None else tuple(videos)
+        rows, faults = [], []
+        for index, name in enumerate(names):
+            entries = body.get(name, [])
+            if isinstance(entries, dict):
+                entries = entries.get("annotations", [])
+            if not isinstance(entries, list):
+                faults.append(f"{path}: video {name!r} holds no list of segments. Write [] where there are none.")
+                continue
+            for position, entry in enumerate(entries):
+                row = _parse_entry(entry)
+                if isinstance(row, str):
+                    faults.append(f"{path}: segment {position} of video {name!r} {row}")
+                else:
+                    rows.append((*row, index))
+        labels = sorted({row[2] for row in rows}) if classes is None else list(classes)
+        lookup = {label: index for index, label in enumerate(labels)}
+        known = ", ".join(labels[:8]) + (" …" if len(labels) > 8 else "")
+        faults += [f"{path}: unknown class {label!r}. Correct it; known are {known}."
+                   for label in sorted({row[2] for row in rows} - set(labels))]
+        raise_if(faults)
+        if not rows:
+            return cls.empty(labels, names)
+        start, end, label, score, video = zip(*rows, strict=True)
+        return cls(start, end, [lookup[name] for name in label], score, video, tuple(labels), names)
+
+    def to_activitynet(self) -> dict[str, Any]:
+        """The result file of section 3: {"version", "results": {video: [{"label", "score", "segment"}]}, …}."""
+        results: dict[str, list] = {name: [] for name in self.videos}
+        rows = zip(self.video.tolist(), self.label.tolist(), self.score.tolist(), self.start.tolist(),
+                   self.end.tolist(), strict=True)
+        for video, label, score, start, end in rows:
+            results[self.videos[video]].append(
+                {"label": self.classes[label], "score": score, "segment": [start, end]})
+        return {"version": "VERSION 1.3", "results": results, "external_data": {}}
+
+    def save(self, path: Path) -> None:
+        """Write the ActivityNet result file."""
+        write_json(path, self.to_activitynet())
+
+
+def _parse_entry(entry: Any) -> tuple[float, float, str, float] | str:
+    """(start, end, label, score) of one annotation or detection, or what is wrong with it and what to do."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
+        return "has no `label`. Add it or remove the segment."
+    segment = entry.get("segment")
+    try:
+        start, end = (float(value) for value in segment)
+        score = float(entry.get("score", 1.0))
+    except (TypeError, ValueError):
+        return f"has no [start, end] in seconds (found {str(segment)[:60]!r}). Write two numbers and a numeric score."
+    if not np.isfinite((start, end, score)).all():
+        return "holds a value that is not finite. Write finite seconds and scores."
+    return start, end, entry["label"], score

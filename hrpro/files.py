@@ -1,0 +1,106 @@
+"""Reading and replacing files so that nothing is ever half written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from hrpro.errors import InputError
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary neighbour of `path` that takes its place, flushed to disk, when the block ends well.
+
+    Raises:
+        InputError: if the disk is full or the folder cannot be written; `path` is then as it was.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_UMASK)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: could not be written ({error.strerror or error}); the file is as it was. "
+                         "Free some space or make the folder writable, then try again.") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _read_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _read_umask()
+
+
+def write_atomic(path: Path, content: bytes | str | Callable[[IO[bytes]], None]) -> None:
+    """Replace `path` by `content` (or by what `content(file)` writes) in one step; see `replacing` for errors."""
+    with replacing(path) as file:
+        if callable(content):
+            content(file)
+        else:
+            file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, value: Any, *, indent: bool = False) -> None:
+    """Replace `path` by `value` as JSON; numpy arrays and scalars are written as lists and numbers."""
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
+    write_atomic(path, orjson.dumps(value, option=options))
+
+
+def read_bytes(path: Path, remedy: str = "Check the path.") -> bytes:
+    """The file's bytes; InputError if it is missing or unreadable."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file. {remedy}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}). {remedy}") from None
+
+
+def read_text(path: Path, remedy: str = "Check the path.") -> str:
+    """The file's text without a byte order mark, line ends as \\n; InputError if it is missing or not UTF-8."""
+    try:
+        text = read_bytes(path, remedy).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8 text. Save the file as UTF-8.") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: Path, remedy: str = "Check the path.") -> Any:
+    """The file's JSON value; InputError names the line where a file is broken or cut off."""
+    raw = read_bytes(path, remedy).removeprefix(b"\xef\xbb\xbf")
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}: line {error.lineno} is not JSON ({error.msg}); the file may be cut off. "
+                         "Get it again from its source.") from None
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give `source` a second name without using space, or copy it where the file system cannot; never overwrites."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise InputError(f"{target}: already exists. Remove it or choose another name.") from None
+    except OSError:
+        with replacing(target) as file, open(source, "rb") as original:
+            shutil.copyfileobj(original, file, 1 << 20)

@@ -1,0 +1,56 @@
+"""Seconds, frames and snippets: the only place that multiplies by a frame rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Timebase:
+    """How a feature set samples time. It belongs to the features, not to the video (hrpro method, section 1).
+
+    fps: frames per second that features were made at; stride: frames from one snippet to the next;
+    clip: frames a snippet sees; offset: frame at which snippet 0 begins.
+    """
+
+    fps: float = 25.0
+    stride: int = 16
+    clip: int = 16
+    offset: int = 0
+
+    @property
+    def snippets_per_second(self) -> float:
+        return self.fps / self.stride
+
+    def snippets(self, seconds: ArrayLike) -> NDArray[np.float64]:
+        """Seconds -> fractional snippet coordinate; snippet i covers [i, i + 1)."""
+        return (np.asarray(seconds, np.float64) * self.fps - self.offset) / self.stride
+
+    def seconds(self, snippets: ArrayLike) -> NDArray[np.float64]:
+        """Fractional snippet coordinate -> seconds; inverse of `snippets`."""
+        return (np.asarray(snippets, np.float64) * self.stride + self.offset) / self.fps
+
+    def rows(self, seconds: ArrayLike, length: int) -> NDArray[np.intp]:
+        """Snippet row that holds each moment, clamped to 0 .. length - 1.
+
+        The billionth guards moments that lie on a snippet's edge, where a quotient of floats may fall just short.
+        """
+        row = np.floor(self.snippets(seconds) + 1e-9).astype(np.intp)
+        return np.clip(row, 0, length - 1)
+
+    def count(self, duration: float) -> int:
+        """Snippets that a video of `duration` seconds gives: those whose stride ends inside it, at least one."""
+        return max(1, int(self.snippets(duration) + 1e-9))
+
+
+def frame_to_seconds(frame: ArrayLike, fps: ArrayLike) -> NDArray[np.float64]:
+    """Frame number at a video's own rate -> seconds of its beginning."""
+    return np.asarray(frame, np.float64) / np.asarray(fps, np.float64)
+
+
+def seconds_to_frame(seconds: ArrayLike, fps: ArrayLike) -> NDArray[np.int64]:
+    """Seconds -> number of the frame on screen at that moment, for an even frame rate."""
+    return np.floor(np.asarray(seconds, np.float64) * np.asarray(fps, np.float64) + 1e-6).astype(np.int64)
