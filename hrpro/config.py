@@ -1,0 +1,261 @@
+"""Typed settings: defaults here, one YAML a data set, `KEY=VALUE` on top; checked in full before anything runs."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hrpro.errors import InputError, raise_if
+from hrpro.files import read_text
+from hrpro.timebase import Timebase
+
+CONFIG_DIR = Path(__file__).parent / "configs"
+
+
+def _key(default: Any, help_: str, low: float | None = None, high: float | None = None,
+         choices: Sequence[str] | None = None) -> Any:
+    """A setting with its default, what it means, and what it may be."""
+    metadata = {"help": help_, "low": low, "high": high, "choices": choices}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class Config:
+    """Every setting of a run. Defaults are THUMOS14's (method, section 8); names are the published program's."""
+
+    dataset: str = _key("THUMOS14", "name of the data set; runs are kept under it")
+    data_path: str = _key("", "folder of the data set; dataset/<dataset> if empty")
+    ckpt_path: str = _key("ckpt", "folder that runs are kept under")
+    task_info: str = _key("HR-Pro", "name of this run")
+    seed: int = _key(0, "seed of every random generator", 0, 2**31 - 1)
+    device: str = _key("auto", "where to compute; auto takes a GPU if there is one",
+                       choices=("auto", "cpu", "cuda", "mps"))
+    mixed_precision: bool = _key(True, "bfloat16 matrix products on CUDA")
+    num_threads: int = _key(0, "CPU threads; 0 leaves the choice to torch", 0)
+    reference_quirks: bool = _key(False, "reproduce the published implementation's five quirks (section 7)")
+    checkpoint: str = _key("last", "which checkpoint test and infer use; best is chosen on the test set, as published",
+                           choices=("last", "best"))
+
+    points: str = _key("auto", "file under point_labels; auto: points.csv (labelled here), else point_gaussian.csv")
+    blocked_videos: list[str] = _key([], "test videos left out of the evaluation")
+    tiou_thresholds: list[float] = _key([.1, .2, .3, .4, .5, .6, .7], "tIoU thresholds of the evaluation", 0, 1)
+
+    frames_per_sec: float = _key(25.0, "frames a second that features were made at", 1e-3)
+    segment_frames_num: int = _key(16, "frames from one snippet to the next", 1)
+    feature_dim: int = _key(2048, "size D of a snippet's feature", 8)
+    num_segments: int = _key(-1, "snippets sampled from a video; -1 uses all", -1)
+
+    rab_layers: int = _key(2, "reliability-aware attention blocks", 0)
+    rab_heads: int = _key(8, "attention heads", 1)
+    rab_dim_feedforward: int = _key(128, "hidden size of the blocks' feed-forward part", 1)
+    rab_dropout: float = _key(.3, "dropout in the blocks", 0, 1)
+    dropout: float = _key(.7, "dropout before the classifier and in stage 2's fusion", 0, 1)
+    r_act: int = _key(8, "a video's score is the mean over its best T // r_act snippets", 1)
+    memory_momentum: float = _key(.001, "weight of a step's features in the reliable prototypes", 0, 1)
+    act_thresh: float = _key(.1, "pseudo action: background score at most this", 0, 1)
+    bkg_thresh: float = _key(.95, "pseudo background: background score at least this", 0, 1)
+    temperature: float = _key(.1, "of the contrast loss", 1e-6)
+
+    num_iters: int = _key(1000, "stage 1 steps", 1)
+    test_iter: int = _key(50, "stage 1 steps between tests", 1)
+    batch_size: int = _key(16, "videos a step of stage 1", 1)
+    lr: float = _key(1e-4, "learning rate of stage 1", 0)
+    weight_decay: float = _key(5e-4, "weight decay of both stages", 0)
+    lambdas: list[float] = _key([0, .5, 1, 1], "weights of the video, action, background and contrast loss", 0)
+
+    max_epochs: int = _key(20, "stage 2 epochs", 1)
+    test_epoch: int = _key(1, "stage 2 epochs between tests", 1)
+    batch_size2: int = _key(10, "videos a step of stage 2", 1)
+    lr2: float = _key(5e-5, "learning rate of stage 2", 0)
+    max_proposal: int = _key(1000, "proposals of a video that a step of stage 2 uses", 1)
+    roi_size: int = _key(12, "bins of RoI align; a multiple of 6", 6)
+    completeness_iou: float = _key(.3, "proposals of at least this tIoU with a reliable one count as positive", 0, 1)
+    weight_loss_reg: float = _key(1.0, "weight of the boundary loss", 0)
+    weight_loss_score: float = _key(1.0, "weight of the completeness loss", 0)
+
+    class_thresh: float = _key(.5, "a class is proposed where its video score is at least this", 0, 1)
+    act_thresh_cas: list[float] = _key([i * .025 for i in range(10)], "thresholds on P that make proposals", 0, 1)
+    act_thresh_agnostic: list[float] = _key([.5 + i * .025 for i in range(9)],
+                                            "thresholds on 1 - b that make proposals", 0, 1)
+    scale: int = _key(2, "upsampling of the CAS before it is cut into proposals", 1)
+    margin: float = _key(.25, "margin of the outer-inner contrast, of a proposal's length", 0)
+    gamma: float = _key(.0, "weight of the video score in a proposal's score")
+    nms_sigma: float = _key(.3, "sigma of Gaussian soft-NMS", 1e-6)
+
+    @property
+    def data_root(self) -> Path:
+        """The data set's folder."""
+        return Path(self.data_path or Path("dataset") / self.dataset)
+
+    @property
+    def run_root(self) -> Path:
+        """The run's folder, `<ckpt_path>/<dataset>/<task_info>`."""
+        return Path(self.ckpt_path) / self.dataset / self.task_info
+
+    @property
+    def timebase(self) -> Timebase:
+        """What the settings say of the features' rate; a feature set's own timebase.yaml comes first."""
+        return Timebase(self.frames_per_sec, self.segment_frames_num, self.segment_frames_num)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def check(values: Mapping[str, Any], where: str) -> Config:
+    """Settings from `values` over the defaults.
+
+    Raises:
+        InputError: unknown keys (with the nearest valid one), wrong types and values out of range, all together.
+    """
+    fields = {entry.name: entry for entry in dataclasses.fields(Config)}
+    hints = typing.get_type_hints(Config)
+    faults, accepted = [], {}
+    for key, value in values.items():
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0)
+            faults.append(f"{where}: unknown setting {str(key)!r}. Did you mean {near[0]!r}?")
+            continue
+        value, problem = _coerce(value, hints[key], fields[key].metadata)
+        if problem:
+            faults.append(f"{where}: setting {key!r} is {str(values[key])[:60]!r}, but must be {problem}.")
+        else:
+            accepted[key] = value
+    config = Config(**accepted)
+    faults += [f"{where}: {problem}" for problem in _inconsistencies(config)]
+    raise_if(faults)
+    return config
+
+
+def _coerce(value: Any, kind: Any, limits: Mapping[str, Any]) -> tuple[Any, str]:
+    """The value as `kind`, or what it must be instead."""
+    if typing.get_origin(kind) is list or isinstance(kind, types.GenericAlias):
+        inner = typing.get_args(kind)[0]
+        if not isinstance(value, list | tuple):
+            return None, f"a list of {_name(inner)}s, such as [.1, .2]"
+        pairs = [_coerce(entry, inner, limits) for entry in value]
+        problems = [problem for _, problem in pairs if problem]
+        return [entry for entry, _ in pairs], f"a list, each {problems[0]}" if problems else ""
+    if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):           # YAML 1.1 reads 1e-4 as text
+            value = float(value)
+    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)) or value != value:
+        return None, _name(kind)
+    if limits["choices"] and value not in limits["choices"]:
+        return None, "one of " + ", ".join(limits["choices"])
+    if kind in (int, float):
+        low, high = limits["low"], limits["high"]
+        if low is not None and value < low:
+            return None, f"{low:g} or more"
+        if high is not None and value > high:
+            return None, f"{high:g} or less"
+    return value, ""
+
+
+def _name(kind: type) -> str:
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
+
+
+def _inconsistencies(config: Config) -> list[str]:
+    """What single settings cannot show."""
+    problems = []
+    if config.feature_dim % config.rab_heads:
+        problems.append(f"feature_dim {config.feature_dim} is no multiple of rab_heads {config.rab_heads}. Change one.")
+    if config.roi_size % 6:
+        problems.append(f"roi_size {config.roi_size} is no multiple of 6. Use 12.")
+    if len(config.lambdas) != 4:
+        problems.append("lambdas needs four weights: video, action, background, contrast.")
+    if not config.tiou_thresholds:
+        problems.append("tiou_thresholds is empty. Give at least one threshold.")
+    if not config.act_thresh_cas and not config.act_thresh_agnostic:
+        problems.append("act_thresh_cas and act_thresh_agnostic are both empty. Give at least one threshold.")
+    if config.num_segments == 0:
+        problems.append("num_segments is 0. Use -1 for all snippets, or a positive number.")
+    for key in ("dataset", "task_info"):
+        name = getattr(config, key)
+        if not name or name in (".", "..") or any(bad in name for bad in "/\\\0") or name != name.strip():
+            problems.append(f"{key} {name!r} cannot name a folder. Use a plain name without slashes.")
+    return problems
+
+
+def config_names() -> list[str]:
+    """Names that `--cfg` takes."""
+    return sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}" if mark else "the file"
+        raise InputError(f"{path}: {place} is not YAML ({getattr(error, 'problem', error)}). Correct it.") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: holds no settings. Write one `key: value` a line.")
+    return values
+
+
+def load_config(cfg: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Config:
+    """Settings from a name (`thumos`) or a YAML path, with overrides (`KEY=VALUE` strings or a mapping) on top.
+
+    Raises:
+        InputError: unknown configuration, unknown keys or wrong values, all together.
+    """
+    path = Path(cfg)
+    if path.suffix not in (".yaml", ".yml"):
+        path = CONFIG_DIR / f"{cfg}.yaml"
+        if str(cfg) not in config_names():
+            near = difflib.get_close_matches(str(cfg), config_names(), n=1, cutoff=0)
+            raise InputError(f"--cfg {cfg}: no such configuration. Did you mean {near[0]!r}? "
+                             f"Known are {', '.join(config_names())}, or give the path of a YAML file.")
+    values = _read_yaml(path)
+    faults = []
+    if isinstance(overrides, Mapping):
+        values |= overrides
+    else:
+        for text in overrides:
+            key, equals, value = text.partition("=")
+            if not equals:
+                faults.append(f"--set {text}: has no '='. Write KEY=VALUE.")
+                continue
+            try:
+                values[key.strip()] = yaml.safe_load(value)
+            except yaml.YAMLError:
+                faults.append(f"--set {text}: the value cannot be read. Quote it.")
+    try:
+        config = check(values, path.name if not overrides else f"{path.name} with --set")
+    except InputError as error:
+        raise InputError(faults + error.faults) from None
+    raise_if(faults)
+    return config
+
+
+def config_of(data_root: Path) -> Config:
+    """Settings of a data set: its own config.yaml, else the one that names its folder, else the defaults.
+
+    Raises:
+        InputError: the settings are at fault.
+    """
+    data_root = Path(data_root)
+    own = data_root / "config.yaml"
+    here = {"dataset": data_root.name, "data_path": str(data_root)}
+    if own.exists():
+        return load_config(own, here)
+    for name in config_names():
+        if _read_yaml(CONFIG_DIR / f"{name}.yaml").get("dataset") == data_root.name:
+            return load_config(name, here)
+    return check(here, str(data_root))

@@ -1,0 +1,107 @@
+"""Snippet features on disk: checked by their headers, read through memory maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from hrpro.errors import InputError
+from hrpro.files import read_text
+from hrpro.timebase import Timebase
+
+
+def read_header(path: Path) -> tuple[tuple[int, int], np.dtype]:
+    """Shape [T, D] and type of a feature file, from its header and size alone.
+
+    Raises:
+        InputError: missing, not .npy, cut off, not two-dimensional, not floating point, or without a snippet.
+    """
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+            begin = file.tell()
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file. Extract the video's features.") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path}: is no .npy array ({error}). Extract the video's features again.") from None
+    if dtype.kind != "f" or len(shape) != 2:
+        raise InputError(f"{path}: holds {dtype} of shape {list(shape)}, not floats [snippets, features]. "
+                         "Save one [T, D] float array a video.")
+    needed = begin + dtype.itemsize * shape[0] * shape[1]
+    if size < needed:
+        raise InputError(f"{path}: is cut off ({size} of {needed} bytes). Copy or extract it again.")
+    if 0 in shape:
+        raise InputError(f"{path}: holds no snippet (shape {list(shape)}). Extract the video's features again.")
+    return shape, dtype
+
+
+def read_timebase(root: Path, default: Timebase) -> Timebase:
+    """The rate that `<root>/timebase.yaml` gives the features under it, else `default`.
+
+    Raises:
+        InputError: the file is there but at fault.
+    """
+    path = root / "timebase.yaml"
+    if not path.exists():
+        return default
+    try:
+        values = yaml.safe_load(read_text(path))
+        timebase = Timebase(float(values["fps"]), int(values["stride"]), int(values["clip"]), int(values["offset"]))
+    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        raise InputError(f"{path}: does not give the numbers fps, stride, clip and offset. "
+                         "Write them, or remove the file to use the settings' rate.") from None
+    if not (timebase.fps > 0 and timebase.stride > 0):
+        raise InputError(f"{path}: fps and stride must be positive.")
+    return timebase
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of one split: `<root>/<video>.npy`, [T, D] floats, with the rate they were made at.
+
+    lengths: {video: T} of the videos whose file is sound.
+    """
+
+    root: Path
+    timebase: Timebase
+    dim: int
+    lengths: dict[str, int] = field(repr=False)
+
+    def load(self, video: str) -> NDArray:
+        """Features of one video, [T, D], memory-mapped in their own float type."""
+        return np.load(self.root / f"{video}.npy", mmap_mode="r", allow_pickle=False)
+
+
+def open_features(root: Path, timebase: Timebase, dim: int,
+                  videos: Iterable[str]) -> tuple[FeatureSet, dict[str, str]]:
+    """The features of `videos` under `root`, and {video: fault} for those that cannot be used.
+
+    dim: size D that the settings expect; a file of another size is a fault, as are values that are not finite.
+    """
+    lengths, faults = {}, {}
+    for video in videos:
+        path = root / f"{video}.npy"
+        try:
+            (length, width), _ = read_header(path)
+        except InputError as error:
+            faults[video] = str(error)
+            continue
+        if width != dim:
+            faults[video] = (f"{path}: features have {width} values a snippet, the settings say {dim}. "
+                             f"Set feature_dim={width}, or extract the features again.")
+            continue
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not np.isfinite(array.sum(dtype=np.float64)):
+            row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
+            faults[video] = f"{path}: snippet {row} holds a value that is not finite. Extract the features again."
+            continue
+        lengths[video] = length
+    return FeatureSet(root, timebase, dim, lengths), faults
