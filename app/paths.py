@@ -1,0 +1,69 @@
+"""Where the app's data sets and runs lie, and names from outside turned into paths inside them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from hrpro.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+ASSETS = ROOT / "assets"
+
+
+def data_root() -> Path:
+    """Folder of the data sets: the environment's HRPRO_DATA, else ./dataset."""
+    return Path(os.environ.get("HRPRO_DATA", "dataset")).resolve()
+
+
+def ckpt_root() -> Path:
+    """Folder of the runs: the environment's HRPRO_CKPT, else ./ckpt."""
+    return Path(os.environ.get("HRPRO_CKPT", "ckpt")).resolve()
+
+
+def data_sets() -> list[str]:
+    """Names of the data sets' folders, sorted; sound or not."""
+    root = data_root()
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and path.name[0] not in "._") \
+        if root.is_dir() else []
+
+
+def inside(root: Path, *names: str) -> Path:
+    """The path `root/name/…`, each name one plain file or folder name.
+
+    Raises:
+        InputError: a name that is empty or would leave its folder.
+    """
+    for name in names:
+        if not name or name in (".", "..") or re.search(r"[/\\\0]", name):
+            raise InputError(f"{name!r} cannot be a file name. Use a plain name without slashes.")
+    path = root.joinpath(*names)
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{'/'.join(names)}: leads out of {root.name}. Put the files themselves there, not links.")
+    return path
+
+
+def data_set(name: str) -> Path:
+    """Folder of a data set.
+
+    Raises:
+        InputError: no plain name, or no such data set.
+    """
+    path = inside(data_root(), name)
+    if not path.is_dir():
+        raise InputError(f"{name!r} is no data set here. Choose one of {', '.join(data_sets()) or 'none: make one'}.")
+    return path
+
+
+def video_file(dataset_root: Path, video: str) -> Path | None:
+    """The video's own file, `videos/<video>.<ext>`; None if there is none.
+
+    Raises:
+        InputError: no plain name.
+    """
+    inside(dataset_root / "videos", video)
+    folder = dataset_root / "videos"
+    found = sorted(path for path in folder.iterdir() if path.stem == video and path.is_file()) \
+        if folder.is_dir() else []
+    return inside(folder, found[0].name) if found else None

@@ -1,0 +1,23 @@
+"""The front door: the server's own routes on one side, the pages on the other."""
+
+import streamlit as st
+
+from app.paths import ROOT
+from app.routes import routes
+
+PAGES = {"projects": ("Projects", ":material/folder:"), "annotate": ("Annotate", ":material/edit:"),
+         "train": ("Train", ":material/model_training:"), "explore": ("Explore", ":material/search:"),
+         "evaluate": ("Evaluate", ":material/monitoring:")}
+
+
+def ui() -> None:
+    st.set_page_config("HR-Pro Studio", layout="wide")
+    pages = [st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon)
+             for name, (title, icon) in PAGES.items() if (ROOT / "pages" / f"{name}.py").exists()]
+    st.navigation(pages, position="top").run()
+
+
+if __name__ == "__main__":
+    ui()
+else:
+    app = st.App(__file__, routes=routes())
