@@ -1,0 +1,147 @@
+"""A run's folder: where its checkpoints, outputs and events are, and how they are read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrpro.config import Config, check
+from hrpro.data.segments import Segments
+from hrpro.errors import InputError
+from hrpro.files import read_json
+
+STAGES = (1, 2)
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """`<run>/stage{1,2}`: models, outputs, logs and config.json of one stage."""
+
+    root: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.root / "config.json"
+
+    @property
+    def events_file(self) -> Path:
+        """One JSON line an event; see `hrpro.training.events`."""
+        return self.root / "logs" / "events.jsonl"
+
+    @property
+    def points_file(self) -> Path:
+        """The frozen copy of the point labels that this stage was trained on."""
+        return self.root / "points.csv"
+
+    @property
+    def final_result(self) -> Path:
+        """Detections on the test split after soft-NMS, ActivityNet JSON."""
+        return self.root / "outputs" / "final_result_test.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """{"last": {"step", "mAP", "average", …}, "best": {…}}: what `evaluate --json` prints, of each checkpoint."""
+        return self.root / "outputs" / "metrics.json"
+
+    @property
+    def proposals_file(self) -> Path:
+        """Stage 1's PP, RP and NP (method, section 4)."""
+        return self.root / "outputs" / "proposals.json"
+
+    def checkpoint(self, name: str) -> Path:
+        """`models/last.pt` or `models/best.pt`."""
+        return self.root / "models" / f"{name}.pt"
+
+    def snippet_result(self, split: str) -> Path:
+        """Raw proposals of a split before soft-NMS, ActivityNet JSON."""
+        return self.root / "outputs" / f"snippet_result_{split}.json"
+
+    def snippet_scores_file(self, split: str) -> Path:
+        """Arrays by video, see `Run.snippet_scores`."""
+        return self.root / "outputs" / f"snippet_scores_{split}.npz"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, `<ckpt_path>/<dataset>/<task_info>`."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, config: Config) -> Run:
+        return cls(config.run_root)
+
+    @property
+    def dataset(self) -> str:
+        return self.root.parent.name
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    def stage(self, number: int) -> StageFolder:
+        return StageFolder(self.root / f"stage{number}")
+
+    def config(self, stage: int = 1) -> Config:
+        """The settings that a stage ran with; InputError if there are none."""
+        path = self.stage(stage).config_file
+        return check(read_json(path, "Train this stage first."), str(path))
+
+    @cached_property
+    def stages(self) -> tuple[int, ...]:
+        """Stages that have begun."""
+        return tuple(number for number in STAGES if self.stage(number).config_file.exists())
+
+    def events(self, stage: int, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Events from byte `offset` on, and the offset to go on from; a line still being written waits."""
+        path = self.stage(stage).events_file
+        if not path.exists():
+            return [], 0
+        with open(path, "rb") as file:
+            file.seek(offset)
+            whole = file.read().rpartition(b"\n")[0]
+        events = []
+        for line in whole.split(b"\n") if whole else []:
+            try:
+                events.append(json.loads(line))
+            except ValueError:                          # a line cut off by a crash, then written over by nothing
+                continue
+        return events, offset + len(whole) + bool(whole)
+
+    def snippet_scores(self, split: str, video: str) -> NDArray[np.float32] | None:
+        """CAS fused [P, b] of one video, [T, C + 1], from stage 1's test; None where there is none."""
+        return self._array(split, video)
+
+    def similarity(self, split: str, video: str) -> NDArray[np.float32] | None:
+        """Cosine of each snippet's embedding with each reliable prototype, [T, C]; None where there is none."""
+        return self._array(split, f"similarity/{video}")
+
+    def _array(self, split: str, key: str) -> NDArray[np.float32] | None:
+        path = self.stage(1).snippet_scores_file(split)
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:    # uncompressed: reads one member, not the file
+            return arrays.get(key)
+
+    def detections(self, stage: int, classes: tuple[str, ...] | None = None) -> Segments:
+        """Final detections of a stage; InputError if there are none."""
+        path = self.stage(stage).final_result
+        if not path.exists():
+            raise InputError(f"{path}: no detections yet. Train stage {stage} first.")
+        return Segments.from_activitynet(path, classes)
+
+
+def find_runs(ckpt_path: Path, dataset: str | None = None) -> list[Run]:
+    """Runs under a checkpoint folder, latest first; only those of one data set if named."""
+    if not Path(ckpt_path).is_dir():
+        return []
+    found = [config.parent.parent for config in Path(ckpt_path).glob(f"{dataset or '*'}/*/stage[12]/config.json")]
+    age = {root: max((root / "stage1").stat().st_mtime if (root / "stage1").exists() else 0,
+                     (root / "stage2").stat().st_mtime if (root / "stage2").exists() else 0) for root in set(found)}
+    return [Run(root) for root in sorted(age, key=lambda root: -age[root])]

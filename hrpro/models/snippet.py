@@ -1,0 +1,136 @@
+"""Stage 1: attention with reliable prototypes and the snippet classifier (method, section 2).
+
+Videos of a step are *packed*: their snippets laid end to end, [N, D] with `lengths`, so that no time goes into
+padding. Only attention and the convolution need to know where a video ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hrpro.models.memory import ReliablePrototypeMemory
+
+
+@dataclass
+class SnippetOutput:
+    """What the model says of N packed snippets of V videos.
+
+    specific: S, class-specific activation [N, C]; background: b [N]; embedded: [N, D]; video: index [N].
+    """
+
+    specific: Tensor
+    background: Tensor
+    embedded: Tensor
+    video: Tensor
+    lengths: list[int]
+
+    @property
+    def actions(self) -> Tensor:
+        """P = S · (1 − b), [N, C]."""
+        return self.specific * (1 - self.background[:, None])
+
+    @property
+    def fused(self) -> Tensor:
+        """CAS fused [P, b], [N, C + 1]."""
+        return torch.cat([self.actions, self.background[:, None]], dim=1)
+
+    def video_score(self, r_act: int, video_label: Tensor | None = None) -> Tensor:
+        """Score of each video and class, [V, C]: mean of the best max(1, T // r_act) snippets of S.
+
+        While training, classes outside `video_label` [V, C] take the plain mean.
+        """
+        scores = []
+        for index, part in enumerate(self.specific.split(self.lengths)):
+            best = part.topk(max(1, len(part) // r_act), dim=0).values.mean(dim=0)
+            if video_label is not None:
+                best = torch.where(video_label[index] > 0, best, part.mean(dim=0))
+            scores.append(best)
+        return torch.stack(scores)
+
+
+class ReliabilityAwareBlock(nn.Module):
+    """One reliability-aware attention block (RAB): tokens [N, D] of several sequences in, [N, D] out."""
+
+    def __init__(self, dim: int, heads: int, hidden: int, dropout: float):
+        super().__init__()
+        self.conv_query = nn.Linear(dim, dim)               # 1×1 convolutions
+        self.conv_key = nn.Linear(dim, dim)
+        self.self_atten = nn.MultiheadAttention(dim, heads, dropout=.1)     # holds the weights; run below
+        self.linear1 = nn.Linear(dim, hidden)
+        self.linear2 = nn.Linear(hidden, dim)
+        self.norm1 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, lengths: Sequence[int]) -> Tensor:
+        tokens = self.norm1(tokens + self.dropout(self._attend(tokens, lengths)))
+        hidden = self.dropout(functional.relu(self.linear1(tokens)))
+        return self.norm2(tokens + self.dropout(self.linear2(hidden)))
+
+    def _attend(self, tokens: Tensor, lengths: Sequence[int]) -> Tensor:
+        attention = self.self_atten
+        weights = attention.in_proj_weight.chunk(3)
+        biases = attention.in_proj_bias.chunk(3)
+        # Two linear maps in a row are one: D³ operations save N·D² of them.
+        query = functional.linear(tokens, weights[0] @ self.conv_query.weight,
+                                  weights[0] @ self.conv_query.bias + biases[0])
+        key = functional.linear(tokens, weights[1] @ self.conv_key.weight,
+                                weights[1] @ self.conv_key.bias + biases[1])
+        value = functional.linear(tokens, weights[2], biases[2])
+        shape = (len(tokens), attention.num_heads, attention.head_dim)
+        parts = zip(*(part.view(shape).transpose(0, 1).split(list(lengths), dim=1) for part in (query, key, value)),
+                    strict=True)
+        attended = [functional.scaled_dot_product_attention(
+            q[None], k[None], v[None], dropout_p=attention.dropout if self.training else 0.)[0] for q, k, v in parts]
+        mixed = torch.cat(attended, dim=1).transpose(0, 1).reshape(tokens.shape)
+        return attention.out_proj(mixed)
+
+
+class SnippetEncoder(nn.Module):
+    """Attention blocks over a video's snippets and the prototypes, then a temporal convolution of width 3."""
+
+    def __init__(self, dim: int, layers: int, heads: int, hidden: int, dropout: float):
+        super().__init__()
+        self.RAB = nn.ModuleList(ReliabilityAwareBlock(dim, heads, hidden, dropout) for _ in range(layers))
+        self.feature_embedding = nn.Linear(3 * dim, dim)    # Conv1d(D → D, kernel 3, padding 1), as one product
+
+    def forward(self, features: Tensor, lengths: Sequence[int], prototypes: Tensor, video: Tensor) -> Tensor:
+        """features [N, D], prototypes [C, D] as tokens -> embedded features [N, D]."""
+        extra = len(prototypes)
+        if self.RAB:
+            joined = torch.cat([part for own in features.split(list(lengths)) for part in (own, prototypes)])
+            spans = [length + extra for length in lengths]
+            for block in self.RAB:
+                joined = block(joined, spans)
+            features = joined[torch.arange(len(features), device=features.device) + video * extra]
+        padded = features.new_zeros(len(features) + len(lengths) + 1, features.shape[1])
+        place = torch.arange(len(features), device=features.device) + video + 1     # a zero row between videos
+        padded = padded.index_copy(0, place, features)
+        window = torch.cat([padded[place - 1], features, padded[place + 1]], dim=1)
+        return functional.relu(self.feature_embedding(window))
+
+
+class SnippetModel(nn.Module):
+    """Stage 1's network: memory, encoder and classifier."""
+
+    def __init__(self, num_classes: int, dim: int, *, layers: int = 2, heads: int = 8, hidden: int = 128,
+                 rab_dropout: float = .3, dropout: float = .7, momentum: float = .001, reference_quirks: bool = False):
+        super().__init__()
+        self.reference_quirks = reference_quirks
+        self.memory = ReliablePrototypeMemory(num_classes, dim, momentum)
+        self.encoder = SnippetEncoder(dim, layers, heads, hidden, rab_dropout)
+        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim, num_classes + 1, bias=False))
+
+    def forward(self, features: Tensor, lengths: Sequence[int]) -> SnippetOutput:
+        """features: packed snippets [N, D]; lengths: snippets of each of V videos, adding up to N."""
+        device = features.device
+        video = torch.arange(len(lengths), device=device).repeat_interleave(torch.tensor(lengths, device=device),
+                                                                            output_size=len(features))
+        embedded = self.encoder(features, lengths, self.memory.tokens(self.reference_quirks), video)
+        scores = torch.sigmoid(self.classifier(embedded).float())
+        return SnippetOutput(scores[:, :-1], scores[:, -1], embedded.float(), video, list(lengths))

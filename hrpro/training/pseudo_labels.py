@@ -1,0 +1,62 @@
+"""Pseudo action and background snippets from the background score and the points (method, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def pseudo_labels(background: NDArray, points: NDArray, lengths: Sequence[int] | None = None, *,
+                  act_thresh: float = .1, bkg_thresh: float = .95) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Label the snippets that the points and the background score leave little doubt about.
+
+    background: score b, [N], of one video or of several laid end to end; points: 0/1, [N, C];
+    lengths: snippets of each video, adding up to N; one video without it.
+    Returns pseudo action [N, C] and pseudo background [N], both 0/1. Videos without a point get neither.
+
+    The snippets between two points (or a point and the video's end) form a *gap*. Its background is one stretch
+    lo .. hi; the points beside it grow into the gap as long as the background score stays low. As every gap keeps
+    at least one background snippet, growths from both sides never meet.
+    """
+    total = len(background)
+    lengths = np.array([total] if lengths is None else lengths)
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    video = np.repeat(np.arange(len(lengths)), lengths)
+    snippet = np.arange(total)
+    is_point = points.any(axis=1)
+    has_point = np.zeros(len(lengths), bool)
+    has_point[video[is_point]] = True
+    in_gap = ~is_point & has_point[video]
+    action, is_background = np.zeros_like(points, np.float32), np.zeros(total, np.float32)
+    action[is_point] = points[is_point]
+    if not in_gap.any():
+        return action, is_background
+
+    opens = in_gap & (np.append(False, is_point[:-1]) | np.isin(snippet, starts))
+    first = np.flatnonzero(opens)                                               # [G] of G gaps
+    gap = (np.cumsum(opens) - 1)[in_gap]
+    last = first + np.bincount(gap) - 1
+    where, score = snippet[in_gap], background[in_gap]
+    begin = np.searchsorted(where, first)                                       # where each gap starts in `score`
+    best = np.maximum.reduceat(score, begin)
+    high = score >= bkg_thresh
+    peak = np.minimum.reduceat(np.where(score == best[gap], where, total), begin)
+    lo = np.minimum.reduceat(np.where(high, where, total), begin)
+    hi = np.maximum.reduceat(np.where(high, where, -1), begin)
+    none = hi < 0
+    lo, hi = np.where(none, peak, lo), np.where(none, peak, hi)
+    after_start, before_end = np.isin(first, starts), np.isin(last, ends - 1)
+    lo, hi = np.where(after_start, first, lo), np.where(before_end, last, hi)
+    stretch = (where >= lo[gap]) & (where <= hi[gap])
+    is_background[where[stretch]] = 1
+
+    stops = np.where((score <= act_thresh) & ~stretch, -1, where)               # snippets that growth cannot pass
+    from_left = (np.maximum.accumulate(stops) < first[gap]) & ~after_start[gap]
+    stops = np.where(stops < 0, total, stops)
+    from_right = (np.minimum.accumulate(stops[::-1])[::-1] > last[gap]) & ~before_end[gap]
+    action[where[from_left]] = points[first[gap[from_left]] - 1]
+    action[where[from_right]] = points[last[gap[from_right]] + 1]
+    return action, is_background
