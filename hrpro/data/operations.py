@@ -1,0 +1,521 @@
+"""The operation log of a data set's labels: append-only, replayed into the labels of this moment, shared by writers.
+
+`labels/operations.jsonl` is the truth. One line is one operation:
+
+    {"id", "seq", "time", "who", "video", "kind", "of", "before", "after"}
+
+id: made by the client, unique; seq: the line's number from 1; time: ISO, UTC; who: a person's name, or the file that an
+import came from; video: where the person was, which is whose undo it joins; of: the operation that an undo or redo is
+about. `before` and `after` hold what the operation changes, {key: value}: a key only in `after` is new, one only in
+`before` goes. Keys and values depend on the kind:
+
+    add, move, relabel, delete, import   point id -> {"video", "label", "time" s, "frame"}
+    class                                class name -> {}
+    mark                                 video -> {"done": true}
+    undo, redo                           those of the operation that they are about
+
+So one operation may change many points, and any state can be had by replaying a beginning of the log. `classes.txt` and
+`point_labels/points.csv`, which training reads, are projections of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import math
+import os
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import orjson
+
+from hrpro.config import config_of
+from hrpro.data.dataset import DataSet, open_dataset
+from hrpro.data.points import Points
+from hrpro.errors import InputError
+from hrpro.files import write_atomic
+from hrpro.timebase import seconds_to_frame
+
+Operation = dict[str, Any]
+
+_TABLE = {"add": "points", "move": "points", "relabel": "points", "delete": "points", "import": "points",
+          "class": "classes", "mark": "videos"}
+_POINT_KEYS = {"video", "label", "time", "frame"}
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """What became of an operation: its number in the log, or why it was refused. note: what it left undone."""
+
+    id: str
+    seq: int | None = None
+    refused: str | None = None
+    note: str | None = None
+
+
+class _Refusal(Exception):
+    """An operation that the labels of this moment do not allow; its text is for the person who made it."""
+
+
+class LabelStore:
+    """The labels of one data set as its operation log gives them; safe to use from many threads and processes.
+
+    A data set without a log shows the points of its point file; the first operation writes them into the log before it.
+    Get stores from `label_store`, so that a process replays a log once and then reads only what was added.
+    """
+
+    def __init__(self, root: Path):
+        """Read the data set and replay its log; see `refresh` for errors."""
+        self.root = Path(root)
+        self.log = self.root / "labels" / "operations.jsonl"
+        self.notices: list[str] = []
+        self._mutex = threading.RLock()
+        self._dataset_stamp = None
+        self._reset()
+        self.refresh()
+
+    @property
+    def seq(self) -> int:
+        """Number of the last operation known here."""
+        return len(self._operations)
+
+    @property
+    def dataset(self) -> DataSet:
+        """The data set without its features; read again when its annotations change."""
+        with self._mutex:
+            stamp = _stamp(self.root / "gt_full.json"), _stamp(self.root / "classes.txt")
+            if self._dataset_stamp != stamp:
+                self._dataset = open_dataset(config_of(self.root), features=False)
+                self._dataset_stamp = stamp
+            return self._dataset
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in display order: the data set's, then those added in the app."""
+        return [name for name in self.dataset.classes if name not in self._ever] + list(self._tables["classes"])
+
+    def refresh(self) -> None:
+        """Take in what other processes appended.
+
+        Raises:
+            InputError: the log has a broken line in its midst, or the data set cannot be read.
+        """
+        with self._mutex:
+            known = _stamp(self.log)
+            if known is None or known[1] == 0:
+                if self._operations or self._shown != self._import_stamp():
+                    self._reset()
+                    self._show_import()
+            elif known[0] != self._identity or known[1] != self._offset:
+                with open(self.log, "rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_SH)
+                    cut = self._read_tail(file)
+                if cut:
+                    with contextlib.suppress(InputError), self._locked():
+                        pass
+
+    def points(self, video: str) -> list[dict[str, Any]]:
+        """The points of one video, each {"id", "video", "label", "time", "frame", "who"}."""
+        with self._mutex:
+            return [{"id": key, **point, "who": self._who[key]}
+                    for key, point in self._tables["points"].items() if point["video"] == video]
+
+    def counts(self) -> Counter[str]:
+        """Number of points of each video that has any."""
+        with self._mutex:
+            return Counter(point["video"] for point in self._tables["points"].values())
+
+    def done(self) -> set[str]:
+        """Videos marked as completely labelled."""
+        with self._mutex:
+            return {video for video, mark in self._tables["videos"].items() if mark.get("done")}
+
+    def operations(self, since: int = 0) -> list[Operation]:
+        """The operations after number `since`, in order."""
+        with self._mutex:
+            return self._operations[since:]
+
+    def undo(self, video: str, who: str) -> Acknowledgement:
+        """Take back the person's last operation in this video that stands; what others changed since stays."""
+        return self.apply([{"id": uuid.uuid4().hex, "video": video, "kind": "undo"}], who)[0]
+
+    def redo(self, video: str, who: str) -> Acknowledgement:
+        """Do the person's last undone operation in this video again."""
+        return self.apply([{"id": uuid.uuid4().hex, "video": video, "kind": "redo"}], who)[0]
+
+    def apply(self, operations: Sequence[Operation], who: str) -> list[Acknowledgement]:
+        """Append operations, flushed to disk before this returns; one whose id is in the log is not applied again.
+
+        An operation needs "id", "video", "kind" and, unless it is an undo or redo, "before" and "after". It is refused
+        where `before` is not what the labels hold: someone else was faster, and nothing is overwritten silently.
+
+        Raises:
+            InputError: an operation without shape (nothing of the batch is applied), or the log could not be written
+                (nothing of the batch is acknowledged, and the log is as it was).
+        """
+        for position, operation in enumerate(operations):
+            _check_shape(operation, position)
+        if not who.strip() or len(who) > 200:
+            raise InputError(f"{who[:40]!r} cannot be a person's name. Give one of 1 to 200 characters.")
+        with self._mutex:
+            try:
+                with self._locked() as file:
+                    first = len(self._operations)
+                    if not first:
+                        self._reset()
+                        self._show_import()
+                        if self._imported:
+                            self._take(self._imported)
+                    acknowledgements = [self._accept(operation, who) for operation in operations]
+                    self._append(file, self._operations[first:])
+                    return acknowledgements
+            except BaseException as error:
+                self._reset()
+                self.refresh()
+                if isinstance(error, OSError):
+                    raise InputError(f"{self.log}: could not be written ({error.strerror or error}). Free some space "
+                                     "or make the folder writable.") from error
+                raise
+
+    def project(self) -> Path | None:
+        """Write classes.txt and point_labels/points.csv from the log, by rename; the CSV's path, None without a log.
+
+        Does nothing while both are of the last operation known here. Videos that the data set no longer has are left
+        out of the CSV; their points stay in the log.
+
+        Raises:
+            InputError: a file could not be written.
+        """
+        path = self.root / "point_labels" / "points.csv"
+        with self._mutex:
+            self.refresh()
+            if not self._operations:
+                return None
+            if self._projected == self.seq and path.exists():
+                return path
+        path.parent.mkdir(exist_ok=True)
+        with _locked_folder(path.parent):
+            with self._mutex:
+                self.refresh()
+                seq, listed, fps = self.seq, self.dataset.classes, self.dataset.fps
+                rows = [point for point in self._tables["points"].values() if point["video"] in fps]
+                classes = list(dict.fromkeys([*self.classes, *(point["label"] for point in rows)]))
+            # A reader in between must know every class of the CSV: new ones are listed before it, old ones leave after.
+            if set(classes) - set(listed):
+                self._list_classes([*classes, *(name for name in listed if name not in classes)])
+            _table(rows, classes, fps).save(path, fps)
+            if set(listed) - set(classes):
+                self._list_classes(classes)
+            with self._mutex:
+                self._projected = seq
+        return path
+
+    def _list_classes(self, names: Sequence[str]) -> None:
+        write_atomic(self.root / "classes.txt", "".join(f"{name}\n" for name in names))
+
+    def _reset(self) -> None:
+        self._identity, self._offset, self._projected = None, 0, -1
+        self._operations: list[Operation] = []
+        self._imported: Operation | None = None
+        self._shown: tuple | None = None
+        self._tables: dict[str, dict[str, dict]] = {"points": {}, "classes": {}, "videos": {}}
+        self._who: dict[str, str] = {}
+        self._seq_of: dict[str, int] = {}
+        self._done: dict[tuple, list[str]] = {}
+        self._undone: dict[tuple, list[str]] = {}
+        self._ever: set[str] = set()
+
+    def _import_stamp(self) -> tuple:
+        return _stamp(self.root / "gt_full.json"), _stamp(self.dataset.points_file)
+
+    def _show_import(self) -> None:
+        """Before there is a log: the points of the point file, as the operation that will import them."""
+        self._dataset_stamp = None
+        points, self._shown = self.dataset.points, self._import_stamp()
+        if not len(points):
+            return
+        rates = np.array([self.dataset.fps[video] for video in points.videos])[points.video]
+        frames = seconds_to_frame(points.seconds, rates)
+        name = self.dataset.points_file.name
+        columns = (column.tolist() for column in (points.video, points.label, points.seconds, frames))
+        after = {f"{name}-{row}": {"video": points.videos[video], "label": points.classes[label], "time": seconds,
+                                   "frame": frame}
+                 for row, (video, label, seconds, frame) in enumerate(zip(*columns, strict=True))}
+        self._imported = {"id": uuid.uuid4().hex, "time": _now(), "who": name, "video": None, "kind": "import",
+                          "before": {}, "after": after}
+        self._change(self._imported)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[IO[bytes]]:
+        """The log, open for appending, with all other writers shut out and their operations taken in."""
+        try:
+            self.log.parent.mkdir(exist_ok=True)
+            file = open(self.log, "a+b", buffering=0)                             # noqa: SIM115
+        except OSError as error:
+            raise InputError(f"{self.log}: cannot be written ({error.strerror}); the labels wait in the browser. "
+                             "Make the file and its folder writable.") from error
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if self._read_tail(file):
+                self._set_aside(file)
+            yield file
+
+    def _read_tail(self, file: IO[bytes]) -> bool:
+        """Take in the lines after the last one known; true if the last line is cut off. The caller holds a lock."""
+        status = os.fstat(file.fileno())
+        if (status.st_dev, status.st_ino) != self._identity or status.st_size < self._offset:
+            self._reset()
+            self._identity = status.st_dev, status.st_ino
+        file.seek(self._offset)
+        lines = file.read().split(b"\n")[:-1]
+        operations = [_parse(line) for line in lines]
+        while operations and operations[-1] is None:
+            operations.pop()
+        for line, operation in zip(lines, operations, strict=False):
+            try:
+                self._take(operation)
+            except (TypeError, KeyError, IndexError):
+                number = self.seq + 1
+                self._reset()
+                raise InputError(f"{self.log}: line {number} is no operation. Put back a copy of the log, or move that "
+                                 "line into another file.") from None
+            self._offset += len(line) + 1
+        return self._offset < status.st_size
+
+    def _set_aside(self, file: IO[bytes]) -> None:
+        """Move what follows the last whole operation into a side file and report it."""
+        file.seek(self._offset)
+        side = self.log.with_name(f"{self.log.name}.cut")
+        try:
+            with open(side, "ab") as target:
+                target.write(file.read() + b"\n")
+                target.flush()
+                os.fsync(target.fileno())
+            os.ftruncate(file.fileno(), self._offset)
+        except OSError as error:
+            raise InputError(f"{self.log}: its last line is cut off and could not be moved to {side.name} "
+                             f"({error.strerror}). Free some space or make the folder writable.") from error
+        self.notices.append(f"{self.log}: the last line was cut off, as by a power cut, and was moved to {side.name}; "
+                            f"the {self.seq} operations before it stand.")
+
+    def _append(self, file: IO[bytes], operations: list[Operation]) -> None:
+        """Write operations to the end of the log and onto the disk, or leave it as it was and raise OSError."""
+        if not operations:
+            return
+        data = b"".join(orjson.dumps(operation) + b"\n" for operation in operations)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view):]
+            os.fsync(file.fileno())
+            if self._offset == 0:
+                _sync_folder(self.log.parent)
+        except OSError:
+            os.ftruncate(file.fileno(), self._offset)
+            raise
+        status = os.fstat(file.fileno())
+        self._identity, self._offset = (status.st_dev, status.st_ino), status.st_size
+
+    def _accept(self, operation: Operation, who: str) -> Acknowledgement:
+        """Check one operation against the labels of this moment and take it, or say why not."""
+        key = operation["id"]
+        if key in self._seq_of:
+            return Acknowledgement(key, self._seq_of[key])
+        note = None
+        try:
+            if operation["video"] not in self.dataset.fps:
+                raise _Refusal(f"The data set has no video {operation['video']!r}.")
+            stamped = {"id": key, "time": _now(), "who": who, "video": operation["video"], "kind": operation["kind"]}
+            if operation["kind"] in ("undo", "redo"):
+                about, note = self._reverse(operation["kind"], (operation["video"], who))
+                stamped |= about
+            else:
+                stamped |= {"before": operation["before"], "after": operation["after"]}
+                self._check_change(stamped)
+        except _Refusal as refusal:
+            return Acknowledgement(key, refused=str(refusal))
+        self._take(stamped)
+        return Acknowledgement(key, self.seq, note=note)
+
+    def _reverse(self, kind: str, owner: tuple[str, str]) -> tuple[Operation, str | None]:
+        """What an undo or redo changes: the operation's keys that still are as it (or its undo) left them."""
+        stack = (self._done if kind == "undo" else self._undone).get(owner)
+        if not stack:
+            raise _Refusal(f"There is nothing to {kind}.")
+        target = self._operations[self._seq_of[stack[-1]] - 1]
+        now, then = ("after", "before") if kind == "undo" else ("before", "after")
+        name = _TABLE[target["kind"]]
+        table = self._tables[name]
+        keys = [key for key in {**target["before"], **target["after"]} if table.get(key) == target[now].get(key)
+                and not (name == "classes" and key not in target[then] and self._is_used(key))]
+        left = len({**target["before"], **target["after"]}) - len(keys)
+        note = f"{left} of its changes stayed: changed by someone since, or a class in use." if left else None
+        return {"of": stack[-1], "before": {key: target[now][key] for key in keys if key in target[now]},
+                "after": {key: target[then][key] for key in keys if key in target[then]}}, note
+
+    def _is_used(self, label: str) -> bool:
+        return any(point["label"] == label for point in self._tables["points"].values())
+
+    def _check_change(self, operation: Operation) -> None:
+        before, after, table = operation["before"], operation["after"], self._tables[_TABLE[operation["kind"]]]
+        for key in {**before, **after}:
+            if table.get(key) != before.get(key):
+                whom = self._who.get(key, "Someone")
+                raise _Refusal(f"{whom} changed this meanwhile; it is shown as it is now." if key in table else
+                               f"{whom} deleted this meanwhile.")
+        if operation["kind"] == "class":
+            if set(before) - set(after) and any(map(self._is_used, set(before) - set(after))):
+                raise _Refusal("The class has points. Delete or relabel them first.")
+            for name in after:
+                if name in self.classes:
+                    raise _Refusal(f"There is a class {name!r} already.")
+                if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > 200:
+                    raise _Refusal(f"{name[:40]!r} cannot be a class. Use 1 to 200 characters on one line.")
+        elif operation["kind"] == "mark":
+            if set(after) | set(before) != {operation["video"]}:
+                raise _Refusal("Only the video itself can be marked.")
+        else:
+            classes, dataset = set(self.classes), self.dataset
+            for point in after.values():
+                _check_point(point, operation["video"], classes, dataset.duration[operation["video"]])
+
+    def _take(self, operation: Operation) -> None:
+        """Number an operation that stands and change the labels by it."""
+        kind, owner = operation["kind"], (operation["video"], operation["who"])
+        if kind in ("undo", "redo"):
+            source, target = (self._done, self._undone) if kind == "undo" else (self._undone, self._done)
+            target.setdefault(owner, []).append(source[owner].pop())
+        elif operation["video"] is not None:
+            self._done.setdefault(owner, []).append(operation["id"])
+            self._undone.pop(owner, None)
+        self._change(operation)
+        operation["seq"] = self.seq + 1
+        self._operations.append(operation)
+        self._seq_of[operation["id"]] = self.seq
+
+    def _change(self, operation: Operation) -> None:
+        about = operation if "of" not in operation else self._operations[self._seq_of[operation["of"]] - 1]
+        name = _TABLE[about["kind"]]
+        for key in operation["before"].keys() - operation["after"].keys():
+            self._tables[name].pop(key, None)
+        self._tables[name].update(operation["after"])
+        self._who.update(dict.fromkeys([*operation["before"], *operation["after"]], operation["who"]))
+        if name == "classes":
+            self._ever.update(operation["after"])
+
+
+@functools.cache
+def _store(root: Path) -> LabelStore:
+    return LabelStore(root)
+
+
+def label_store(root: Path) -> LabelStore:
+    """The process's one store of a data set's folder."""
+    return _store(Path(root).resolve())
+
+
+def project_points(root: Path) -> Path | None:
+    """Bring point_labels/points.csv and classes.txt up to date with the log; the CSV's path, None without a log.
+
+    Training calls this before it reads points. The app does so after each batch it acknowledged, behind the answer.
+
+    Raises:
+        InputError: the log or the data set is at fault, or a file could not be written.
+    """
+    return label_store(root).project()
+
+
+def _parse(line: bytes) -> Operation | None:
+    """The operation of a line of the log; None if the line is broken."""
+    try:
+        operation = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    sound = isinstance(operation, dict) and all(isinstance(operation.get(side), dict) for side in ("before", "after"))
+    return operation if sound else None
+
+
+def _check_shape(operation: Any, position: int) -> None:
+    """InputError unless an operation from outside has the parts it needs, of the right types."""
+    fault = None
+    if not isinstance(operation, dict):
+        fault = "is no object"
+    elif not isinstance(operation.get("id"), str) or not 1 <= len(operation["id"]) <= 100:
+        fault = "has no id of 1 to 100 characters"
+    elif not isinstance(operation.get("video"), str):
+        fault = "names no video"
+    elif operation.get("kind") not in (*_TABLE, "undo", "redo") or operation["kind"] == "import":
+        fault = f"has the unknown kind {str(operation.get('kind'))[:40]!r}"
+    elif operation["kind"] not in ("undo", "redo"):
+        for side in ("before", "after"):
+            values = operation.get(side)
+            if not isinstance(values, dict) or not all(isinstance(value, dict) for value in values.values()):
+                fault = f"has no object of objects `{side}`"
+        if not fault and not operation["before"] and not operation["after"]:
+            fault = "changes nothing"
+    if fault:
+        raise InputError(f"operation {position} {fault}. Send id, video, kind, before and after.")
+
+
+def _check_point(point: dict, video: str, classes: set[str], duration: float) -> None:
+    time, frame = point.get("time"), point.get("frame")
+    if set(point) != _POINT_KEYS or isinstance(time, bool) or not isinstance(time, int | float) \
+            or not isinstance(frame, int) or isinstance(frame, bool) or frame < 0:
+        raise _Refusal(f"A point needs {', '.join(sorted(_POINT_KEYS))}.")
+    if point["video"] != video:
+        raise _Refusal("A point cannot move to another video.")
+    if point["label"] not in classes:
+        raise _Refusal(f"There is no class {str(point['label'])[:60]!r}. Add it first.")
+    if not (math.isfinite(time) and 0 <= time <= duration + 1):
+        raise _Refusal(f"{time:g} s lies outside the video ({duration:g} s).")
+
+
+def _table(rows: Sequence[dict], classes: Sequence[str], fps: dict[str, float]) -> Points:
+    """Points by video and time, each at the middle of its frame: a time stamp may fall just short of frame / fps."""
+    label_index = {name: index for index, name in enumerate(classes)}
+    video_index = {name: index for index, name in enumerate(fps)}
+    video = np.array([video_index[point["video"]] for point in rows], np.intp)
+    seconds = np.array([point["time"] for point in rows]) + .5 / np.array(list(fps.values()))[video]
+    points = Points(seconds, [label_index[point["label"]] for point in rows], video, tuple(classes), tuple(fps))
+    return points[np.lexsort((seconds, video))]
+
+
+@contextlib.contextmanager
+def _locked_folder(folder: Path) -> Iterator[None]:
+    """One process at a time projects, so that an older state never replaces a newer one."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a new file's name onto the disk too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _stamp(path: Path) -> tuple[tuple[int, int], int, int] | None:
+    """(device and inode, size, time of change) of a file, None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

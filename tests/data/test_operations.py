@@ -1,0 +1,392 @@
+"""The operation log: nothing acknowledged is lost, any state can be replayed, nobody overwrites another silently."""
+
+import csv
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hrpro.config import config_of
+from hrpro.data.dataset import open_dataset
+from hrpro.data.operations import LabelStore, project_points
+from hrpro.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+FPS = 30000 / 1001
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """A data set of two videos and two classes without any point."""
+    root = tmp_path / "Small"
+    root.mkdir()
+    info = {"subset": "train", "duration": 100.0, "fps": FPS, "annotations": []}
+    (root / "gt_full.json").write_text(json.dumps({"version": "1", "database": {"v1": info, "v2": info}}))
+    (root / "classes.txt").write_text("jump\nrun\n")
+    for split in ("train", "test"):
+        (root / f"split_{split}.txt").write_text("v1\nv2\n")
+    return root
+
+
+def point(seconds: float, label: str = "jump", video: str = "v1") -> dict:
+    return {"video": video, "label": label, "time": seconds, "frame": int(seconds * FPS)}
+
+
+def add(key: str, seconds: float, label: str = "jump", video: str = "v1") -> dict:
+    return change("add", key, {}, {key: point(seconds, label, video)}, video)
+
+
+def change(kind: str, name: str, before: dict, after: dict, video: str = "v1") -> dict:
+    return {"id": f"op-{name}", "video": video, "kind": kind, "before": before, "after": after}
+
+
+def labels(store: LabelStore, video: str = "v1") -> dict[str, tuple[str, float]]:
+    return {row["id"]: (row["label"], row["time"]) for row in store.points(video)}
+
+
+def add_class(name: str) -> dict:
+    return change("class", f"class-{name}", {}, {name: {}})
+
+
+def test_add_move_relabel_delete_are_there_after_a_restart(root):
+    store = LabelStore(root)
+    acks = store.apply([
+        add("a", 1), add("b", 2), add("c", 3, video="v2"),
+        change("move", "m", {"a": point(1)}, {"a": point(1.5)}),
+        change("relabel", "r", {"b": point(2)}, {"b": point(2, "run")}),
+        change("delete", "d", {"c": point(3, video="v2")}, {}, "v2")], "Ann")
+    assert [ack.seq for ack in acks] == [1, 2, 3, 4, 5, 6]
+    for seen in (store, LabelStore(root)):
+        assert labels(seen) == {"a": ("jump", 1.5), "b": ("run", 2)}
+        assert labels(seen, "v2") == {}
+        assert seen.counts() == {"v1": 2}
+        assert {row["who"] for row in seen.points("v1")} == {"Ann"}
+    lines = [json.loads(line) for line in store.log.read_text().splitlines()]
+    assert [line["seq"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert set(lines[3]) == {"id", "seq", "time", "who", "video", "kind", "before", "after"}
+
+
+def test_a_beginning_of_the_log_replays_to_the_state_of_then(root, tmp_path):
+    store = LabelStore(root)
+    states = []
+    for operation in (add("a", 1), add("b", 2), change("delete", "d", {"a": point(1)}, {}), add("e", 4)):
+        store.apply([operation], "Ann")
+        states.append(labels(store))
+    lines = store.log.read_bytes().splitlines(keepends=True)
+    for count, state in enumerate(states, 1):
+        past = tmp_path / f"past{count}"
+        shutil.copytree(root, past)
+        (past / "labels" / "operations.jsonl").write_bytes(b"".join(lines[:count]))
+        assert labels(LabelStore(past)) == state
+
+
+def test_a_resent_operation_is_acknowledged_but_not_applied_twice(root):
+    store = LabelStore(root)
+    first = store.apply([add("a", 1)], "Ann")
+    store.apply([change("delete", "d", {"a": point(1)}, {})], "Ann")
+    assert store.apply([add("a", 1)], "Ann") == first
+    assert LabelStore(root).apply([add("a", 1)], "Ann") == first
+    assert labels(store) == {} and store.log.read_bytes().count(b"\n") == 2
+
+
+def test_undo_and_redo_go_back_and_forth_without_limit_also_after_a_restart_and_for_bulk_edits(root):
+    store = LabelStore(root)
+    store.apply([add(f"p{n}", n) for n in range(50)], "Ann")
+    everything = {f"p{n}": point(n) for n in range(50)}
+    store.apply([change("relabel", "bulk", everything, {key: value | {"label": "run"}
+                                                        for key, value in everything.items()})], "Ann")
+    assert store.undo("v1", "Ann").seq == 52
+    assert {label for label, _ in labels(store).values()} == {"jump"}
+    for left in range(49, -1, -1):
+        LabelStore(root).undo("v1", "Ann")
+        store.refresh()
+        assert len(labels(store)) == left
+    assert LabelStore(root).undo("v1", "Ann").refused == "There is nothing to undo."
+    for _ in range(51):
+        assert LabelStore(root).redo("v1", "Ann").seq
+    store.refresh()
+    assert {label for label, _ in labels(store).values()} == {"run"} and len(labels(store)) == 50
+    assert store.redo("v1", "Ann").refused == "There is nothing to redo."
+
+
+def test_a_new_operation_ends_what_could_be_redone(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    store.undo("v1", "Ann")
+    store.apply([add("b", 2)], "Ann")
+    assert store.redo("v1", "Ann").refused
+    assert labels(store) == {"b": ("jump", 2)}
+
+
+def test_undo_is_each_persons_and_each_videos_own(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    store.apply([add("b", 2)], "Bob")
+    store.apply([add("c", 3, video="v2")], "Ann")
+    store.undo("v1", "Ann")
+    assert labels(store) == {"b": ("jump", 2)} and labels(store, "v2") == {"c": ("jump", 3)}
+
+
+def test_undo_leaves_what_someone_else_changed_since_and_says_so(root):
+    store = LabelStore(root)
+    store.apply([change("add", "two", {}, {"a": point(1), "b": point(2)})], "Ann")
+    store.apply([change("move", "m", {"a": point(1)}, {"a": point(9)})], "Bob")
+    ack = store.undo("v1", "Ann")
+    assert ack.note.startswith("1 of its changes stayed")
+    assert labels(store) == {"a": ("jump", 9)}
+    assert labels(LabelStore(root)) == {"a": ("jump", 9)}
+
+
+@pytest.mark.parametrize(("operation", "sentence"), [
+    (change("move", "m", {"a": point(1)}, {"a": point(5)}), "Bob changed this meanwhile; it is shown as it is now."),
+    (change("delete", "d", {"b": point(2)}, {}), "Bob deleted this meanwhile."),
+    (change("add", "again", {}, {"a": point(7)}), "Bob changed this meanwhile; it is shown as it is now."),
+    (add("n", 101.5), "101.5 s lies outside the video (100 s)."),
+    (add("n", 1, "swim"), "There is no class 'swim'. Add it first."),
+    (add("n", 1, video="v3"), "The data set has no video 'v3'."),
+    (change("add", "n", {}, {"n": point(1, video="v2")}), "A point cannot move to another video."),
+    (change("add", "n", {}, {"n": {"label": "jump"}}), "A point needs frame, label, time, video."),
+    (add_class("jump"), "There is a class 'jump' already."),
+    (add_class("a\nb"), "'a\\nb' cannot be a class. Use 1 to 200 characters on one line."),
+    (change("mark", "k", {}, {"v2": {"done": True}}), "Only the video itself can be marked."),
+])
+def test_what_the_labels_do_not_allow_is_refused_with_a_sentence(root, operation, sentence):
+    store = LabelStore(root)
+    store.apply([add("a", 1), add("b", 2)], "Ann")
+    store.apply([change("move", "x", {"a": point(1)}, {"a": point(3)}),
+                 change("delete", "y", {"b": point(2)}, {})], "Bob")
+    before, size = labels(store), store.log.stat().st_size
+    ack, = store.apply([operation], "Ann")
+    assert (ack.refused, ack.seq) == (sentence, None)
+    assert labels(store) == before and store.log.stat().st_size == size
+
+
+@pytest.mark.parametrize(("broken", "place"), [
+    ("text", "is no object"), ({"video": "v1", "kind": "add"}, "has no id"),
+    ({"id": "x", "kind": "add"}, "names no video"), ({"id": "x", "video": "v1", "kind": "drop"}, "unknown kind 'drop'"),
+    ({"id": "x", "video": "v1", "kind": "import", "before": {}, "after": {}}, "unknown kind 'import'"),
+    ({"id": "x", "video": "v1", "kind": "add", "before": {}, "after": {"p": 1}}, "no object of objects `after`"),
+    ({"id": "x", "video": "v1", "kind": "add", "before": {}, "after": {}}, "changes nothing")])
+def test_a_batch_with_a_shapeless_operation_is_not_applied_at_all(root, broken, place):
+    store = LabelStore(root)
+    with pytest.raises(InputError, match="operation 1 " if "text" in place else place.replace("(", "")):
+        store.apply([add("a", 1), broken], "Ann")
+    assert labels(store) == {} and not store.log.exists()
+
+
+def test_the_first_operation_imports_the_point_file(root):
+    folder = root / "point_labels"
+    folder.mkdir()
+    (folder / "point_gaussian.csv").write_text("class,start_frame,stop_frame,video_id,point\njump,0,90,v1,30\n"
+                                               "run,0,90,v2,60\n")
+    store = LabelStore(root)
+    shown = store.points("v1") + store.points("v2")
+    assert [(row["label"], row["frame"], row["who"]) for row in shown] == \
+        [("jump", 30, "point_gaussian.csv"), ("run", 60, "point_gaussian.csv")]
+    assert not store.log.exists() and project_points(root) is None
+    moved = {key: shown[0][key] for key in ("video", "label", "time", "frame")}
+    store.apply([change("move", "m", {shown[0]["id"]: moved}, {shown[0]["id"]: moved | {"time": 2.0, "frame": 59}}),
+                 add("a", 1)], "Ann")
+    assert [line["kind"] for line in map(json.loads, store.log.read_text().splitlines())] == ["import", "move", "add"]
+    assert store.undo("v1", "Ann").seq and store.undo("v1", "Ann").seq
+    assert store.undo("v1", "Ann").refused
+    assert LabelStore(root).points("v1") == shown[:1] or LabelStore(root).points("v1")[0]["time"] == shown[0]["time"]
+
+
+def test_a_point_file_that_changes_before_the_first_operation_is_read_again(root):
+    (root / "point_labels").mkdir()
+    path = root / "point_labels" / "point_gaussian.csv"
+    path.write_text("class,video_id,point\njump,v1,30\n")
+    store = LabelStore(root)
+    path.write_text("class,video_id,point\njump,v1,300\nrun,v1,330\n")
+    store.refresh()
+    assert [row["frame"] for row in store.points("v1")] == [300, 330]
+    path.write_text("class,video_id,point\nrun,v1,9\n")
+    store.apply([add("a", 1)], "Ann")
+    assert [row["frame"] for row in LabelStore(root).points("v1")] == [9, 29]
+
+
+@pytest.mark.parametrize("cut", [b'{"id":"half","vid', b"\0" * 40, b"\0\0\n\xff\xfe\n{"])
+def test_a_cut_off_last_line_is_set_aside_and_reported_and_the_rest_stands(root, cut):
+    store = LabelStore(root)
+    store.apply([add("a", 1), add("b", 2)], "Ann")
+    whole = store.log.read_bytes()
+    store.log.write_bytes(whole + cut)
+    again = LabelStore(root)
+    assert labels(again) == {"a": ("jump", 1), "b": ("jump", 2)}
+    assert "was moved to operations.jsonl.cut; the 2 operations before it stand" in again.notices[0]
+    assert store.log.read_bytes() == whole
+    assert (root / "labels" / "operations.jsonl.cut").read_bytes() == cut + b"\n"
+    assert again.apply([add("c", 3)], "Ann")[0].seq == 3
+    store.refresh()
+    assert len(labels(store)) == 3
+
+
+def test_a_broken_line_in_the_midst_is_an_error_that_names_it(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1), add("b", 2), add("c", 3)], "Ann")
+    lines = store.log.read_bytes().splitlines(keepends=True)
+    store.log.write_bytes(lines[0] + b'{"id":\n' + lines[2])
+    with pytest.raises(InputError, match=r"operations.jsonl: line 2 is no operation"):
+        LabelStore(root)
+    with pytest.raises(InputError, match=r"line 2 is no operation"):
+        store.apply([add("d", 4)], "Ann")
+
+
+def _write_many(root: Path, who: str, count: int) -> None:
+    store = LabelStore(root)
+    for number in range(count):
+        store.apply([add(f"{who}{number}", number / 10)], who)
+
+
+def test_two_processes_never_lose_an_operation(root):
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write_many, args=(root, who, 100)) for who in ("Ann", "Bob", "Cid")]
+    for writer in writers:
+        writer.start()
+    watcher = LabelStore(root)
+    while any(writer.is_alive() for writer in writers):
+        watcher.refresh()
+        time.sleep(.01)
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    watcher.refresh()
+    assert labels(watcher) == labels(LabelStore(root)) and len(labels(watcher)) == 300
+    lines = [json.loads(line) for line in watcher.log.read_text().splitlines()]
+    assert [line["seq"] for line in lines] == list(range(1, 301))
+
+
+def test_every_acknowledged_operation_survives_kill_9(root):
+    script = ("import sys; from pathlib import Path; from hrpro.data.operations import LabelStore\n"
+              "store = LabelStore(Path(sys.argv[1])); first = store.seq\n"
+              "for n in range(first, 100000):\n"
+              "    after = {f'p{n}': {'video': 'v1', 'label': 'jump', 'time': n % 100, 'frame': n}}\n"
+              "    add = {'id': f'o{n}', 'video': 'v1', 'kind': 'add', 'before': {}, 'after': after}\n"
+              "    ack, = store.apply([add], 'A')\n"
+              "    print(ack.seq, flush=True)\n")
+    acknowledged = 0
+    for _ in range(4):
+        process = subprocess.Popen([sys.executable, "-c", script, root], stdout=subprocess.PIPE, text=True,
+                                   cwd=ROOT)
+        for _ in range(25):
+            acknowledged = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        rest = process.communicate()[0].split()
+        acknowledged = int(rest[-1]) if rest else acknowledged
+        assert LabelStore(root).seq >= acknowledged
+    assert acknowledged >= 100
+
+
+def _run_apart(root: Path, prepare: str, operation: dict) -> str:
+    """Apply an operation in a process of its own after `prepare`; what it said."""
+    script = ("import json, os, resource, sys; from pathlib import Path\n"
+              "from hrpro.data.operations import LabelStore; from hrpro.errors import InputError\n"
+              f"store = LabelStore(Path(sys.argv[1])); before = store.points('v1')\n{prepare}\n"
+              "try: print('acknowledged', store.apply(json.loads(sys.argv[2]), 'Ann'))\n"
+              "except InputError as error: print(error, store.points('v1') == before)\n")
+    return subprocess.run([sys.executable, "-c", script, root, json.dumps([operation])], capture_output=True, text=True,
+                          check=True, cwd=ROOT).stdout
+
+
+def test_a_full_disk_acknowledges_nothing_and_leaves_the_log_whole(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    before = store.log.read_bytes()
+    limit = len(before) + 20
+    said = _run_apart(root, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))", add("b", 2))
+    assert "operations.jsonl: could not be written (File too large)" in said and said.strip().endswith("True")
+    assert store.log.read_bytes() == before
+    assert LabelStore(root).apply([add("b", 2)], "Ann")[0].seq == 2
+
+
+def test_a_read_only_log_acknowledges_nothing(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    before = store.log.read_bytes()
+    store.log.chmod(0o444)
+    for folder in (root, *root.parents):
+        if folder.stat().st_uid == os.getuid() and folder.is_relative_to("/tmp") and folder != Path("/tmp"):
+            folder.chmod(0o755)
+    said = _run_apart(root, "os.getuid() or os.setuid(65534)", add("b", 2))
+    assert "operations.jsonl: cannot be written (Permission denied)" in said and said.strip().endswith("True")
+    assert store.log.read_bytes() == before
+
+
+def test_the_projection_is_what_training_reads(root):
+    store = LabelStore(root)
+    frames = [0, 1, 29, 30, 1798, 2500]
+    store.apply([change("add", "all", {}, {
+        # As a container with a time base of 1/90000 stores it: rounded down, short of frame / fps.
+        f"p{frame}": {"video": "v2", "label": "run", "time": int(frame * 3003) / 90000 - 1e-5 * (frame > 0),
+                      "frame": frame} for frame in reversed(frames)}, "v2"), add("a", 1)], "Ann")
+    path = project_points(root)
+    assert path == root.resolve() / "point_labels" / "points.csv"
+    rows = list(csv.DictReader(path.open()))
+    assert [(row["video_id"], row["class"]) for row in rows] == [("v1", "jump")] + [("v2", "run")] * 6
+    assert [int(row["point"]) for row in rows[1:]] == frames
+    dataset = open_dataset(config_of(root), features=False)
+    assert dataset.points_file.name == "points.csv" and len(dataset.points) == 7
+
+
+def test_the_projection_follows_other_processes(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    store.project()
+    _write_many(root, "Bob", 3)
+    assert len(list(csv.DictReader(store.project().open()))) == 4
+
+
+def test_a_class_added_in_the_app_is_listed_and_can_be_undone_while_unused(root):
+    store = LabelStore(root)
+    acks = store.apply([add_class("слалом"), add("a", 1, "слалом")], "Ann")
+    assert [ack.refused for ack in acks] == [None, None]
+    store.project()
+    assert (root / "classes.txt").read_text() == "jump\nrun\nслалом\n"
+    assert store.classes == LabelStore(root).classes == ["jump", "run", "слалом"]
+    store.undo("v1", "Ann")
+    store.apply([add("b", 1, "слалом")], "Bob")
+    assert "a class in use" in store.undo("v1", "Ann").note
+    assert store.classes == ["jump", "run", "слалом"]
+
+
+def test_an_undone_class_leaves_the_list(root):
+    store = LabelStore(root)
+    store.apply([add_class("dive")], "Ann")
+    store.project()
+    store.undo("v1", "Ann")
+    store.project()
+    assert (root / "classes.txt").read_text() == "jump\nrun\n" and store.classes == ["jump", "run"]
+    store.redo("v1", "Ann")
+    assert LabelStore(root).classes == ["jump", "run", "dive"]
+
+
+def test_a_mark_says_that_a_video_is_completely_labelled(root):
+    store = LabelStore(root)
+    store.apply([change("mark", "k", {}, {"v1": {"done": True}})], "Ann")
+    assert LabelStore(root).done() == {"v1"}
+    store.undo("v1", "Ann")
+    assert LabelStore(root).done() == set()
+
+
+def test_ten_thousand_points_stay_cheap(root):
+    store = LabelStore(root)
+    store.apply([add(f"p{n}", n / 100) for n in range(10_000)], "Ann")
+    begin = time.perf_counter()
+    again = LabelStore(root)
+    replayed = time.perf_counter() - begin
+    begin = time.perf_counter()
+    for n in range(20):
+        again.apply([add(f"q{n}", 50)], "Ann")
+    applied = (time.perf_counter() - begin) / 20
+    assert len(again.points("v1")) == 10_020
+    assert replayed < 2 and applied < .05
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20
