@@ -1,0 +1,204 @@
+"""Jobs: commands that run on their own, outlive whoever started them, and are found again by anyone.
+
+A job is four files in `<ckpt_root>/jobs/`: `<id>.json`, its record; `<id>.log`, what it printed; `<id>.cancel`, there
+once somebody asked it to stop; `<id>.end`, how it ended, written by `hrpro.jobs.wrap`. Each has one writer, once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from hrpro.errors import InputError
+from hrpro.files import read_json, write_atomic, write_json
+
+GRACE = 30
+_SOURCE = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One background command.
+
+    pid: its wrapper's, which leads the process group; target: the folder that it writes, and that no second job may
+    write meanwhile; started: Unix seconds.
+    """
+
+    id: str
+    label: str
+    command: list[str]
+    target: str
+    pid: int
+    started: float
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.id}.log"
+
+
+@dataclass(frozen=True)
+class Status:
+    """state: failed means that the command said why (`message`), died that it was killed without a word.
+
+    stopping: asked to stop, not gone yet; ended: Unix seconds, None while it runs or where nobody saw the end.
+    """
+
+    state: Literal["running", "finished", "failed", "cancelled", "died"]
+    message: str = ""
+    exit_code: int | None = None
+    ended: float | None = None
+    stopping: bool = False
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+
+def hrpro_command(*arguments: str) -> list[str]:
+    """`python -m hrpro …` with this interpreter."""
+    return [sys.executable, "-m", "hrpro", *arguments]
+
+
+def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, grace: int = GRACE) -> Job:
+    """Run a command detached from this process: a session of its own, no input, output to its log.
+
+    grace: seconds from a cancel to the kill.
+
+    Raises:
+        InputError: a job on the same `target` is still running.
+    """
+    folder = Path(ckpt_root).resolve() / "jobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    record = folder / f"{name}.json"
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(
+        filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))}
+    with _locked(folder):
+        if other := running_on(ckpt_root, target):
+            raise InputError(f"{target}: job {other.id} ({other.label}) is at work on it. Wait until it ends, cancel "
+                             "it, or give the new run another name (task_info).")
+        with open(record.with_suffix(".log"), "wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "hrpro.jobs.wrap", str(record), str(grace), *command],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment)
+        job = Job(name, label, list(command), str(Path(target).resolve()), process.pid, time.time(), folder)
+        write_json(record, {key: value for key, value in asdict(job).items() if key != "folder"})
+    threading.Thread(target=process.wait, daemon=True).start()          # so that its end leaves no zombie
+    return job
+
+
+def jobs(ckpt_root: Path) -> list[Job]:
+    """All jobs under a checkpoint folder, newest first."""
+    records = (Path(ckpt_root).resolve() / "jobs").glob("*.json")
+    found = [Job(**read_json(record), folder=record.parent) for record in records]
+    return sorted(found, key=lambda job: -job.started)
+
+
+def find_job(ckpt_root: Path, name: str) -> Job:
+    """One job by its id; InputError if there is none."""
+    for job in jobs(ckpt_root):
+        if job.id == name:
+            return job
+    raise InputError(f"{Path(ckpt_root) / 'jobs'}: no job {name!r}. `python -m hrpro jobs` lists them.")
+
+
+def running_on(ckpt_root: Path, target: Path) -> Job | None:
+    """The job that is at work on a folder, if any."""
+    resolved = str(Path(target).resolve())
+    return next((job for job in jobs(ckpt_root) if job.target == resolved and status(job).running), None)
+
+
+def status(job: Job) -> Status:
+    """How a job stands, whoever asks and whether or not its starter still lives."""
+    asked = (job.folder / f"{job.id}.cancel").exists()
+    end_file = job.folder / f"{job.id}.end"
+    if not end_file.exists():
+        if _alive(job):
+            return Status("running", stopping=asked)
+        if not end_file.exists():                       # else it ended between the two looks
+            return Status("cancelled") if asked else Status("died", "Killed without a word; memory may have run out.")
+    end = read_json(end_file)
+    code, ended = end["exit_code"], end["time"]
+    if code == 0:
+        return Status("finished", exit_code=code, ended=ended)
+    if asked or code == 130:
+        return Status("cancelled", exit_code=code, ended=ended)
+    if code < 0:
+        return Status("died", f"Killed by {signal.Signals(-code).name}"
+                      + ("; memory may have run out." if code == -signal.SIGKILL else "."), code, ended)
+    return Status("failed", last_line(job), code, ended)
+
+
+def cancel(job: Job) -> None:
+    """Ask a job to stop and return at once; its wrapper kills it after the grace time."""
+    write_atomic(job.folder / f"{job.id}.cancel", "")
+    with contextlib.suppress(ProcessLookupError):
+        if _leads(job):
+            os.killpg(job.pid, signal.SIGTERM)
+        elif _alive(job):                               # nobody is left to see to the grace time
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+def tail(job: Job, lines: int = 40) -> list[str]:
+    """The last lines of a job's log, at most 64 KiB; of a line rewritten in place (progress) its last state."""
+    if not job.log.exists():
+        return []
+    with open(job.log, "rb") as file:
+        file.seek(max(0, job.log.stat().st_size - (1 << 16)))
+        text = file.read().decode("utf-8", "replace")
+    shown = (line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n"))
+    return [line for line in shown if line][-lines:]
+
+
+def last_line(job: Job) -> str:
+    return (tail(job, 1) or [""])[0]
+
+
+def progress(job: Job) -> tuple[float | None, str]:
+    """(fraction done, what a job last said). A command tells how far it is as `done/total` in its last line."""
+    text = last_line(job)
+    counts = re.search(r"(\d+) ?/ ?(\d+)", text)
+    if not counts or not int(counts[2]):
+        return None, text
+    return min(1.0, int(counts[1]) / int(counts[2])), text
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with open(folder / ".lock", "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _leads(job: Job) -> bool:
+    """Whether the wrapper lives. Its command line names the record: a reused pid cannot be taken for it."""
+    try:
+        return str(job.folder / f"{job.id}.json") in psutil.Process(job.pid).cmdline()
+    except psutil.Error:                                # gone, or a zombie
+        return False
+
+
+def _alive(job: Job) -> bool:
+    """Whether the wrapper lives, or a command that lost it. A group's number is not reused while a member lives."""
+    return _leads(job) or any(_in_group(pid, job.pid) for pid in psutil.pids())
+
+
+def _in_group(pid: int, group: int) -> bool:
+    with contextlib.suppress(OSError, psutil.Error):
+        return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False

@@ -1,0 +1,36 @@
+"""Runs a job's command and writes down how it ended: `python -m hrpro.jobs.wrap RECORD.json GRACE COMMAND …`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from hrpro.files import write_json
+
+
+def main(record: Path, grace: int, command: list[str]) -> None:
+    """Stay beside the command until it ends. Whoever started the job may be gone by then, so the end goes to a file."""
+    os.nice(5)                                          # the app stays quick while a job takes every core
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+    def end(code: int) -> None:
+        write_json(record.with_suffix(".end"), {"exit_code": code, "time": time.time()})
+
+    def give_up(*_: object) -> None:
+        end(-signal.SIGKILL)
+        os.killpg(0, signal.SIGKILL)
+
+    # The whole group gets the signal; the wrapper outlives it to see the command out. The handlers come after the
+    # command's start: until then the signal's default ends wrapper and command together.
+    signal.signal(signal.SIGALRM, give_up)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: signal.alarm(grace))
+    end(process.wait())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

@@ -1,0 +1,227 @@
+"""Real processes, real signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hrpro.errors import InputError
+from hrpro.jobs.background import cancel, find_job, jobs, progress, running_on, start, status, tail
+from hrpro.jobs.command import add_arguments, run
+
+SLEEP = "import time; print('ready', flush=True); time.sleep(60)"
+STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+POLITE = """
+import signal, sys, time
+def stop(*_):
+    print("saved", flush=True)
+    sys.exit(130)
+signal.signal(signal.SIGTERM, stop)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def wait(condition, seconds=15):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(.02)
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Starts Python code as a job; kills what is left of it afterwards."""
+    begun = []
+
+    def begin(code, target="run", ready=True, **options):
+        job = start(tmp_path, [sys.executable, "-c", code], "a test", tmp_path / target, **options)
+        begun.append(job)
+        if ready:
+            wait(lambda: tail(job) == ["ready"])
+        return job
+
+    yield begin
+    for job in begun:
+        try:
+            os.killpg(job.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def ended(job):
+    wait(lambda: not status(job).running)
+    return status(job)
+
+
+def command_of(job):
+    """The process that does the work, beside its wrapper."""
+    return next(process for process in psutil.Process(job.pid).children() if "-c" in process.cmdline())
+
+
+def test_finishes_and_is_found_again(begin, tmp_path):
+    job = begin("print('all well')", ready=False)
+    end = ended(job)
+    assert (end.state, end.exit_code) == ("finished", 0) and end.ended >= job.started
+    assert jobs(tmp_path) == [job] == [find_job(tmp_path, job.id)] and tail(job) == ["all well"]
+
+
+def test_fails_with_its_last_sentence(begin):
+    end = ended(begin("import sys; print('reading'); sys.exit('gt_full.json: is cut off. Get it again.')", ready=False))
+    assert (end.state, end.exit_code, end.message) == ("failed", 1, "gt_full.json: is cut off. Get it again.")
+
+
+def test_is_detached(begin):
+    job = begin(SLEEP)
+    assert os.getsid(job.pid) == job.pid != os.getsid(0)
+    assert Path(f"/proc/{command_of(job).pid}/fd/0").readlink() == Path(os.devnull)
+    assert status(job).running
+
+
+def test_outlives_its_starter(tmp_path):
+    code = (f"import sys; from pathlib import Path; from hrpro.jobs.background import start; "
+            f"start(Path({str(tmp_path)!r}), [sys.executable, '-c', 'import time; time.sleep(1.5)'], 'x', Path('x'))")
+    subprocess.run([sys.executable, "-c", code], check=True)
+    job, = jobs(tmp_path)
+    assert status(job).running
+    assert ended(job).state == "finished"               # its exit status is known although its starter is gone
+
+
+def test_cancel_lets_it_save(begin):
+    job = begin(POLITE)
+    cancel(job)
+    assert status(job).stopping
+    assert ended(job).state == "cancelled" and status(job).exit_code == 130 and tail(job) == ["ready", "saved"]
+
+
+def test_cancel_kills_after_the_grace_time(begin):
+    job = begin(STUBBORN, grace=1)
+    worker = command_of(job)
+    cancel(job)
+    time.sleep(.5)
+    assert status(job).running
+    assert ended(job).state == "cancelled"
+    wait(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_cancel_at_once_after_the_start(begin):
+    job = begin(SLEEP, ready=False)
+    cancel(job)
+    assert ended(job).state == "cancelled"
+
+
+def test_cancel_after_the_end_changes_nothing(begin):
+    job = begin("pass", ready=False)
+    ended(job)
+    cancel(job)
+    assert status(job).state == "finished"
+
+
+def test_killed_command_is_said_to_have_died(begin):
+    job = begin(SLEEP)
+    command_of(job).kill()
+    assert (ended(job).state, status(job).exit_code) == ("died", -9) and "SIGKILL" in status(job).message
+
+
+def test_killed_group_is_said_to_have_died(begin):
+    job = begin(SLEEP)
+    os.killpg(job.pid, signal.SIGKILL)
+    assert ended(job).state == "died" and status(job).ended is None
+
+
+def test_command_that_lost_its_wrapper_is_found_and_stopped(begin):
+    job = begin(SLEEP)
+    worker = command_of(job)
+    os.kill(job.pid, signal.SIGKILL)
+    wait(lambda: not psutil.pid_exists(job.pid))
+    assert status(job).running
+    cancel(job)
+    assert ended(job).state == "cancelled"
+    wait(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_leaves_no_zombie(begin):
+    job = begin("pass", ready=False)
+    ended(job)
+    wait(lambda: not psutil.pid_exists(job.pid))
+
+
+def test_reused_pid_is_not_taken_for_the_job(begin, tmp_path):
+    job = begin(SLEEP)
+    os.killpg(job.pid, signal.SIGKILL)
+    ended(job)
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])      # in our group, not its own
+    try:
+        record = tmp_path / "jobs" / f"{job.id}.json"
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"pid": stranger.pid}))
+        reused = find_job(tmp_path, job.id)
+        assert status(reused).state == "died"
+        cancel(reused)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_second_job_on_one_folder_is_refused(begin, tmp_path):
+    first = begin(SLEEP)
+    with pytest.raises(InputError, match=f"job {first.id} .* is at work on it"):
+        begin(SLEEP)
+    assert running_on(tmp_path, tmp_path / "elsewhere" / ".." / "run") == first
+    other = begin(SLEEP, target="another")
+    assert jobs(tmp_path) == [other, first]
+    cancel(first)
+    ended(first)
+    assert status(begin(SLEEP)).running
+
+
+def test_of_many_starts_at_once_one_wins(begin):
+    won, refused = [], []
+
+    def attempt():
+        try:
+            won.append(begin(SLEEP, ready=False))
+        except InputError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), len(refused)) == (1, 5)
+
+
+def test_progress_is_read_off_the_last_line(begin):
+    job = begin(r"print('reading'); print('\rvideos 1/4', end=''); print('\rvideos 3/4', end='', flush=True)",
+                ready=False)
+    ended(job)
+    assert progress(job) == (.75, "videos 3/4") and tail(job) == ["reading", "videos 3/4"]
+    assert progress(begin(SLEEP, target="other")) == (None, "ready")
+
+
+def test_command_line_lists_cancels_and_shows(begin, tmp_path, capsys):
+    import argparse
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+
+    def call(*arguments):
+        assert run(parser.parse_args(["--ckpt_path", str(tmp_path), *arguments])) == 0
+        return capsys.readouterr().out
+
+    assert call() == ""
+    job = begin(POLITE)
+    assert job.id in call() and "running" in call() and "a test" in call()
+    assert "asked to stop" in call("--cancel", job.id)
+    ended(job)
+    assert "cancelled" in call() and "already ended" in call("--cancel", job.id)
+    assert call("--log", job.id).split() == ["ready", "saved"]
+    with pytest.raises(InputError, match="no job 'nosuch'"):
+        call("--cancel", "nosuch")
