@@ -1,0 +1,77 @@
+"""Filmstrips: small pictures of a whole video in one image file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import orjson
+from PIL import Image
+
+from hrpro.errors import InputError
+from hrpro.files import write_atomic, write_json
+from hrpro.video.decode import frames_at
+from hrpro.video.probe import VideoInfo, probe
+
+TILE_WIDTH = 160
+COLUMNS = 10
+
+
+@dataclass(frozen=True)
+class Filmstrip:
+    """N tiles in one JPEG at `path`, row by row, `columns` in a row; tile i shows the video at `times[i]` seconds."""
+
+    path: Path
+    times: tuple[float, ...]
+    tile_width: int
+    tile_height: int
+    columns: int
+
+
+def filmstrip(video_path: Path, cache_dir: Path, count: int = 100) -> Filmstrip:
+    """The video's filmstrip of `count` evenly spaced tiles (fewer where it has fewer frames), made when not cached.
+
+    Of a long video key frames are taken, which cost little to decode; `times` are those of the pictures shown. The
+    cache holds one strip a video file name and is made anew when the file or `count` is another.
+
+    Raises:
+        InputError: the video cannot be read, or the cache not be written.
+    """
+    video_path = Path(video_path)
+    sprite = Path(cache_dir) / "filmstrips" / f"{video_path.name}.jpg"
+    manifest = sprite.with_suffix(".json")
+    try:
+        status = video_path.stat()
+    except OSError:
+        raise InputError(f"{video_path}: no such video file. Check the path.") from None
+    made_from = {"bytes": status.st_size, "modified_ns": status.st_mtime_ns, "count": count}
+    if sprite.exists() and manifest.exists():
+        content = orjson.loads(manifest.read_bytes())
+        if content.pop("made_from") == made_from:
+            return Filmstrip(sprite, tuple(content.pop("times")), **content)
+    info = probe(video_path)
+    times = _moments(info, min(count, info.frames))
+    height = max(1, round(TILE_WIDTH * info.height / info.width))
+    strip = Image.new("RGB", (TILE_WIDTH * min(COLUMNS, len(times)), height * math.ceil(len(times) / COLUMNS)))
+    for index, picture in enumerate(frames_at(info, times, (TILE_WIDTH, height))):
+        strip.paste(Image.fromarray(picture), (index % COLUMNS * TILE_WIDTH, index // COLUMNS * height))
+    encoded = BytesIO()
+    strip.save(encoded, "JPEG", quality=80)
+    write_atomic(sprite, encoded.getvalue())
+    film = {"times": times, "tile_width": TILE_WIDTH, "tile_height": height, "columns": COLUMNS}
+    write_json(manifest, {"made_from": made_from, **film})
+    return Filmstrip(sprite, tuple(times.tolist()), TILE_WIDTH, height, COLUMNS)
+
+
+def _moments(info: VideoInfo, count: int) -> np.ndarray:
+    """Middles of `count` equal parts of the video, moved to a key frame where one lies in the same part."""
+    spacing = info.duration / count
+    middles = (np.arange(count) + 0.5) * spacing
+    keys = info.times[info.keyframes]
+    if not len(keys):
+        return middles
+    nearest = keys[np.abs(keys[:, None] - middles).argmin(0)]
+    return np.where(np.abs(nearest - middles) <= spacing / 2, nearest, middles)

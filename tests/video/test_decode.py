@@ -1,0 +1,81 @@
+"""Decoding: the frame asked for is the frame given."""
+
+import numpy as np
+import psutil
+import pytest
+from numbered_video import read_number, write_video
+
+from hrpro.errors import InputError
+from hrpro.video.decode import frame_at, frames_at, iter_frames
+from hrpro.video.probe import probe
+
+SHOWN = {name: list(range(100)) for name in ("even", "b_frames", "uneven", "fragmented", "vp9", "matroska")}
+SHOWN |= {"cut": list(range(30, 100)), "hidden": [*range(5), *range(6, 100)], "one_frame": [0]}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_frame_by_seeking_in_any_order(clips, name):
+    info = probe(clips[name])
+    middles = np.append((info.times[1:] + info.times[:-1]) / 2, info.duration - 1e-3)
+    order = np.random.default_rng(1).permutation(info.frames)
+    found = [read_number(picture) for picture in frames_at(info, middles[order])]
+    assert found == np.array(SHOWN[name])[order].tolist()
+    assert [read_number(picture) for picture in frames_at(info, middles)] == SHOWN[name]
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_resampling_shows_what_a_player_shows(clips, name):
+    info = probe(clips[name])
+    numbers = [read_number(picture) for picture in iter_frames(clips[name], fps=40)]
+    moments = np.arange(len(numbers)) / 40
+    assert numbers == [SHOWN[name][info.frame_index(moment)] for moment in moments]
+    assert len(numbers) == np.ceil(info.duration * 40 - 1e-4)
+
+
+def test_outside_the_video(clips):
+    assert read_number(frame_at(clips["even"], -5)) == 0
+    assert read_number(frame_at(clips["even"], 99)) == 99
+
+
+def test_scaling(clips):
+    picture = frame_at(clips["even"], 2, (80, 32))
+    assert picture.shape == (32, 80, 3)
+    assert read_number(picture) == 50
+    assert {picture.shape for picture in iter_frames(clips["even"], 5, (80, 32))} == {(32, 80, 3)}
+
+
+def test_turned_video_stands_upright(clips):
+    """Rotated by 90 degrees counter-clockwise, the bars lie and bit 0 is at the bottom."""
+    picture = frame_at(clips["turned"], 1.2)
+    assert picture.shape == (160, 64, 3)
+    assert read_number(np.rot90(picture, -1)) == 30
+    assert frame_at(clips["turned"], 1.2, (32, 80)).shape == (80, 32, 3)
+
+
+def test_damage_in_the_middle_is_told(clips, tmp_path):
+    content = bytearray(clips["even"].read_bytes())
+    content[len(content) // 3:len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(content)
+    with pytest.raises(InputError, match="broken"):
+        for _ in iter_frames(broken):
+            pass
+
+
+def test_memory_stays_constant(tmp_path):
+    path = write_video(tmp_path / "long.mp4", range(0, 240_000, 40), options={"preset": "ultrafast"})
+    process, used = psutil.Process(), []
+    for index, _ in enumerate(iter_frames(path)):
+        if index % 1000 == 999:
+            used.append(process.memory_info().rss)
+    assert len(used) == 6
+    assert used[-1] - used[0] < 8 << 20
+
+
+def test_real_clips(shared):
+    for path in sorted((shared / "videos").glob("*.mp4")):
+        info = probe(path)
+        moments = np.linspace(0, info.duration, 12)
+        in_order = list(frames_at(info, moments, (64, 48)))
+        for picture, expected in zip(frames_at(info, moments[::-1], (64, 48)), in_order[::-1], strict=True):
+            np.testing.assert_array_equal(picture, expected)

@@ -1,0 +1,131 @@
+"""Probing: what files hold, when frames appear, and what is said of broken ones."""
+
+import wave
+from time import process_time
+
+import av
+import numpy as np
+import pytest
+from numbered_video import read_number, write_video
+
+from hrpro.errors import InputError
+from hrpro.video.probe import probe
+
+DECODABLE = ["even", "b_frames", "uneven", "fragmented", "one_frame", "vp9", "vp8", "matroska", "cut", "hidden"]
+
+
+@pytest.mark.parametrize("name", DECODABLE)
+def test_times_are_those_of_the_decoded_frames(clips, name):
+    info = probe(clips[name])
+    with av.open(str(clips[name])) as container:
+        decoded = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+    assert info.frames == len(decoded)
+    np.testing.assert_allclose(info.times, np.array(decoded) - decoded[0], atol=1e-9)
+    assert info.keyframes[0] <= 12
+
+
+def test_even_video(clips):
+    info = probe(clips["even"])
+    assert (info.frames, info.fps, info.duration) == (100, pytest.approx(25), pytest.approx(4))
+    assert (info.width, info.height, info.codec, info.pixel_format) == (160, 64, "h264", "yuv420p")
+    assert info.even
+    assert info.browser_playable
+    assert not info.has_audio
+    assert info.keyframes[0] == 0
+    assert 1 <= np.diff(info.keyframes).min() <= np.diff(info.keyframes).max() <= 12
+
+
+def test_uneven_times_are_seen(clips):
+    info = probe(clips["uneven"])
+    assert not info.even
+    assert info.fps == pytest.approx(99 / info.times[-1])
+
+
+def test_edit_list_hides_frames(clips):
+    info = probe(clips["cut"])
+    assert (info.frames, info.duration) == (70, pytest.approx(2.8))
+
+
+def test_hidden_vp8_picture_is_no_frame(clips):
+    assert probe(clips["hidden"]).frames == probe(clips["vp8"]).frames - 1
+
+
+def test_rotation_swaps_width_and_height(clips):
+    info = probe(clips["turned"])
+    assert (info.width, info.height) == (64, 160)
+
+
+@pytest.mark.parametrize(("name", "playable"), [("vp9", True), ("vp8", True), ("matroska", False), ("cut", True)])
+def test_what_a_browser_plays(clips, name, playable):
+    assert probe(clips[name]).browser_playable is playable
+
+
+def test_unusual_pixels_are_not_for_browsers(tmp_path):
+    with av.open(str(tmp_path / "v.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv444p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))))
+        container.mux(stream.encode(None))
+    assert not probe(tmp_path / "v.mp4").browser_playable
+
+
+def test_frame_index_is_the_frame_on_screen(clips):
+    info = probe(clips["uneven"])
+    middles = (info.times[1:] + info.times[:-1]) / 2
+    assert [info.frame_index(moment) for moment in middles] == list(range(99))
+    assert [info.frame_index(moment) for moment in info.times] == list(range(100))
+    assert (info.frame_index(-1), info.frame_index(1e9)) == (0, 99)
+
+
+@pytest.mark.parametrize("name", ["even", "matroska", "b_frames"])
+def test_cut_off_file_is_told(clips, tmp_path, name):
+    """The faststart file decodes without any error up to its middle; the last has no index at all."""
+    whole = clips[name].read_bytes()
+    half = tmp_path / f"half{clips[name].suffix}"
+    half.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"cut off.*Copy"):
+        probe(half)
+
+
+def test_broken_files_are_told_apart(tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "garbage.mp4").write_bytes(np.random.default_rng(0).bytes(50_000))
+    with wave.open(str(tmp_path / "sound.wav"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(16_000))
+    for name, fault in [("missing.mp4", "no such"), ("empty.mp4", "empty"), ("garbage.mp4", "cannot be read"),
+                        ("sound.wav", "no picture track")]:
+        with pytest.raises(InputError, match=fault) as caught:
+            probe(tmp_path / name)
+        assert name in str(caught.value)
+
+
+def test_long_video_opens_without_decoding(tmp_path):
+    """Reading the stamps of four minutes costs a fraction of decoding them."""
+    path = write_video(tmp_path / "long.mp4", range(0, 240_000, 40), options={"preset": "ultrafast", "g": "250"})
+    began = process_time()
+    info = probe(path)
+    probing = process_time() - began
+    began = process_time()
+    with av.open(str(path)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == info.frames == 6_000
+    assert probing < (process_time() - began) / 2
+
+
+@pytest.mark.parametrize(("name", "fps", "frames", "size"), [
+    ("v_GGSY1Qvo990", 19.62, 355, (320, 240)),
+    ("v_ZNVhz7ctTq0", 30, 420, (480, 360)),
+    ("vidat_example", 29.917, 390, (640, 480)),
+])
+def test_real_clips(shared, name, fps, frames, size):
+    info = probe(shared / "videos" / f"{name}.mp4")
+    assert (info.frames, (info.width, info.height), info.has_audio) == (frames, size, True)
+    assert info.fps == pytest.approx(fps, abs=1e-3)
+    assert info.browser_playable
+
+
+def test_numbers_can_be_read(clips):
+    """The fixture itself: the tests of decoding rest on it."""
+    with av.open(str(clips["even"])) as container:
+        numbers = [read_number(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    assert numbers == list(range(100))
