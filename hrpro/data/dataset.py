@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +17,7 @@ from hrpro.config import Config
 from hrpro.data.features import FeatureSet, open_features, read_timebase
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
-from hrpro.errors import InputError
+from hrpro.errors import InputError, raise_if
 from hrpro.files import read_json, read_text
 
 SPLITS = ("train", "test")
@@ -79,31 +81,54 @@ def open_dataset(config: Config, *, features: bool = True) -> DataSet:
     features: also open and check the feature files.
 
     Raises:
-        InputError: a file that everything hangs on is missing or broken. Lesser faults become `findings`;
-            `DataSet.raise_errors` turns those that keep a run from starting into one InputError.
+        InputError: files that everything hangs on are missing or broken, all of them together. Lesser faults become
+            `findings`; `DataSet.raise_errors` turns those that keep a run from starting into one InputError.
+    """
+    dataset, broken = examine(config, features=features)
+    raise_if(broken)
+    return dataset
+
+
+def examine(config: Config, *, features: bool = True) -> tuple[DataSet, list[str]]:
+    """A data set as far as it can be read, and the faults of files that cannot be read at all.
+
+    Raises:
+        InputError: there is no such folder.
     """
     root = config.data_root
     if not root.is_dir():
         raise InputError(f"{root}: no such data set. {DATUM_REMEDY}")
-    database = _read_database(root / "gt_full.json")
+    broken: list[str] = []
+
+    def attempt(default: Any, read: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return read(*arguments)
+        except InputError as error:
+            broken.extend(error.faults)
+            return default
+
     findings: list[Finding] = []
-    duration, fps = _read_rates(root / "gt_full.json", database, findings)
-    classes = _read_classes(root, database)
+    database = attempt(None, _read_database, root / "gt_full.json")
+    duration, fps = _read_rates(root / "gt_full.json", database or {}, findings)
     videos = tuple(duration)
-    ground_truth = _read_ground_truth(root / "gt_full.json", database, duration, classes, videos, findings)
-    points_file = find_points(root, config.points)
-    points = _read_points(points_file, classes, fps, duration, findings)
-    dataset = DataSet(root, classes, duration, fps, {}, ground_truth, points, points_file,
-                      _read_ambiguous(root / "Ambiguous_test.txt", videos), {}, findings)
-    for split in SPLITS:
-        dataset.splits[split] = _read_split(root / f"split_{split}.txt", duration, findings)
-    if both := set(dataset.splits["train"]) & set(dataset.splits["test"]):
+    classes = attempt((), _read_classes, root, database or {})
+    ground_truth = Segments.empty(classes, videos)
+    if database:
+        ground_truth = attempt(ground_truth, _read_ground_truth, root / "gt_full.json", duration, classes, findings)
+    points_file = attempt(root / "point_labels", find_points, root, config.points)
+    points = attempt(Points([], [], [], classes, videos), _read_points, points_file, classes, fps, duration, findings)
+    ambiguous = attempt(Segments.empty(("ambiguous",), videos), _read_ambiguous, root / "Ambiguous_test.txt", videos)
+    splits = {split: attempt([], _read_split, root / f"split_{split}.txt", None if database is None else duration,
+                             findings) for split in SPLITS}
+    dataset = DataSet(root, classes, duration, fps, splits, ground_truth, points, points_file, ambiguous, {}, findings)
+    if both := set(splits["train"]) & set(splits["test"]):
         dataset.find("note", f"{root}: {len(both)} videos are in both splits; figures on them say nothing "
                      "of new videos.")
     if features:
-        _open_features(dataset, config)
-    _check_points(dataset)
-    return dataset
+        attempt(None, _open_features, dataset, config)
+    if not broken:
+        _check_points(dataset)
+    return dataset, broken
 
 
 def find_points(root: Path, setting: str) -> Path:
@@ -160,26 +185,36 @@ def _annotations(info: dict) -> list:
     return entries if isinstance(entries, list) else []
 
 
-def _read_ground_truth(path: Path, database: dict, duration: dict[str, float], classes: tuple[str, ...],
-                       videos: tuple[str, ...], findings: list[Finding]) -> Segments:
+def _read_ground_truth(path: Path, duration: dict[str, float], classes: tuple[str, ...],
+                       findings: list[Finding]) -> Segments:
+    videos = tuple(duration)
     everything = Segments.from_activitynet(path, classes, videos)
     seconds = np.array([duration[video] for video in videos])
-    late = everything.end > seconds[everything.video] + .5 if len(everything) else np.zeros(0, bool)
     reversed_ = everything.length <= 0
     for row in np.flatnonzero(reversed_):
         findings.append(Finding("left out", f"{path}: video {videos[everything.video[row]]!r} has a segment "
-                                f"[{everything.start[row]:g}, {everything.end[row]:g}] that ends before it begins. "
-                                "Swap or remove it."))
-    for video in dict.fromkeys(videos[index] for index in everything.video[late & ~reversed_].tolist()):
-        findings.append(Finding("note", f"{path}: video {video!r} has segments beyond its end "
-                                f"({duration[video]:g} s). Correct the segment or the duration."))
+                                f"[{everything.start[row]:g}, {everything.end[row]:g}] that does not end after it "
+                                "begins. Swap or remove it."))
+    outside = ~reversed_
+    if len(everything):
+        outside &= (everything.end > seconds[everything.video] + .5) | (everything.start < 0)
+    for video, rows in _rows_by_video(everything, outside):
+        findings.append(Finding("note", f"{path}: video {video!r} has {len(rows)} segment(s) outside its "
+                                f"{duration[video]:g} s, the first [{rows.start[0]:g}, {rows.end[0]:g}]. "
+                                "Correct the segment or the duration."))
     return everything[~reversed_]
+
+
+def _rows_by_video(rows: Any, chosen: np.ndarray) -> list[tuple[str, Any]]:
+    """(video, its chosen rows) of segments or points, for the videos that have any."""
+    index = rows.video[chosen]
+    return [(rows.videos[video], rows[chosen][index == video]) for video in dict.fromkeys(index.tolist())]
 
 
 def _read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], duration: dict[str, float],
                  findings: list[Finding]) -> Points:
     if not path.exists():
-        findings.append(Finding("error", f"{path}: no such file. Put the point labels there, or label in the app."))
+        findings.append(Finding("error", f"{path}: no point labels yet. Label some in the app, or put the file there."))
         return Points([], [], [], classes, tuple(fps))
     points = Points.read(path, classes, fps)
     limit = np.array([duration[video] for video in fps])[points.video] if len(points) else np.zeros(0)
@@ -195,27 +230,34 @@ def _read_ambiguous(path: Path, videos: tuple[str, ...]) -> Segments:
     if not path.exists():
         return Segments.empty(("ambiguous",), videos)
     index = {video: position for position, video in enumerate(videos)}
-    rows = []
+    rows, faults = [], []
     for number, line in enumerate(read_text(path).split("\n"), 1):
         cells = line.split()
+        if not cells or cells[0] not in index:
+            continue
         try:
-            if cells and cells[0] in index:
-                rows.append((float(cells[1]), float(cells[2]), index[cells[0]]))
+            start, end = float(cells[1]), float(cells[2])
+            if not math.isfinite(start + end):
+                raise ValueError
+            rows.append((start, end, index[cells[0]]))
         except (ValueError, IndexError):
-            raise InputError(f"{path}: line {number} is not `video start end` in seconds. Correct it.") from None
+            faults.append(f"{path}: line {number} is not `video start end` in seconds. Correct it.")
+    raise_if(faults)
     start, end, video = zip(*rows, strict=True) if rows else ((), (), ())
     return Segments.make(start, end, np.zeros(len(rows), int), ("ambiguous",), videos, video=np.array(video, int))
 
 
-def _read_split(path: Path, duration: dict[str, float], findings: list[Finding]) -> list[str]:
+def _read_split(path: Path, duration: dict[str, float] | None, findings: list[Finding]) -> list[str]:
+    """Videos of a split, once each; only those of `duration`, unless there is none to compare with."""
     names = [line.strip() for line in read_text(path, DATUM_REMEDY).split("\n") if line.strip()]
     for video, count in Counter(names).items():
         if count > 1:
-            findings.append(Finding("note", f"{path}: {video!r} stands {count} times; it is used once."))
-        if video not in duration:
+            findings.append(Finding("note", f"{path}: {video!r} stands {count} times; it is used once. "
+                                    "Remove the others."))
+        if duration is not None and video not in duration:
             findings.append(Finding("left out", f"{path}: {video!r} is not in gt_full.json. Add it there (duration and "
                                     "fps suffice) or remove the line."))
-    videos = [video for video in dict.fromkeys(names) if video in duration]
+    videos = [video for video in dict.fromkeys(names) if duration is None or video in duration]
     if not videos:
         findings.append(Finding("error", f"{path}: names no usable video. List one video id a line."))
     return videos
@@ -225,6 +267,10 @@ def _open_features(dataset: DataSet, config: Config) -> None:
     """Open both splits' features; videos without sound ones leave their split."""
     folder = dataset.root / "features"
     timebase = read_timebase(folder, config.timebase)
+    if not any(folder.glob("*/*.npy")):
+        dataset.find("error", f"{folder}: holds no features yet. Extract them (`python -m hrpro extract "
+                     f"{shlex.quote(str(dataset.root))}`, or in the app), or put <split>/<video>.npy there.")
+        return
     for split in SPLITS:
         videos = dataset.splits[split]
         dataset.features[split], faults = open_features(folder / split, timebase, config.feature_dim, videos)
@@ -237,6 +283,8 @@ def _open_features(dataset: DataSet, config: Config) -> None:
                 dataset.find("left out", fault)
         dataset.splits[split] = [video for video in videos if video not in faults]
         for video in dataset.splits[split]:
+            if video not in dataset.duration:
+                continue
             length, expected = dataset.features[split].lengths[video], timebase.count(dataset.duration[video])
             if abs(length - expected) > max(3, .1 * expected):
                 dataset.find("note", f"{folder / split / video}.npy: {length} snippets, but "
@@ -248,24 +296,29 @@ def _check_points(dataset: DataSet) -> None:
     """Classes and videos without points, points that share a snippet, classes named but never shown."""
     train = dataset.splits["train"]
     if not dataset.classes:
-        dataset.find("error", f"{dataset.root}: has no class. Annotate segments, or list classes in classes.txt.")
-    mine = np.isin(dataset.points.video, [dataset.points.videos.index(video) for video in train])
-    if train and not mine.any() and dataset.points_file.exists():
-        dataset.find("error", f"{dataset.points_file}: has no point in a training video. Label some first.")
+        dataset.find("error", f"{dataset.root}: has no class. Add some in the app, or list them in classes.txt.")
+    points, where = dataset.points, dataset.points_file
+    mine = np.isin(points.video, [points.videos.index(video) for video in train])
+    if not mine.any():
+        if train and where.exists():
+            dataset.find("error", f"{where}: has no point in a training video. Label some first.")
         return
-    used = np.unique(dataset.points.label[mine])
+    used = np.unique(points.label[mine])
     for label in sorted(set(range(len(dataset.classes))) - set(used.tolist())):
-        dataset.find("note", f"{dataset.points_file}: class {dataset.classes[label]!r} has no point in a training "
-                     "video; its prototype stays zero and it is never learnt.")
-    bare = [video for video in train if not len(dataset.points.of_video(video))]
-    if bare:
-        dataset.find("note", f"{dataset.points_file}: {len(bare)} training videos have no point and teach nothing but "
-                     f"their video label: {', '.join(bare[:5])}{' …' if len(bare) > 5 else ''}.")
+        dataset.find("note", f"{where}: class {dataset.classes[label]!r} has no point in a training video; its "
+                     "prototype stays zero and it is never learnt. Label one.")
+    if bare := [video for video in train if not len(points.of_video(video))]:
+        dataset.find("note", f"{where}: {len(bare)} training video(s) have no point and teach nothing but their "
+                     f"video label: {_some(bare)}. Label them, or take them out of split_train.txt.")
     if features := dataset.features.get("train"):
-        shared = 0
+        crowded = []
         for video in train:
-            rows = features.timebase.rows(dataset.points.of_video(video).seconds, features.lengths[video])
-            shared += len(rows) - len(np.unique(rows))
-        if shared:
-            dataset.find("note", f"{dataset.points_file}: {shared} points share a snippet with another; they count "
-                         "together.")
+            rows = features.timebase.rows(points.of_video(video).seconds, features.lengths[video])
+            crowded += [video] * (len(rows) - len(np.unique(rows)))
+        if crowded:
+            dataset.find("note", f"{where}: {len(crowded)} point(s) share a snippet with another and count together, "
+                         f"in {_some(list(dict.fromkeys(crowded)))}. Move one of each if they mark two actions.")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")

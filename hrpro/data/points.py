@@ -81,10 +81,14 @@ class Points:
             InputError: every fault of the file, with its line.
         """
         text = read_text(path, "Put the point labels there, or label some in the app.")
-        lines = enumerate(csv.reader(io.StringIO(text)), 1)
-        rows = [(number, row) for number, row in lines if any(map(str.strip, row))]
+        reader = csv.reader(io.StringIO(text))
+        try:
+            rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+        except csv.Error as error:
+            raise InputError(f"{path}: line {reader.line_num} is not CSV ({error}). Correct it; a quotation mark may "
+                             "be missing.") from None
         header = [cell.strip() for cell in rows[0][1]] if rows else []
-        if "video_id" in header or "point" in header:
+        if set(header) & set(CSV_COLUMNS):
             missing = {"class", "video_id", "point"} - set(header)
             if missing:
                 raise InputError(f"{path}: line 1 lacks the column(s) {', '.join(sorted(missing))}. "

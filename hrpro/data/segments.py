@@ -158,7 +158,9 @@ def _parse_entry(entry: Any) -> tuple[float, float, str, float] | str:
         return "has no `label`. Add it or remove the segment."
     segment = entry.get("segment")
     try:
-        start, end = (float(value) for value in segment)
+        if not isinstance(segment, list):               # a text's characters would pass for two numbers
+            raise TypeError
+        start, end = map(float, segment)
         score = float(entry.get("score", 1.0))
     except (TypeError, ValueError):
         return f"has no [start, end] in seconds (found {str(segment)[:60]!r}). Write two numbers and a numeric score."
