@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hrpro.models.attention import attention
 from hrpro.models.memory import ReliablePrototypeMemory
 
 
@@ -73,22 +74,22 @@ class ReliabilityAwareBlock(nn.Module):
         return self.norm2(tokens + self.dropout(self.linear2(hidden)))
 
     def _attend(self, tokens: Tensor, lengths: Sequence[int]) -> Tensor:
-        attention = self.self_atten
-        weights = attention.in_proj_weight.chunk(3)
-        biases = attention.in_proj_bias.chunk(3)
+        held = self.self_atten
+        weights = held.in_proj_weight.chunk(3)
+        biases = held.in_proj_bias.chunk(3)
         # Two linear maps in a row are one: D³ operations save N·D² of them.
         query = functional.linear(tokens, weights[0] @ self.conv_query.weight,
                                   weights[0] @ self.conv_query.bias + biases[0])
         key = functional.linear(tokens, weights[1] @ self.conv_key.weight,
                                 weights[1] @ self.conv_key.bias + biases[1])
         value = functional.linear(tokens, weights[2], biases[2])
-        shape = (len(tokens), attention.num_heads, attention.head_dim)
+        shape = (len(tokens), held.num_heads, held.head_dim)
         parts = zip(*(part.view(shape).transpose(0, 1).split(list(lengths), dim=1) for part in (query, key, value)),
                     strict=True)
-        attended = [functional.scaled_dot_product_attention(
-            q[None], k[None], v[None], dropout_p=attention.dropout if self.training else 0.)[0] for q, k, v in parts]
+        dropout = held.dropout if self.training else 0.
+        attended = [attention(*part, dropout) for part in parts]
         mixed = torch.cat(attended, dim=1).transpose(0, 1).reshape(tokens.shape)
-        return attention.out_proj(mixed)
+        return held.out_proj(mixed)
 
 
 class SnippetEncoder(nn.Module):
