@@ -106,21 +106,24 @@ class LabelStore:
         """Take in what other processes appended.
 
         Raises:
-            InputError: the log has a broken line in its midst, or the data set cannot be read.
+            InputError: the log cannot be read or has a broken line in its midst, or the data set cannot be read.
         """
         with self._mutex:
-            known = _stamp(self.log)
-            if known is None or known[1] == 0:
-                if self._operations or self._shown != self._import_stamp():
-                    self._reset()
-                    self._show_import()
-            elif known[0] != self._identity or known[1] != self._offset:
-                with open(self.log, "rb") as file:
-                    fcntl.flock(file, fcntl.LOCK_SH)
-                    cut = self._read_tail(file)
-                if cut:
-                    with contextlib.suppress(InputError), self._locked():
-                        pass
+            try:
+                known, cut = _stamp(self.log), False
+                if known is None or known[1] == 0:
+                    if self._operations or self._shown != self._import_stamp():
+                        self._reset()
+                        self._show_import()
+                elif known[0] != self._identity or known[1] != self._offset:
+                    with open(self.log, "rb") as file:
+                        fcntl.flock(file, fcntl.LOCK_SH)
+                        cut = self._read_tail(file)
+            except OSError as error:
+                raise InputError(f"{self.log}: cannot be read ({error.strerror}). Make it a readable file.") from None
+            if cut:
+                with contextlib.suppress(InputError), self._locked():
+                    pass
 
     def points(self, video: str) -> list[dict[str, Any]]:
         """The points of one video, each {"id", "video", "label", "time", "frame", "who"}."""
@@ -138,10 +141,14 @@ class LabelStore:
         with self._mutex:
             return {video for video, mark in self._tables["videos"].items() if mark.get("done")}
 
-    def operations(self, since: int = 0) -> list[Operation]:
-        """The operations after number `since`, in order."""
+    def operations(self, since: int = 0, video: str | None = None) -> list[Operation]:
+        """The operations after number `since`, in order, each with its "table": "points", "classes" or "videos".
+
+        video: leave out those on points of other videos only.
+        """
         with self._mutex:
-            return self._operations[since:]
+            return [{**operation, "table": _TABLE[self._about(operation)["kind"]]}
+                    for operation in self._operations[since:] if video is None or _concerns(operation, video)]
 
     def undo(self, video: str, who: str) -> Acknowledgement:
         """Take back the person's last operation in this video that stands; what others changed since stays."""
@@ -195,16 +202,15 @@ class LabelStore:
             InputError: a file could not be written.
         """
         path = self.root / "point_labels" / "points.csv"
-        with self._mutex:
-            self.refresh()
-            if not self._operations:
-                return None
-            if self._projected == self.seq and path.exists():
-                return path
+        self.refresh()
+        if not self._operations:
+            return None
         path.parent.mkdir(exist_ok=True)
         with _locked_folder(path.parent):
             with self._mutex:
                 self.refresh()
+                if self._projected == self.seq and path.exists():
+                    return path
                 seq, listed, fps = self.seq, self.dataset.classes, self.dataset.fps
                 rows = [point for point in self._tables["points"].values() if point["video"] in fps]
                 classes = list(dict.fromkeys([*self.classes, *(point["label"] for point in rows)]))
@@ -401,9 +407,12 @@ class LabelStore:
         self._operations.append(operation)
         self._seq_of[operation["id"]] = self.seq
 
+    def _about(self, operation: Operation) -> Operation:
+        """The operation that an undo or redo is about; any other is about itself."""
+        return self._operations[self._seq_of[operation["of"]] - 1] if "of" in operation else operation
+
     def _change(self, operation: Operation) -> None:
-        about = operation if "of" not in operation else self._operations[self._seq_of[operation["of"]] - 1]
-        name = _TABLE[about["kind"]]
+        name = _TABLE[self._about(operation)["kind"]]
         for key in operation["before"].keys() - operation["after"].keys():
             self._tables[name].pop(key, None)
         self._tables[name].update(operation["after"])
@@ -431,6 +440,12 @@ def project_points(root: Path) -> Path | None:
         InputError: the log or the data set is at fault, or a file could not be written.
     """
     return label_store(root).project()
+
+
+def _concerns(operation: Operation, video: str) -> bool:
+    """Whether an operation changes the video's points, or something that is not a point."""
+    return any(value.get("video", video) == video
+               for side in (operation["before"], operation["after"]) for value in side.values())
 
 
 def _parse(line: bytes) -> Operation | None:
@@ -512,7 +527,7 @@ def _stamp(path: Path) -> tuple[tuple[int, int], int, int] | None:
     """(device and inode, size, time of change) of a file, None if there is none."""
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns
 

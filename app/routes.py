@@ -1,0 +1,249 @@
+"""The server's own routes: video by range, labels, frame times, filmstrips, score arrays and the timeline's scripts.
+
+    GET  /videos/{dataset}/{video}          the file, by range
+    GET  /frames/{dataset}/{video}          float64: seconds at which each frame appears; header X-Video: what it is
+    GET  /thumbs/{dataset}/{video}          the filmstrip's layout; with ?sprite its picture
+    GET  /labels/{dataset}                  classes, videos with their counts, number of the last operation
+    GET  /labels/{dataset}/{video}          points and ground truth; with ?since=N the operations after number N
+    POST /labels/{dataset}                  {"who", "video", "since", "operations"} -> acknowledgements and what is new
+    GET  /scores/{dataset}/{run}/{split}/{kind}/{video}   float32 [T, C], header X-Shape; kind: cas or similarity
+    GET  /assets/…                          scripts and style sheets
+
+Streamlit gives own routes neither its XSRF check nor its base path, so both are done here. Anyone who reaches the port
+can read what the routes serve: the app binds to this machine only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import mimetypes
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from streamlit import config
+
+from app.paths import ASSETS, ckpt_root, data_set, inside, video_file
+from hrpro.data.operations import LabelStore, label_store
+from hrpro.data.run import Run
+from hrpro.errors import InputError
+from hrpro.video.probe import VideoInfo, probe
+from hrpro.video.thumbnails import filmstrip
+
+FRESH = {"Cache-Control": "no-cache"}
+MAX_BODY = 16 << 20
+
+
+def base_path() -> str:
+    """The prefix under which the app is served: "" or "/some/base"."""
+    base = (config.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{base}" if base else ""
+
+
+def scores_url(run: Run, split: str, kind: str, video: str) -> str:
+    """Where a curve layer finds a run's arrays of one video; kind: "cas" ([P, b], C + 1 columns) or "similarity"."""
+    return f"{base_path()}/scores/{run.dataset}/{run.name}/{split}/{kind}/{video}"
+
+
+def routes() -> list[BaseRoute]:
+    """All own routes, under the app's base path."""
+    base = base_path()
+    return [Route(f"{base}/videos/{{dataset}}/{{video}}", _video),
+            Route(f"{base}/frames/{{dataset}}/{{video}}", _frames),
+            Route(f"{base}/thumbs/{{dataset}}/{{video}}", _thumbs),
+            Route(f"{base}/labels/{{dataset}}", _desk),
+            Route(f"{base}/labels/{{dataset}}", _apply, methods=["POST"]),
+            Route(f"{base}/labels/{{dataset}}/{{video}}", _labels),
+            Route(f"{base}/scores/{{dataset}}/{{run}}/{{split}}/{{kind}}/{{video}}", _scores),
+            Mount(f"{base}/assets", _Assets(directory=ASSETS))]
+
+
+class _Assets(StaticFiles):
+    """Scripts that a browser asks after each time, so that a new version of the app is a whole new version."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(FRESH)
+        return response
+
+
+@contextlib.contextmanager
+def _or(status: int) -> Iterator[None]:
+    """Answer bad input with `status` and its sentences as text."""
+    try:
+        yield
+    except InputError as error:
+        raise HTTPException(status, str(error)) from None
+
+
+def _json(value: Any, background: BackgroundTask | None = None) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json", headers=FRESH, background=background)
+
+
+def _file_of(request: Request) -> Path:
+    """The video file that a path names, or the answer that there is none."""
+    root, video = data_set(request.path_params["dataset"]), request.path_params["video"]
+    path = video_file(root, video)
+    if path is None:
+        raise InputError(f"{root.name}: there is no file of video {video!r}. Put it into {root.name}/videos, named "
+                         f"{video}.mp4.")
+    return path
+
+
+def _video(request: Request) -> Response:
+    with _or(404):
+        path = _file_of(request)
+    kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    return FileResponse(path, media_type=kind, headers=FRESH)
+
+
+def _frames(request: Request) -> Response:
+    with _or(404):
+        path = _file_of(request)
+    with _or(422):
+        status = path.stat()
+        info = _probe(path, status.st_mtime_ns, status.st_size)
+    about = {"start": info.start, "duration": info.duration, "fps": info.fps, "even": info.even, "width": info.width,
+             "height": info.height, "playable": info.browser_playable, "codec": info.codec}
+    return Response(info.times.astype("<f8").tobytes(), media_type="application/octet-stream",
+                    headers={"X-Video": orjson.dumps(about).decode(), **FRESH})
+
+
+@functools.lru_cache(maxsize=32)
+def _probe(path: Path, modified_ns: int, size: int) -> VideoInfo:
+    return probe(path)
+
+
+def _thumbs(request: Request) -> Response:
+    with _or(404):
+        path = _file_of(request)
+    with _or(422):
+        strip = filmstrip(path, path.parents[1] / "cache")
+    if "sprite" in request.query_params:
+        return FileResponse(strip.path, media_type="image/jpeg", headers=FRESH)
+    return _json({"times": strip.times, "tile_width": strip.tile_width, "tile_height": strip.tile_height,
+                  "columns": strip.columns})
+
+
+def _store(request: Request) -> LabelStore:
+    with _or(404):
+        root = data_set(request.path_params["dataset"])
+    with _or(422):
+        store = label_store(root)
+        store.refresh()
+    return store
+
+
+def _desk(request: Request) -> Response:
+    store = _store(request)
+    dataset, counts, done = store.dataset, store.counts(), store.done()
+    folder = store.root / "videos"
+    files = {path.stem for path in folder.iterdir()} if folder.is_dir() else set()
+    videos = [{"id": video, "duration": seconds, "fps": dataset.fps[video], "file": video in files,
+               "count": counts[video], "done": video in done} for video, seconds in dataset.duration.items()]
+    return _json({"seq": store.seq, "classes": store.classes, "videos": videos, "notices": store.notices})
+
+
+def _labels(request: Request) -> Response:
+    store, video = _store(request), request.path_params["video"]
+    if video not in store.dataset.fps:
+        raise HTTPException(404, f"{store.root.name}: has no video {video!r}.")
+    if "since" in request.query_params:
+        return _json(_news(store, video, _whole(request.query_params["since"])))
+    seq, points = store.seq, store.points(video)
+    truth = store.dataset.ground_truth.of_video(video)
+    segments = zip(truth.start.tolist(), truth.end.tolist(), truth.label.tolist(), strict=True)
+    return _json({"seq": seq, "points": points,
+                  "truth": [[start, end, truth.classes[label]] for start, end, label in segments]})
+
+
+async def _apply(request: Request) -> Response:
+    _check_origin(request)
+    body = await _body(request)
+    store = await run_in_threadpool(_store, request)
+    video, operations, who = body.get("video"), body.get("operations"), body.get("who")
+    if not isinstance(operations, list) or not isinstance(who, str) or not isinstance(video, str):
+        raise HTTPException(400, "The body lacks `who`, `video` or the list `operations`.")
+    since = _whole(body.get("since"))
+    with _or(503):
+        acknowledgements = await run_in_threadpool(store.apply, operations, who)
+    news = await run_in_threadpool(_news, store, video, since)
+    acks = [{key: value for key, value in dataclasses.asdict(ack).items() if value is not None}
+            for ack in acknowledgements]
+    return _json({"acks": acks, **news}, BackgroundTask(_project, store))
+
+
+def _news(store: LabelStore, video: str, since: int) -> dict[str, Any]:
+    """What happened after operation number `since`, as far as someone at `video` needs to know."""
+    seq = store.seq
+    if seq == since:
+        return {"seq": seq}
+    return {"seq": seq, "operations": store.operations(since, video), "classes": store.classes,
+            "counts": store.counts(), "done": sorted(store.done())}
+
+
+def _project(store: LabelStore) -> None:
+    """Keep the point file current. Should it fail, the log has everything and training says so before it reads."""
+    with contextlib.suppress(InputError):
+        store.project()
+
+
+def _scores(request: Request) -> Response:
+    names = request.path_params
+    if names["kind"] not in ("cas", "similarity") or names["split"] not in ("train", "test"):
+        raise HTTPException(404, "Scores are cas or similarity, of the train or test split.")
+    with _or(404):
+        run = Run(inside(ckpt_root(), names["dataset"], names["run"]))
+    read = run.snippet_scores if names["kind"] == "cas" else run.similarity
+    try:
+        array = read(names["split"], names["video"])
+    except (OSError, ValueError) as error:
+        raise HTTPException(422, f"{run.name}: its scores cannot be read ({error}). Test stage 1 again.") from None
+    if array is None:
+        raise HTTPException(404, f"{run.name}: has no scores of {names['video']!r}. Test stage 1 first.")
+    return Response(np.ascontiguousarray(array, "<f4").tobytes(), media_type="application/octet-stream",
+                    headers={"X-Shape": ",".join(map(str, array.shape)), **FRESH})
+
+
+def _check_origin(request: Request) -> None:
+    """Refuse what another site's page sends; a browser cannot be made to lie in these headers."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    foreign = site != "same-origin" if site else \
+        origin is not None and origin.partition("://")[2] != request.headers.get("host")
+    if foreign:
+        raise HTTPException(403, "Labels are taken from the app's own pages only.")
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise HTTPException(415, "Send JSON.")
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    raw = bytearray()
+    async for part in request.stream():
+        raw += part
+        if len(raw) > MAX_BODY:
+            raise HTTPException(413, f"More than {MAX_BODY >> 20} MiB at once. Send fewer operations.")
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        body = None
+    if not isinstance(body, dict):
+        raise HTTPException(400, "The body is no JSON object.")
+    return body
+
+
+def _whole(value: Any) -> int:
+    try:
+        return max(0, int(value))
+    except (TypeError, ValueError):
+        raise HTTPException(400, "`since` must be a whole number.") from None

@@ -1,0 +1,232 @@
+"""The server's own routes over real HTTP: what they serve, what they refuse, and how they say so."""
+
+import csv
+import json
+import shutil
+import socket
+import threading
+import time
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from numbered_video import write_video
+from starlette.applications import Starlette
+from streamlit import config
+
+from app.routes import routes
+
+HOSTILE = ["..", "%2e%2e", "..%2f..%2fetc", "a%00b", "%5c%5cserver", "..%5c..", "no such", "%F0%9F%92%A5"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A data folder with one data set `Small` (video v1 with a file, v2 without), and a runs' folder."""
+    root = tmp_path_factory.mktemp("world")
+    small = root / "dataset" / "Small"
+    (small / "videos").mkdir(parents=True)
+    write_video(small / "videos" / "v1.mp4", range(0, 6000, 40))
+    info = {"subset": "train", "duration": 6.0, "fps": 25.0, "annotations": [{"label": "jump", "segment": [1, 2]}]}
+    (small / "gt_full.json").write_text(json.dumps({"version": "1", "database": {"v1": info, "v2": info}}))
+    for split in ("train", "test"):
+        (small / f"split_{split}.txt").write_text("v1\nv2\n")
+    outputs = root / "ckpt" / "Small" / "HR-Pro" / "stage1" / "outputs"
+    outputs.mkdir(parents=True)
+    scores = np.linspace(0, 1, 20, dtype=np.float32).reshape(10, 2)
+    np.savez(outputs / "snippet_scores_test.npz", **{"v1": scores, "similarity/v1": scores[:, :1]})
+    (root / "secret.txt").write_text("secret")
+    return root
+
+
+def serve(world, monkeypatch_module):
+    monkeypatch_module.setenv("HRPRO_DATA", str(world / "dataset"))
+    monkeypatch_module.setenv("HRPRO_CKPT", str(world / "ckpt"))
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes()), log_level="error"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    return server, thread, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def http(world):
+    with pytest.MonkeyPatch.context() as patch:
+        server, thread, url = serve(world, patch)
+        with httpx.Client(base_url=url, headers={"accept-encoding": "identity"}) as client:
+            yield client
+        server.should_exit = True
+        thread.join()
+
+
+def test_a_video_is_served_by_range(http, world):
+    whole = (world / "dataset" / "Small" / "videos" / "v1.mp4").read_bytes()
+    part = http.get("/videos/Small/v1", headers={"range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, whole[100:200])
+    assert part.headers["content-range"] == f"bytes 100-199/{len(whole)}"
+    assert http.get("/videos/Small/v1", headers={"range": f"bytes={len(whole)}-"}).status_code == 416
+    everything = http.get("/videos/Small/v1")
+    assert everything.content == whole and everything.headers["content-type"] == "video/mp4"
+    assert http.head("/videos/Small/v1").headers["accept-ranges"] == "bytes"
+
+
+def test_frame_times_are_the_files_own(http):
+    answer = http.get("/frames/Small/v1")
+    about = json.loads(answer.headers["x-video"])
+    assert np.frombuffer(answer.content, "<f8") == pytest.approx(np.arange(150) / 25)
+    assert (about["fps"], about["duration"], about["even"], about["playable"]) == (25, 6, True, True)
+
+
+def test_the_filmstrip_is_a_layout_and_a_picture(http):
+    strip = http.get("/thumbs/Small/v1").json()
+    assert len(strip["times"]) == 100 and strip["times"] == sorted(strip["times"])
+    picture = http.get("/thumbs/Small/v1?sprite")
+    assert picture.headers["content-type"] == "image/jpeg" and picture.content[:2] == b"\xff\xd8"
+
+
+def test_scores_are_float32_with_their_shape(http):
+    for kind, columns in (("cas", 2), ("similarity", 1)):
+        answer = http.get(f"/scores/Small/HR-Pro/test/{kind}/v1")
+        assert answer.headers["x-shape"] == f"10,{columns}"
+        expected = np.linspace(0, 1, 20, dtype=np.float32).reshape(10, 2)[:, :columns]
+        assert np.frombuffer(answer.content, "<f4").reshape(10, columns) == pytest.approx(expected)
+    assert http.get("/scores/Small/HR-Pro/test/cas/v2").text == "HR-Pro: has no scores of 'v2'. Test stage 1 first."
+    assert http.get("/scores/Small/HR-Pro/valid/cas/v1").status_code == 404
+
+
+def test_scripts_are_asked_for_again_each_time(http):
+    answer = http.get("/assets/timeline/main.js")
+    assert answer.status_code == 200 and "javascript" in answer.headers["content-type"]
+    assert answer.headers["cache-control"] == "no-cache"
+    again = http.get("/assets/timeline/main.js", headers={"if-none-match": answer.headers["etag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("path", ["/videos/{}/v1", "/videos/Small/{}", "/frames/Small/{}", "/thumbs/Small/{}",
+                                  "/labels/{}", "/labels/Small/{}", "/scores/{}/HR-Pro/test/cas/v1",
+                                  "/scores/Small/{}/test/cas/v1", "/scores/Small/HR-Pro/test/cas/{}", "/assets/{}"])
+def test_hostile_names_get_one_sentence(http, path, name):
+    answer = http.get(path.format(name))
+    assert answer.status_code in (400, 404)
+    assert 0 < len(answer.text) < 300 and "Traceback" not in answer.text and "secret" not in answer.text
+
+
+def test_a_link_out_of_the_data_set_is_not_followed(http, world):
+    videos = world / "dataset" / "Small" / "videos"
+    (videos / "leak.mp4").symlink_to(world / "secret.txt")
+    try:
+        answer = http.get("/videos/Small/leak")
+    finally:
+        (videos / "leak.mp4").unlink()
+    assert answer.status_code == 404 and "leads out of" in answer.text
+
+
+def test_a_video_without_a_file_says_where_to_put_it(http):
+    answer = http.get("/videos/Small/v2")
+    assert answer.status_code == 404 and "Put it into Small/videos, named v2.mp4." in answer.text
+
+
+def test_a_damaged_video_is_a_sentence(http, world):
+    (world / "dataset" / "Small" / "videos" / "broken.mp4").write_bytes(b"not a video")
+    for kind in ("frames", "thumbs"):
+        answer = http.get(f"/{kind}/Small/broken")
+        assert answer.status_code == 422 and "cannot be read as a video" in answer.text
+
+
+@pytest.fixture
+def fresh(world):
+    """The data set without a log."""
+    from hrpro.data import operations
+    for name in ("labels", "point_labels"):
+        shutil.rmtree(world / "dataset" / "Small" / name, ignore_errors=True)
+    operations._store.cache_clear()
+
+
+def add(key: str, seconds: float = 1.0) -> dict:
+    return {"id": f"op-{key}", "video": "v1", "kind": "add", "before": {},
+            "after": {key: {"video": "v1", "label": "jump", "time": seconds, "frame": int(seconds * 25)}}}
+
+
+def post(http, operations: list, since: int = 0, **more):
+    body = {"who": "Ann", "video": "v1", "since": since, "operations": operations}
+    return http.post("/labels/Small", json=body, **more)
+
+
+def test_labels_come_back_as_they_were_sent(http, fresh, world):
+    desk = http.get("/labels/Small").json()
+    assert desk["classes"] == ["jump"] and desk["seq"] == 0
+    assert [(video["id"], video["file"], video["count"]) for video in desk["videos"]] == \
+        [("v1", True, 0), ("v2", False, 0)]
+    answer = post(http, [add("a"), add("b", 2)]).json()
+    assert answer["acks"] == [{"id": "op-a", "seq": 1}, {"id": "op-b", "seq": 2}]
+    assert [operation["table"] for operation in answer["operations"]] == ["points", "points"]
+    state = http.get("/labels/Small/v1").json()
+    assert state["seq"] == 2 and state["truth"] == [[1, 2, "jump"]]
+    assert [(row["id"], row["time"], row["who"]) for row in state["points"]] == [("a", 1, "Ann"), ("b", 2, "Ann")]
+    assert http.get("/labels/Small/v1?since=2").json() == {"seq": 2}
+    news = http.get("/labels/Small/v1?since=1").json()
+    assert [operation["id"] for operation in news["operations"]] == ["op-b"] and news["counts"] == {"v1": 2}
+    assert http.get("/labels/Small/v2?since=0").json()["operations"] == []
+
+
+def test_an_answer_is_followed_by_the_projection(http, fresh, world):
+    post(http, [add("a", 2)])
+    path = world / "dataset" / "Small" / "point_labels" / "points.csv"
+    deadline = time.monotonic() + 5
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(.02)
+    assert [row["point"] for row in csv.DictReader(path.open())] == ["50"]
+
+
+def test_a_resend_is_acknowledged_again(http, fresh):
+    first = post(http, [add("a")]).json()["acks"]
+    assert post(http, [add("a")]).json()["acks"] == first
+    assert http.get("/labels/Small").json()["seq"] == 1
+
+
+def test_a_refused_operation_is_no_error(http, fresh):
+    acks = post(http, [add("a"), add("late", 99)]).json()["acks"]
+    assert acks == [{"id": "op-a", "seq": 1}, {"id": "op-late", "refused": "99 s lies outside the video (6 s)."}]
+
+
+@pytest.mark.parametrize(("headers", "status"), [
+    ({"sec-fetch-site": "cross-site"}, 403), ({"sec-fetch-site": "same-site"}, 403), ({"sec-fetch-site": "none"}, 403),
+    ({"origin": "http://evil.example"}, 403), ({"origin": "null"}, 403),
+    ({"sec-fetch-site": "same-origin"}, 200), ({}, 200)])
+def test_labels_are_taken_from_the_apps_own_pages_only(http, fresh, headers, status):
+    assert post(http, [add("a")], headers=headers).status_code == status
+    assert http.get("/labels/Small").json()["seq"] == (status == 200)
+
+
+@pytest.mark.parametrize(("body", "kind", "status"), [
+    (b"{", "application/json", 400), (b"[]", "application/json", 400), (b"{}", "application/json", 400),
+    (b'{"who":"A","video":"v1","operations":[],"since":"x"}', "application/json", 400),
+    (b'{"who":"A","video":"v1","operations":[1],"since":0}', "application/json", 503),
+    (b"{}", "text/plain", 415), (b" " * (17 << 20), "application/json", 413)])
+def test_a_bad_body_is_one_sentence(http, fresh, body, kind, status):
+    answer = http.post("/labels/Small", content=body, headers={"content-type": kind})
+    assert answer.status_code == status and 0 < len(answer.text) < 200
+    assert http.get("/labels/Small").json()["seq"] == 0
+
+
+def test_a_log_that_cannot_be_written_acknowledges_nothing(http, fresh, world):
+    (world / "dataset" / "Small" / "labels").write_text("in the way")
+    answer = post(http, [add("a")])
+    (world / "dataset" / "Small" / "labels").unlink()
+    assert answer.status_code == 503 and "operations.jsonl: cannot be written (File exists)" in answer.text
+    assert post(http, [add("a")]).json()["acks"] == [{"id": "op-a", "seq": 1}]
+
+
+def test_a_log_that_cannot_be_read_is_a_sentence(http, fresh, world):
+    (world / "dataset" / "Small" / "labels" / "operations.jsonl").mkdir(parents=True)
+    for answer in (post(http, [add("a")]), http.get("/labels/Small"), http.get("/labels/Small/v1")):
+        assert answer.status_code == 422 and "operations.jsonl: cannot be read (Is a directory)" in answer.text
+
+
+def test_routes_stand_under_the_base_path():
+    config.set_option("server.baseUrlPath", "/some/base/")
+    try:
+        assert all(route.path.startswith("/some/base/") for route in routes())
+    finally:
+        config.set_option("server.baseUrlPath", "")
