@@ -237,7 +237,7 @@ def load_config(cfg: str | Path, overrides: Sequence[str] | Mapping[str, Any] = 
             except yaml.YAMLError:
                 faults.append(f"--set {text}: the value cannot be read. Quote it.")
     try:
-        config = check(values, path.name if not overrides else f"{path.name} with --set")
+        config = check(values, f"{path} with --set" if overrides and not isinstance(overrides, Mapping) else str(path))
     except InputError as error:
         raise InputError(faults + error.faults) from None
     raise_if(faults)

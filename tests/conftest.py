@@ -1,9 +1,12 @@
 """Where tests find material that is not the project's own."""
 
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,3 +24,38 @@ def shared() -> Path:
 def reference(shared) -> Path:
     """Inputs with the published program's outputs."""
     return shared / "golden" / "reference"
+
+
+@pytest.fixture(scope="session")
+def make_dataset():
+    """Writes a small data set that can be learnt from: `make_dataset(root, …) -> root`."""
+    return _make_dataset
+
+
+def _make_dataset(root: Path, *, train: int = 6, test: int = 3, dim: int = 32, seconds: float = 40.0,
+                  **settings) -> Path:
+    rng = np.random.default_rng(0)
+    classes = ("jump", "run", "wave")
+    looks = rng.normal(size=(len(classes), dim))
+    database, points = {}, ["class,start_frame,stop_frame,video_id,point"]
+    for split, count in (("train", train), ("test", test)):
+        videos = [f"{split}_{number}" for number in range(count)]
+        (root / "features" / split).mkdir(parents=True)
+        (root / f"split_{split}.txt").write_text("\n".join(videos) + "\n")
+        for number, video in enumerate(videos):
+            features = rng.normal(size=(int(seconds * 25 / 16), dim)).astype(np.float32)
+            annotations = []
+            for turn, start in enumerate((4.0, 16.0, 28.0)):
+                kind, end = (number + turn) % 3, start + rng.uniform(4, 8)
+                features[int(start * 25 / 16):int(end * 25 / 16)] += 2 * looks[kind]
+                annotations.append({"label": classes[kind], "segment": [start, end]})
+                points.append(f"{classes[kind]},,,{video},{int((start + end) / 2 * 30)}")
+            database[video] = {"duration": seconds, "fps": 30.0, "subset": split.title(), "annotations": annotations}
+            np.save(root / "features" / split / f"{video}.npy", features)
+    (root / "gt_full.json").write_text(json.dumps({"version": "1", "database": database}))
+    (root / "point_labels").mkdir()
+    (root / "point_labels" / "point_gaussian.csv").write_text("\n".join(points) + "\n")
+    (root / "config.yaml").write_text(yaml.safe_dump(
+        {"feature_dim": dim, "num_iters": 40, "test_iter": 10, "batch_size": 4, "max_epochs": 4, "batch_size2": 4,
+         "lr": 1e-3, "lr2": 1e-3} | settings))
+    return root

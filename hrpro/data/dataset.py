@@ -6,7 +6,7 @@ import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +39,8 @@ class DataSet:
     classes: names in display order, C of them; duration, fps: {video: seconds, frames per second};
     splits: {"train", "test"} -> videos; ground_truth: every annotated segment; points: of all videos;
     ambiguous: segments that neither count nor cost (THUMOS14); features: {"train", "test"} -> FeatureSet.
-    `splits` holds only videos that can be used; `findings` says what was left out and why.
+    `splits` holds only videos that can be used; `findings` says what was left out and why; unusable: videos of
+    gt_full.json without a name, duration or rate to go by.
     """
 
     root: Path
@@ -53,6 +54,7 @@ class DataSet:
     ambiguous: Segments
     features: dict[str, FeatureSet] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    unusable: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -67,6 +69,19 @@ class DataSet:
         if faults:
             raise InputError(faults)
 
+    def test_truth(self, blocked: Sequence[str] = ()) -> Segments:
+        """Ground truth of the test split less the blocked videos: what detections are measured against.
+
+        Its `videos` are exactly those measured, also such as have no segment. A video whose features are missing
+        stays: what is not detected there is missed.
+        """
+        videos = tuple(video for video in self.listed["test"] if video not in set(blocked))
+        position = np.full(len(self.ground_truth.videos), -1)
+        for index, video in enumerate(videos):
+            position[self.ground_truth.videos.index(video)] = index
+        mine = self.ground_truth[position[self.ground_truth.video] >= 0]
+        return Segments(mine.start, mine.end, mine.label, mine.score, position[mine.video], self.classes, videos)
+
     def video_label(self, video: str) -> np.ndarray:
         """Classes of a video, [C] float32 of 0/1: from its annotations, or from its points where it has none."""
         label = np.zeros(len(self.classes), np.float32)
@@ -75,21 +90,22 @@ class DataSet:
         return label
 
 
-def open_dataset(config: Config, *, features: bool = True) -> DataSet:
+def open_dataset(config: Config, *, features: bool = True, points_file: Path | None = None) -> DataSet:
     """Read the data set that the settings name.
 
-    features: also open and check the feature files.
+    features: also open and check the feature files; points_file: labels to read instead of the settings' ones.
 
     Raises:
         InputError: files that everything hangs on are missing or broken, all of them together. Lesser faults become
             `findings`; `DataSet.raise_errors` turns those that keep a run from starting into one InputError.
     """
-    dataset, broken = examine(config, features=features)
+    dataset, broken = examine(config, features=features, points_file=points_file)
     raise_if(broken)
     return dataset
 
 
-def examine(config: Config, *, features: bool = True) -> tuple[DataSet, list[str]]:
+def examine(config: Config, *, features: bool = True,
+            points_file: Path | None = None) -> tuple[DataSet, list[str]]:
     """A data set as far as it can be read, and the faults of files that cannot be read at all.
 
     Raises:
@@ -115,12 +131,14 @@ def examine(config: Config, *, features: bool = True) -> tuple[DataSet, list[str
     ground_truth = Segments.empty(classes, videos)
     if database:
         ground_truth = attempt(ground_truth, _read_ground_truth, root / "gt_full.json", duration, classes, findings)
-    points_file = attempt(root / "point_labels", find_points, root, config.points)
-    points = attempt(Points([], [], [], classes, videos), _read_points, points_file, classes, fps, duration, findings)
+    points, points_file = Points.empty(classes, videos), points_file or attempt(None, find_points, root, config.points)
+    if points_file:
+        points = attempt(points, _read_points, points_file, classes, fps, duration, findings)
     ambiguous = attempt(Segments.empty(("ambiguous",), videos), _read_ambiguous, root / "Ambiguous_test.txt", videos)
-    splits = {split: attempt([], _read_split, root / f"split_{split}.txt", None if database is None else duration,
-                             findings) for split in SPLITS}
-    dataset = DataSet(root, classes, duration, fps, splits, ground_truth, points, points_file, ambiguous, {}, findings)
+    splits = {split: attempt([], _read_split, root / f"split_{split}.txt", database, duration, findings)
+              for split in SPLITS}
+    dataset = DataSet(root, classes, duration, fps, splits, ground_truth, points, points_file or root / "point_labels",
+                      ambiguous, {}, findings, frozenset(database or {}) - set(videos))
     if both := set(splits["train"]) & set(splits["test"]):
         dataset.find("note", f"{root}: {len(both)} videos are in both splits; figures on them say nothing "
                      "of new videos.")
@@ -174,7 +192,7 @@ def _read_classes(root: Path, database: dict) -> tuple[str, ...]:
     """Class names: classes.txt in its order, then any label of the annotations that it lacks, sorted."""
     listed = []
     if (root / "classes.txt").exists():
-        listed = list(dict.fromkeys(filter(None, map(str.strip, read_text(root / "classes.txt").split("\n")))))
+        listed = list(dict.fromkeys(read_names(root / "classes.txt")))
     annotated = {entry["label"] for info in database.values() for entry in _annotations(info)
                  if isinstance(entry, dict) and isinstance(entry.get("label"), str)}
     return (*listed, *sorted(annotated - set(listed)))
@@ -215,7 +233,7 @@ def _read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], du
                  findings: list[Finding]) -> Points:
     if not path.exists():
         findings.append(Finding("error", f"{path}: no point labels yet. Label some in the app, or put the file there."))
-        return Points([], [], [], classes, tuple(fps))
+        return Points.empty(classes, tuple(fps))
     points = Points.read(path, classes, fps)
     limit = np.array([duration[video] for video in fps])[points.video] if len(points) else np.zeros(0)
     outside = (points.seconds < 0) | (points.seconds > limit + 1)
@@ -247,17 +265,22 @@ def _read_ambiguous(path: Path, videos: tuple[str, ...]) -> Segments:
     return Segments.make(start, end, np.zeros(len(rows), int), ("ambiguous",), videos, video=np.array(video, int))
 
 
-def _read_split(path: Path, duration: dict[str, float] | None, findings: list[Finding]) -> list[str]:
-    """Videos of a split, once each; only those of `duration`, unless there is none to compare with."""
-    names = [line.strip() for line in read_text(path, DATUM_REMEDY).split("\n") if line.strip()]
+def read_names(path: Path) -> list[str]:
+    """The lines of a split or class file, without blank ones; InputError if it cannot be read."""
+    return [line.strip() for line in read_text(path, DATUM_REMEDY).split("\n") if line.strip()]
+
+
+def _read_split(path: Path, database: dict | None, usable: Container[str], findings: list[Finding]) -> list[str]:
+    """Videos of a split, once each; only usable ones, unless there are no annotations to compare with."""
+    names = read_names(path)
     for video, count in Counter(names).items():
         if count > 1:
             findings.append(Finding("note", f"{path}: {video!r} stands {count} times; it is used once. "
                                     "Remove the others."))
-        if duration is not None and video not in duration:
+        if database is not None and video not in database:
             findings.append(Finding("left out", f"{path}: {video!r} is not in gt_full.json. Add it there (duration and "
                                     "fps suffice) or remove the line."))
-    videos = [video for video in dict.fromkeys(names) if duration is None or video in duration]
+    videos = [video for video in dict.fromkeys(names) if database is None or video in usable]
     if not videos:
         findings.append(Finding("error", f"{path}: names no usable video. List one video id a line."))
     return videos
@@ -309,7 +332,7 @@ def _check_points(dataset: DataSet) -> None:
                      "prototype stays zero and it is never learnt. Label one.")
     if bare := [video for video in train if not len(points.of_video(video))]:
         dataset.find("note", f"{where}: {len(bare)} training video(s) have no point and teach nothing but their "
-                     f"video label: {_some(bare)}. Label them, or take them out of split_train.txt.")
+                     f"video label: {some(bare)}. Label them, or take them out of split_train.txt.")
     if features := dataset.features.get("train"):
         crowded = []
         for video in train:
@@ -317,8 +340,9 @@ def _check_points(dataset: DataSet) -> None:
             crowded += [video] * (len(rows) - len(np.unique(rows)))
         if crowded:
             dataset.find("note", f"{where}: {len(crowded)} point(s) share a snippet with another and count together, "
-                         f"in {_some(list(dict.fromkeys(crowded)))}. Move one of each if they mark two actions.")
+                         f"in {some(list(dict.fromkeys(crowded)))}. Move one of each if they mark two actions.")
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first few names, quoted, for a sentence."""
     return ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")

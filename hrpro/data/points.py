@@ -70,6 +70,10 @@ class Points:
         return labels
 
     @classmethod
+    def empty(cls, classes: Sequence[str] = (), videos: Sequence[str] = ()) -> Points:
+        return cls([], [], [], tuple(classes), tuple(videos))
+
+    @classmethod
     def read(cls, path: Path, classes: Sequence[str], videos: Mapping[str, float], *,
              ignore_unknown_videos: bool = True) -> Points:
         """Point labels of a CSV (frames, section 1) or of an annotator's text file (`video,seconds,class`).

@@ -1,0 +1,189 @@
+"""A data set checked in full: what it holds, what is wrong, what to do. `python -m hrpro validate DATASET_DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from hrpro.config import Config, config_of
+from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, read_names, some
+from hrpro.data.points import Points
+from hrpro.errors import InputError
+
+LEVELS = ("error", "left out", "note")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a data set holds and what is wrong with it.
+
+    counts: videos (annotated or listed), video_files, classes, segments, points, and of each split: videos (named in
+    its file), features (sound ones), segments, points. findings: errors first.
+    """
+
+    root: Path
+    counts: dict[str, Any]
+    findings: list[Finding]
+
+    @property
+    def ready(self) -> bool:
+        """Whether a run can start."""
+        return not any(finding.level == "error" for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"dataset": str(self.root), "ready": self.ready, "counts": self.counts,
+                "findings": [asdict(finding) for finding in self.findings]}
+
+    def __str__(self) -> str:
+        counts = self.counts
+        lines = [str(self.root), "  {videos} videos ({video_files} with a file), {classes} classes, {segments} "
+                 "segments, {points} points".format(**counts)]
+        lines += [f"  {split:5} {of['videos']} videos, {of['features']} with features, {of['segments']} segments, "
+                  f"{of['points']} points" for split, of in counts["splits"].items()]
+        lines += [f"{finding.level:8}  {finding.message}" for finding in self.findings]
+        return "\n".join([*lines, "Ready to train." if self.ready else "Not ready to train: see the errors."])
+
+
+def validate(root: Path) -> Report:
+    """Check a data set's folder; every fault of all its files is found together.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    root, faults = Path(root), []
+    try:
+        config = config_of(root)
+    except InputError as error:
+        faults += error.faults
+        config = Config(dataset=root.name, data_path=str(root))
+    settings_read = not faults
+    dataset, broken = examine(config, features=settings_read)
+    faults += broken
+    findings = [Finding("error", fault) for fault in faults] + dataset.findings
+    if not settings_read:
+        findings.append(Finding("note", f"{root / 'features'}: not checked until the settings are mended."))
+    listed = {split: _names(root / f"split_{split}.txt") for split in SPLITS}
+    files = _video_files(root / "videos")
+    if not broken:
+        findings += _check_videos(dataset, listed, files)
+    findings += _check_spare_features(root, listed) + _check_point_files(dataset)
+    return Report(root, _count(dataset, listed, files), sorted(findings, key=lambda each: LEVELS.index(each.level)))
+
+
+def signature(root: Path) -> tuple[int, int]:
+    """Changes whenever a file of the data set does: (number of files, hash of their names, sizes and times)."""
+    stamps = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name != "cache" and not name.startswith(".")]
+        for name in files:
+            entry = Path(folder, name).lstat()
+            stamps.append((folder, name, entry.st_size, entry.st_mtime_ns))
+    return len(stamps), hash(frozenset(stamps))
+
+
+def _names(path: Path) -> set[str]:
+    try:
+        return set(read_names(path))
+    except InputError:                                  # `examine` has said so
+        return set()
+
+
+def _video_files(folder: Path) -> Counter[str]:
+    """How many files under videos/ bear each video's name."""
+    if not folder.is_dir():
+        return Counter()
+    return Counter(path.stem for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+
+
+def _count(dataset: DataSet, listed: dict[str, set[str]], files: Counter[str]) -> dict[str, Any]:
+    videos = set(dataset.duration) | listed["train"] | listed["test"]
+
+    def of(split: str) -> dict[str, int]:
+        features = dataset.features.get(split)
+        return {"videos": len(listed[split]), "features": len(features.lengths) if features else 0,
+                "segments": _within(dataset.ground_truth, listed[split]),
+                "points": _within(dataset.points, listed[split])}
+
+    return {"videos": len(videos), "video_files": len(videos & files.keys()), "classes": len(dataset.classes),
+            "segments": len(dataset.ground_truth), "points": len(dataset.points),
+            "splits": {split: of(split) for split in SPLITS}}
+
+
+def _within(rows: Any, videos: set[str]) -> int:
+    """How many segments or points lie in these videos."""
+    return int(np.isin(rows.video, [index for index, video in enumerate(rows.videos) if video in videos]).sum())
+
+
+def _check_videos(dataset: DataSet, listed: dict[str, set[str]], files: Counter[str]) -> list[Finding]:
+    """Annotated videos that no split names, videos without a file, files without a video."""
+    root, known, faults = dataset.root, dataset.duration.keys(), []
+    idle = sorted(known - listed["train"] - listed["test"])
+    if idle and all(listed.values()):
+        faults.append(f"{root / 'gt_full.json'}: {len(idle)} video(s) stand in no split and are not used: "
+                      f"{some(idle)}. Add them to split_train.txt or split_test.txt.")
+    if not files:
+        faults.append(f"{root / 'videos'}: holds no video files; nothing can be watched or labelled, training does "
+                      "without. Put <video>.mp4 there.")
+    elif missing := sorted(known - files.keys()):
+        faults.append(f"{root / 'videos'}: {len(missing)} video(s) have no file and cannot be watched: "
+                      f"{some(missing)}. Put <video>.mp4 there.")
+    if spare := sorted(files.keys() - known - dataset.unusable):
+        faults.append(f"{root / 'videos'}: {len(spare)} file(s) belong to no video of gt_full.json: {some(spare)}. "
+                      "Add them there (duration and fps suffice), or remove the files.")
+    if double := sorted(video for video, count in files.items() if count > 1):
+        faults.append(f"{root / 'videos'}: several files bear the name of {some(double)}; the first is shown. "
+                      "Keep one of each.")
+    return [Finding("note", fault) for fault in faults]
+
+
+def _check_spare_features(root: Path, listed: dict[str, set[str]]) -> list[Finding]:
+    findings = []
+    for split in SPLITS:
+        folder = root / "features" / split
+        spare = sorted({path.stem for path in folder.glob("*.npy")} - listed[split])
+        if spare and listed[split]:
+            findings.append(Finding("note", f"{folder}: {len(spare)} file(s) belong to no video of split_{split}.txt: "
+                                    f"{some(spare)}. List the videos there, or remove the files."))
+    return findings
+
+
+def _check_point_files(dataset: DataSet) -> list[Finding]:
+    """Points of unknown videos in the file that is used; the readability of those that are not."""
+    folder = dataset.root / "point_labels"
+    findings = []
+    for path in sorted([*folder.glob("*.csv"), *folder.glob("human/*.txt")]):
+        faults = _read_faults(path, dataset, ignore_unknown_videos=True)
+        unknown = [fault for fault in _read_faults(path, dataset, ignore_unknown_videos=False) if fault not in faults]
+        if path != dataset.points_file:                 # that one's faults are known already
+            findings += [Finding("left out", fault) for fault in faults]
+        if dataset.fps and unknown:
+            findings.append(Finding("left out", unknown[0] + f" (Points so left out: {len(unknown)}.)"))
+    return findings
+
+
+def _read_faults(path: Path, dataset: DataSet, *, ignore_unknown_videos: bool) -> list[str]:
+    rates = dict.fromkeys(dataset.unusable, 1.0) | dataset.fps
+    try:
+        Points.read(path, dataset.classes, rates, ignore_unknown_videos=ignore_unknown_videos)
+    except InputError as error:
+        return error.faults
+    return []
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", type=Path, metavar="DATASET_DIR", help="folder of the data set")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report; 2 if a run cannot start, else 0."""
+    report = validate(args.root)
+    print(orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2).decode() if args.json else report)
+    return 0 if report.ready else 2

@@ -1,0 +1,339 @@
+"""Every bad input that concerns data, in real files: one sentence each with file, place and remedy."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+
+from hrpro.config import config_of
+from hrpro.data.dataset import open_dataset
+from hrpro.data.validate import add_arguments, run, signature, validate
+from hrpro.errors import InputError
+
+POINTS = "point_labels/point_gaussian.csv"
+
+
+@pytest.fixture
+def root(tmp_path, make_dataset):
+    root = make_dataset(tmp_path / "tiny")
+    (root / "videos").mkdir()
+    for video in edit_gt(root):
+        (root / "videos" / f"{video}.mp4").write_bytes(b"never opened here")
+    return root
+
+
+def edit_gt(root, change=None):
+    path = root / "gt_full.json"
+    document = json.loads(path.read_text())
+    if change:
+        change(document["database"])
+        path.write_text(json.dumps(document))
+    return document["database"]
+
+
+def write_features(root, array, video="train_1"):
+    np.save(root / "features" / "train" / f"{video}.npy", array)
+
+
+def append(path, text):
+    path.write_bytes(path.read_bytes() + text.encode())
+
+
+def said(root):
+    return [(finding.level, finding.message) for finding in validate(root).findings]
+
+
+def test_a_sound_data_set_has_nothing_said_of_it(root):
+    report = validate(root)
+    assert report.findings == [] and report.ready
+    assert report.counts == {"videos": 9, "video_files": 9, "classes": 3, "segments": 27, "points": 27, "splits": {
+        "train": {"videos": 6, "features": 6, "segments": 18, "points": 18},
+        "test": {"videos": 3, "features": 3, "segments": 9, "points": 9}}}
+
+
+def features_of_other_size(root):
+    write_features(root, np.zeros((62, 31), np.float32))
+
+
+def features_with_nan(root):
+    array = np.zeros((62, 32), np.float32)
+    array[7, 3] = np.nan
+    write_features(root, array)
+
+
+def features_cut_off(root):
+    path = root / "features/train/train_1.npy"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def features_of_no_bytes(root):
+    (root / "features/train/train_1.npy").write_bytes(b"")
+
+
+def features_pickled(root):
+    write_features(root, np.array([{"a": 1}], object))
+
+
+def edited(change):
+    return lambda root: edit_gt(root, change)
+
+
+def set_segment(value, video="train_1"):
+    return edited(lambda database: database[video]["annotations"][1].update(segment=value))
+
+
+def drop_gt(root):
+    edit_gt(root, lambda database: database.pop("train_1"))
+    (root / "videos/train_1.mp4").unlink()
+    drop_points(root)
+
+
+def drop_points(root):
+    lines = (root / POINTS).read_text().splitlines(True)
+    (root / POINTS).write_text("".join(line for line in lines if "train_1," not in line))
+
+
+def annotate_spare(root):
+    edit_gt(root, lambda database: database.update(spare=dict(database["train_0"])))
+    (root / "videos/spare.mp4").write_bytes(b"")
+
+
+def train_in_test(root):
+    append(root / "split_test.txt", "train_0\n")
+    (root / "features/test/train_0.npy").hardlink_to(root / "features/train/train_0.npy")
+
+
+def rename_hostile(root):
+    edit_gt(root, lambda database: database.update({"../../etc/passwd": {"duration": 5, "fps": 25}}))
+
+
+def replace_points(old, new):
+    def change(root):
+        text = (root / POINTS).read_text()
+        assert old in text
+        (root / POINTS).write_text(text.replace(old, new, 1))
+    return change
+
+
+CASES = {
+    "video of a split unknown": (drop_gt, "left out", "split_train.txt: 'train_1' is not in gt_full.json", "Add it"),
+    "video named twice": (lambda root: append(root / "split_test.txt", "test_0\n"), "note",
+                          "split_test.txt: 'test_0' stands 2 times", "Remove the others"),
+    "video in no split": (annotate_spare, "note",
+                          "gt_full.json: 1 video(s) stand in no split and are not used: 'spare'", "Add them"),
+    "split missing": (lambda root: (root / "split_test.txt").unlink(), "error", "split_test.txt: no such file",
+                      "dataset/README.md"),
+    "split empty": (lambda root: (root / "split_test.txt").write_text("\n\n"), "error",
+                    "split_test.txt: names no usable video", "List one video id a line"),
+    "split not text": (lambda root: (root / "split_test.txt").write_bytes(b"\xff\xfe\x00"), "error",
+                       "split_test.txt: byte 0 is not UTF-8", "Save the file as UTF-8"),
+    "videos in both splits": (train_in_test, "note", "1 videos are in both splits", "new videos"),
+    "features missing": (lambda root: (root / "features/train/train_1.npy").unlink(), "left out",
+                         "features/train/train_1.npy: no such file", "Extract"),
+    "features of other size": (features_of_other_size, "left out", "train_1.npy: features have 31 values a snippet, "
+                               "the settings say 32", "Set feature_dim=31"),
+    "features with NaN": (features_with_nan, "left out", "train_1.npy: snippet 7 holds a value that is not finite",
+                          "Extract the features again"),
+    "features cut off": (features_cut_off, "left out", "train_1.npy: is cut off (7964 of 8064 bytes)", "Copy"),
+    "features of no bytes": (features_of_no_bytes, "left out", "train_1.npy: is no .npy array", "Extract"),
+    "features of no snippet": (lambda root: write_features(root, np.zeros((0, 32), np.float32)), "left out",
+                               "train_1.npy: holds no snippet", "Extract"),
+    "features of three dimensions": (lambda root: write_features(root, np.zeros((1, 62, 32))), "left out",
+                                     "train_1.npy: holds float64 of shape [1, 62, 32]", "Save one [T, D]"),
+    "features of whole numbers": (lambda root: write_features(root, np.zeros((62, 32), int)), "left out",
+                                  "train_1.npy: holds int64", "Save one [T, D]"),
+    "features pickled": (features_pickled, "left out", "train_1.npy: holds object", "Save one [T, D]"),
+    "features of one snippet": (lambda root: [write_features(root, np.zeros((1, 32))), drop_points(root), append(
+        root / POINTS, "run,,,train_1,90\n")], "note",
+                                "train_1.npy: 1 snippets, but 40 s at 25 fps", "Check frames_per_sec"),
+    "features too long": (lambda root: write_features(root, np.zeros((90, 32), np.float32)), "note",
+                          "train_1.npy: 90 snippets, but 40 s at 25 fps and 16 frames a snippet make 62", "Check"),
+    "features of no video": (lambda root: write_features(root, np.zeros((9, 32)), "stray"), "note",
+                             "features/train: 1 file(s) belong to no video of split_train.txt: 'stray'", "List"),
+    "feature rate unreadable": (lambda root: (root / "features/timebase.yaml").write_text("fps: fast"), "error",
+                                "timebase.yaml: does not give the numbers fps, stride, clip and offset", "Write them"),
+    "point outside the video": (lambda root: append(root / POINTS, "run,,,train_1,9000\n"), "left out",
+                                "a point of 'train_1' at 300.00 s lies outside the video (40 s)", "Move or remove"),
+    "point before the video": (lambda root: append(root / POINTS, "run,,,train_1,-3\n"), "left out",
+                               "a point of 'train_1' at -0.10 s lies outside", "Move or remove"),
+    "point of an unknown class": (lambda root: append(root / POINTS, "rnu,,,train_1,90\n"), "error",
+                                  "point_gaussian.csv: line 29 has the unknown class 'rnu'", "classes.txt"),
+    "point of an unknown video": (lambda root: append(root / POINTS, "run,,,trian_1,90\n"), "left out",
+                                  "point_gaussian.csv: line 29 names the unknown video 'trian_1'", "Add it"),
+    "point at no moment": (lambda root: append(root / POINTS, "run,,,train_1,soon\n"), "error",
+                           "point_gaussian.csv: line 29 has 'soon' where a moment is due", "Write a frame number"),
+    "point at NaN": (lambda root: append(root / POINTS, "run,,,train_1,nan\n"), "error",
+                     "line 29 has 'nan' where a moment is due", "Write a frame number"),
+    "line too short": (lambda root: append(root / POINTS, "run,3\n"), "error",
+                       "point_gaussian.csv: line 29 has 2 columns, 5 are needed", "Complete"),
+    "two points in a snippet": (lambda root: [append(root / POINTS, "run,,,train_1,900\nrun,,,train_1,901\n")], "note",
+                                "1 point(s) share a snippet with another and count together, in 'train_1'", "Move"),
+    "column missing": (replace_points("video_id,point", "video_id,moment"), "error",
+                       "point_gaussian.csv: line 1 lacks the column(s) point", "Expected are class"),
+    "both columns missing": (replace_points("video_id,point", "video,moment"), "error",
+                             "point_gaussian.csv: line 1 lacks the column(s) point, video_id", "Expected are class"),
+    "quotation mark missing": (lambda root: append(root / POINTS, '"' + "x" * 200_000), "error",
+                               "point_gaussian.csv: line 29 is not CSV", "quotation mark"),
+    "no points": (lambda root: (root / POINTS).unlink(), "error", "point_gaussian.csv: no point labels yet", "Label"),
+    "no point that counts": (lambda root: (root / POINTS).write_text("class,video_id,point\n"), "error",
+                             "point_gaussian.csv: has no point in a training video", "Label some"),
+    "class without a point": (lambda root: (root / "classes.txt").write_text("run\nswim\n"), "note",
+                              "class 'swim' has no point in a training video", "Label one"),
+    "video without a point": (drop_points, "note", "1 training video(s) have no point and teach nothing but their "
+                              "video label: 'train_1'", "Label them"),
+    "annotator's file unreadable": (lambda root: [(root / "point_labels/human").mkdir(), (
+        root / "point_labels/human/annotator_1.txt").write_text("train_1,soon,run\n")], "left out",
+        "human/annotator_1.txt: line 1 has 'soon' where a moment is due", "Write seconds"),
+    "segment a text": (set_segment("12"), "error", "segment 1 of video 'train_1' has no [start, end] in seconds "
+                       "(found '12')", "Write two numbers"),
+    "segment of words": (set_segment(["a", "b"]), "error", "segment 1 of video 'train_1' has no [start, end]", "Write"),
+    "segment of one number": (set_segment([3]), "error", "segment 1 of video 'train_1' has no [start, end]", "Write"),
+    "segment reversed": (set_segment([9, 3]), "left out", "'train_1' has a segment [9, 3] that does not end after",
+                         "Swap"),
+    "segment beyond the end": (set_segment([30, 60]), "note", "'train_1' has 1 segment(s) outside its 40 s, the first "
+                               "[30, 60]", "Correct"),
+    "segment before the beginning": (set_segment([-2, 3]), "note", "outside its 40 s, the first [-2, 3]", "Correct"),
+    "segment without a class": (edited(lambda database: database["train_1"]["annotations"][0].pop("label")), "error",
+                                "segment 0 of video 'train_1' has no `label`", "Add it"),
+    "annotations no list": (edited(lambda database: database["train_1"].update(annotations="none")), "error",
+                            "video 'train_1' holds no list of segments", "Write []"),
+    "duration missing": (edited(lambda database: database["train_1"].pop("duration")), "left out",
+                         "gt_full.json: video 'train_1' lacks a positive duration and fps", "Add both"),
+    "fps of nought": (edited(lambda database: database["train_1"].update(fps=0)), "left out",
+                      "gt_full.json: video 'train_1' lacks a positive duration and fps", "Add both"),
+    "hostile name": (rename_hostile, "left out", "'../../etc/passwd' cannot be a file name", "Rename"),
+    "JSON cut in half": (lambda root: (root / "gt_full.json").write_bytes(
+        (root / "gt_full.json").read_bytes()[:700]), "error", "gt_full.json: line 1 is not JSON", "Get it again"),
+    "JSON of something else": (lambda root: (root / "gt_full.json").write_text("[]"), "error",
+                               "gt_full.json: has no `database` of videos", "dataset/README.md"),
+    "no annotations": (lambda root: (root / "gt_full.json").unlink(), "error", "gt_full.json: no such file",
+                       "dataset/README.md"),
+    "settings at fault": (lambda root: append(root / "config.yaml", "feature_dmi: 5\n"), "error",
+                          "tiny/config.yaml: unknown setting 'feature_dmi'", "Did you mean 'feature_dim'?"),
+    "ambiguous segment at fault": (lambda root: (root / "Ambiguous_test.txt").write_text("test_0 1.0\n"), "error",
+                                   "Ambiguous_test.txt: line 1 is not `video start end`", "Correct it"),
+    "points setting leaves the folder": (lambda root: append(root / "config.yaml", "points: ../../secret.csv\n"),
+                                         "error", "points=../../secret.csv: leaves", "Name a file under it"),
+    "no file of a video": (lambda root: (root / "videos/train_1.mp4").unlink(), "note",
+                           "videos: 1 video(s) have no file and cannot be watched: 'train_1'", "Put <video>.mp4"),
+    "no files of videos": (lambda root: [path.unlink() for path in (root / "videos").iterdir()], "note",
+                           "videos: holds no video files", "Put <video>.mp4"),
+    "file of no video": (lambda root: (root / "videos/<script>.mp4").write_bytes(b""), "note",
+                         "videos: 1 file(s) belong to no video of gt_full.json: '<script>'", "Add them"),
+    "two files of a video": (lambda root: (root / "videos/train_1.webm").write_bytes(b""), "note",
+                             "videos: several files bear the name of 'train_1'", "Keep one"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fault_is_said_with_place_and_remedy(root, case):
+    spoil, level, place, remedy = CASES[case]
+    spoil(root)
+    findings = said(root)
+    assert [(found, message) for found, message in findings if place in message and remedy in message
+            and found == level], findings
+    assert len(findings) == 1 + (case == "settings at fault"), findings
+    code = run(parse(root))
+    assert code == (2 if level == "error" else 0)
+    if level == "error":
+        with pytest.raises(InputError, match=r"\.|\?"):
+            open_dataset(config_of(root)).raise_errors()
+    else:
+        open_dataset(config_of(root)).raise_errors()
+
+
+def parse(root, *arguments):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args([str(root), *arguments])
+
+
+def half_precision(root):
+    for path in root.glob("features/*/*.npy"):
+        np.save(path, np.load(path).astype(np.float16))
+
+
+def marked_and_crlf(root):
+    for name in (POINTS, "split_train.txt", "gt_full.json"):
+        text = (root / name).read_text()
+        (root / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n\r\n").encode())
+
+
+def numeric_texts(root):
+    edit_gt(root, lambda database: database["train_1"]["annotations"][1].update(segment=["16.0", "20.5"]))
+
+
+@pytest.mark.parametrize("vary", [half_precision, marked_and_crlf, numeric_texts])
+def test_what_can_be_taken_as_it_comes_is(root, vary):
+    before = validate(root).counts
+    vary(root)
+    assert validate(root).findings == [] and validate(root).counts == before
+
+
+def test_all_faults_of_all_files_are_said_together(root):
+    (root / "gt_full.json").write_bytes((root / "gt_full.json").read_bytes()[:700])
+    (root / "split_test.txt").unlink()
+    (root / POINTS).write_text("class,video_id\nrun,train_1\n")
+    features_cut_off(root)
+    (root / "Ambiguous_test.txt").write_bytes(b"\xff")
+    messages = [message for _, message in said(root)]
+    for place in ("gt_full.json: line 1 is not JSON", "split_test.txt: no such file", "lacks the column(s) point",
+                  "train_1.npy: is cut off", "Ambiguous_test.txt: byte 0"):
+        assert any(place in message for message in messages), (place, messages)
+    assert len(messages) == 5
+    with pytest.raises(InputError) as error:
+        open_dataset(config_of(root))
+    assert len(error.value.faults) == 4                 # all but the features: those are one video's
+
+
+def test_every_bad_line_of_a_file_is_said(root):
+    append(root / POINTS, "rnu,,,train_1,90\nrun,,,train_1,soon\nrun\n")
+    set_segment([3])(root)
+    set_segment("x", "train_2")(root)
+    assert sum(level == "error" for level, _ in said(root)) == 5
+
+
+def test_fresh_project_is_told_what_comes_first(tmp_path):
+    root = tmp_path / "fresh"
+    root.mkdir()
+    database = {video: {"duration": 10, "fps": 25, "annotations": []} for video in ("a", "b")}
+    (root / "gt_full.json").write_text(json.dumps({"database": database}))
+    for split in ("train", "test"):
+        (root / f"split_{split}.txt").write_text("a\nb\n")
+    errors = [message for level, message in said(root) if level == "error"]
+    assert len(errors) == 3
+    assert any("no features yet. Extract them (`python -m hrpro extract" in message for message in errors)
+    assert any("no point labels yet. Label some in the app" in message for message in errors)
+    assert any("has no class. Add some in the app" in message for message in errors)
+
+
+def test_command_line_prints_text_and_json(root, capsys):
+    features_with_nan(root)
+    assert run(parse(root)) == 0
+    out = capsys.readouterr().out
+    assert "9 videos (9 with a file), 3 classes, 27 segments, 27 points" in out and "left out  " in out
+    assert "train 6 videos, 5 with features" in out and out.endswith("Ready to train.\n")
+    assert run(parse(root, "--json")) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["ready"] and report["counts"]["splits"]["train"]["features"] == 5
+    assert [finding["level"] for finding in report["findings"]] == ["left out"]
+    with pytest.raises(InputError, match=r"nowhere: no such data set\. See dataset/README\.md"):
+        run(parse(root.parent / "nowhere"))
+
+
+def test_nothing_is_written(root):
+    features_with_nan(root)
+    before = signature(root)
+    validate(root)
+    assert signature(root) == before
+    (root / POINTS).write_text((root / POINTS).read_text() + "\n")
+    assert signature(root) != before
+
+
+def test_annotations_of_the_published_data_sets(shared):
+    for name, videos, points in (("THUMOS14", 412, 3003), ("GTEA", 28, 367), ("BEOID", 58, 594)):
+        report = validate(shared / "datasets" / name)
+        assert (report.counts["videos"], report.counts["points"]) == (videos, points)
+        assert [finding.message.split(": ")[1][:20] for finding in report.findings if finding.level == "error"] == [
+            "holds no features yet"[:20]]
