@@ -209,8 +209,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def load_config(cfg: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Config:
-    """Settings from a name (`thumos`) or a YAML path, with overrides (`KEY=VALUE` strings or a mapping) on top.
+def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) -> Config:
+    """Settings from a name (`thumos`) or a YAML path, with `KEY=VALUE` overrides and then given values on top.
 
     Raises:
         InputError: unknown configuration, unknown keys or wrong values, all together.
@@ -222,22 +222,18 @@ def load_config(cfg: str | Path, overrides: Sequence[str] | Mapping[str, Any] = 
             near = difflib.get_close_matches(str(cfg), config_names(), n=1, cutoff=0)
             raise InputError(f"--cfg {cfg}: no such configuration. Did you mean {near[0]!r}? "
                              f"Known are {', '.join(config_names())}, or give the path of a YAML file.")
-    values = _read_yaml(path)
-    faults = []
-    if isinstance(overrides, Mapping):
-        values |= overrides
-    else:
-        for text in overrides:
-            key, equals, value = text.partition("=")
-            if not equals:
-                faults.append(f"--set {text}: has no '='. Write KEY=VALUE.")
-                continue
-            try:
-                values[key.strip()] = yaml.safe_load(value)
-            except yaml.YAMLError:
-                faults.append(f"--set {text}: the value cannot be read. Quote it.")
+    values, faults = _read_yaml(path), []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            faults.append(f"--set {text}: has no '='. Write KEY=VALUE.")
+            continue
+        try:
+            values[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            faults.append(f"--set {text}: the value cannot be read. Quote it.")
     try:
-        config = check(values, f"{path} with --set" if overrides and not isinstance(overrides, Mapping) else str(path))
+        config = check(values | given, f"{path} with --set" if overrides else str(path))
     except InputError as error:
         raise InputError(faults + error.faults) from None
     raise_if(faults)
@@ -254,8 +250,8 @@ def config_of(data_root: Path) -> Config:
     own = data_root / "config.yaml"
     here = {"dataset": data_root.name, "data_path": str(data_root)}
     if own.exists():
-        return load_config(own, here)
+        return load_config(own, **here)
     for name in config_names():
         if _read_yaml(CONFIG_DIR / f"{name}.yaml").get("dataset") == data_root.name:
-            return load_config(name, here)
+            return load_config(name, **here)
     return check(here, str(data_root))

@@ -6,11 +6,14 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from hrpro.errors import InputError
 
@@ -63,6 +66,14 @@ def write_json(path: Path, value: Any, *, indent: bool = False) -> None:
     """Replace `path` by `value` as JSON; numpy arrays and scalars are written as lists and numbers."""
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
     write_atomic(path, orjson.dumps(value, option=options))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
+    """Replace `path` by an uncompressed .npz of arrays of any name, from which single arrays can be read."""
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def read_bytes(path: Path, remedy: str = "Check the path.") -> bytes:

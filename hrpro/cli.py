@@ -1,0 +1,52 @@
+"""Command lines: `python -m hrpro COMMAND …`. A command's module is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from hrpro.errors import Cancelled, InputError
+
+# command: (module with add_arguments(parser) and run(args) -> exit code, what it does)
+COMMANDS = {
+    "demo": ("hrpro.demo.command", "make the demo data set"),
+    "create": ("hrpro.data.create", "make a data set from a folder of videos"),
+    "validate": ("hrpro.data.validate", "check a data set and say what to mend"),
+    "extract": ("hrpro.features.command", "compute a data set's features from its videos"),
+    "train": ("hrpro.jobs.train", "train and test both stages in a row, here or in the background"),
+    "jobs": ("hrpro.jobs.command", "list, watch and cancel background runs"),
+    "evaluate": ("hrpro.evaluation.command", "average precision of a result file against ground truth"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `python -m hrpro`; returns the exit code: 0 done, 2 bad input, 130 cancelled."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] not in COMMANDS:
+        overview = argparse.ArgumentParser(
+            prog="python -m hrpro", description="HR-Pro: point-supervised temporal action localization",
+            epilog="commands:\n" + "\n".join(f"  {name:10}{does}" for name, (_, does) in COMMANDS.items())
+            + "\n\nThe paper's own command line is `python main.py --help`.",
+            formatter_class=argparse.RawDescriptionHelpFormatter)
+        overview.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+        overview.parse_args(arguments[:1])
+    name, *rest = arguments
+    module, description = COMMANDS[name]
+    return run_command(module, f"python -m hrpro {name}", description, rest)
+
+
+def run_command(module: str, prog: str, description: str, arguments: Sequence[str]) -> int:
+    """Parse a command's arguments and run it; faults of the input become sentences, not tracebacks."""
+    command = importlib.import_module(module)
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    command.add_arguments(parser)
+    try:
+        return command.run(parser.parse_args(arguments)) or 0
+    except InputError as error:
+        print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
+        return 2
+    except (Cancelled, KeyboardInterrupt):
+        print("cancelled", file=sys.stderr)
+        return 130

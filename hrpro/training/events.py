@@ -1,0 +1,106 @@
+"""What a run tells while it works: one JSON line an event, and TensorBoard's scalars.
+
+Every event has "time" (unix seconds) and "event", one of
+    start     stage, mode, device, total, unit ("step" or "epoch"), seed, dataset, n_train, n_test, left_out,
+              resumed_from
+    step      step (a fraction where epochs count), loss {name: value}, rate (videos a second), eta (seconds)
+    progress  what, done, total
+    test      step, mAP {tIoU: value}, average {range: value}, accuracy, best
+    note      message
+    finish    seconds, last and best: reports as `evaluate --json` prints them, with their step
+    cancelled step
+    error     message
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from hrpro.data.run import StageFolder
+from hrpro.errors import InputError
+
+STEP_INTERVAL = .5                                      # seconds between two step events
+
+
+class EventLog:
+    """Appends events to a stage's log and shows them on the terminal; a context manager."""
+
+    def __init__(self, folder: StageFolder, *, resume: bool):
+        self._path = folder.events_file
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if not resume:
+                for old in self._path.parent.glob("events.*"):
+                    old.unlink()
+            self._file = open(self._path, "a", encoding="utf-8")        # noqa: SIM115  closed on exit
+        except OSError as error:
+            raise InputError(f"{self._path}: cannot be written ({error.strerror}). Make the folder writable.") from None
+        from torch.utils.tensorboard import SummaryWriter
+        self._scalars = SummaryWriter(str(self._path.parent), filename_suffix=f".{folder.root.name}")
+        self._next_step_event = 0.
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        if isinstance(error, Exception):
+            self.emit("error", message=str(error))
+        self._scalars.close()
+        self._file.close()
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Write one event, at once readable by others, and a line on the terminal."""
+        self._file.write(json.dumps({"time": time.time(), "event": event, **fields}) + "\n")
+        self._file.flush()
+        if line := _line(event, fields):
+            print(line, file=sys.stderr, flush=True)
+
+    def step_due(self) -> bool:
+        """Whether enough time has passed for another step event."""
+        return time.monotonic() >= self._next_step_event
+
+    def step(self, step: int, position: float, loss: dict[str, float], rate: float, eta: float) -> None:
+        """Losses of optimiser step `step`, which is at `position` on the way to the start event's total."""
+        self._next_step_event = time.monotonic() + STEP_INTERVAL
+        self.emit("step", step=position, loss=loss, rate=rate, eta=eta)
+        for name, value in loss.items():
+            self._scalars.add_scalar(f"loss/{name}", value, step)
+
+    def test(self, step: int, report: dict[str, Any] | None, accuracy: float | None, best: bool) -> None:
+        """report: as `evaluate --json` prints it, or None where there is no ground truth."""
+        report = report or {"mAP": None, "average": None}
+        self.emit("test", step=step, mAP=report["mAP"], average=report["average"], accuracy=accuracy, best=best)
+        for tiou, value in (report["mAP"] or {}).items():
+            self._scalars.add_scalar(f"acc/mAP@{tiou}", value, step)
+        for span, value in (report["average"] or {}).items():
+            self._scalars.add_scalar(f"acc/AVG({span})", value, step)
+        if accuracy is not None:
+            self._scalars.add_scalar("acc/video", accuracy, step)
+        self._scalars.flush()
+
+
+def _line(event: str, fields: dict[str, Any]) -> str:
+    """An event for people who watch a terminal."""
+    match event:
+        case "start":
+            return (f"stage {fields['stage']} {fields['mode']}: {fields['dataset']}, {fields['n_train']} train and "
+                    f"{fields['n_test']} test videos, on {fields['device']}")
+        case "step":
+            losses = "  ".join(f"{name} {value:.4f}" for name, value in fields["loss"].items())
+            return f"{fields['step']:>6.4g}  {losses}  {fields['rate']:.1f} videos/s, {fields['eta']:.0f} s left"
+        case "test" if fields["mAP"]:
+            averages = "  ".join(f"AVG({span}) {value:.4f}" for span, value in fields["average"].items())
+            return f"{fields['step']:>6}  test: {averages}{'  best so far' if fields['best'] else ''}"
+        case "test":
+            return f"{fields['step']:>6}  test: no ground truth to measure against"
+        case "note" | "error":
+            return fields["message"]
+        case "cancelled":
+            return f"cancelled at {fields['step']}; --resume goes on from there"
+        case "finish":
+            return f"done in {fields['seconds']:.0f} s"
+    return ""

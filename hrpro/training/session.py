@@ -1,0 +1,285 @@
+"""What both stages need before their first step: settings, data, device, folders, and a way to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hrpro.config import Config
+from hrpro.data.dataset import DataSet, open_dataset
+from hrpro.data.run import Run, StageFolder
+from hrpro.data.segments import Segments
+from hrpro.errors import Cancelled, InputError
+from hrpro.evaluation.average_precision import AveragePrecision, average_precision
+from hrpro.files import read_json, write_atomic, write_json
+from hrpro.proposals.soft_nms import drop_ambiguous, soft_nms
+from hrpro.training.events import EventLog
+
+# Settings that a checkpoint's weights depend on.
+SHAPING = ("feature_dim", "rab_layers", "rab_heads", "rab_dim_feedforward", "roi_size")
+
+
+@dataclass
+class Session:
+    """One stage at work."""
+
+    config: Config
+    stage: int
+    dataset: DataSet
+    folder: StageFolder
+    device: torch.device
+    events: EventLog
+    state: dict[str, Any] | None = None
+    stopping: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def autocast(self) -> torch.autocast:
+        """bfloat16 matrix products on CUDA, where the settings allow them."""
+        enabled = self.device.type == "cuda" and self.config.mixed_precision
+        return torch.autocast("cuda" if enabled else "cpu", torch.bfloat16, enabled=enabled)
+
+    def generator(self, *purpose: int) -> np.random.Generator:
+        """Random numbers that depend on the seed and the purpose alone, whatever was drawn before."""
+        return np.random.default_rng([self.config.seed, self.stage, *purpose])
+
+    def point_matrix(self, split: str, video: str, rows: int) -> NDArray[np.float32]:
+        """Point labels of a video whose snippets were sampled to `rows`, [rows, C] of 0/1."""
+        features = self.dataset.features[split]
+        length = features.lengths[video]
+        whole = self.dataset.points.matrix(video, features.timebase, length)
+        if rows == length:
+            return whole
+        row, label = whole.nonzero()
+        sampled = np.zeros((rows, whole.shape[1]), np.float32)
+        sampled[row * rows // length, label] = 1
+        return sampled
+
+    def clock(self, total: int) -> Clock:
+        """Times the steps of a run that has `total` to go."""
+        return Clock(self.events, total)
+
+    def stop_if_asked(self, step: int) -> None:
+        """Raise Cancelled once a signal came; the caller has saved its state."""
+        if self.stopping:
+            self.events.emit("cancelled", step=step)
+            raise Cancelled
+
+    def final(self, raw: Segments) -> Segments:
+        """Raw proposals -> detections: soft-NMS, less what overlaps ambiguous segments (method, section 3)."""
+        quirks = self.config.reference_quirks
+        device = self.device if self.device.type == "cuda" else None
+        kept = soft_nms(raw, self.config.nms_sigma, one_second_added=quirks, device=device)
+        return drop_ambiguous(kept, self.dataset.ambiguous, whole_seconds=quirks)
+
+    def evaluate(self, detections: Segments) -> AveragePrecision | None:
+        """Average precision on the test split, less the blocked videos; None without ground truth."""
+        truth = self.dataset.test_truth(self.config.blocked_videos)
+        return average_precision(truth, detections, self.config.tiou_thresholds) if len(truth) else None
+
+    def measure(self, raw: Segments, step: int, *, best: float = math.inf, accuracy: float | None = None) -> float:
+        """Write the detections that raw proposals come to, and report their average precision.
+
+        In training the report is kept as `last`, and as `best` too if the mean over thresholds exceeds `best`;
+        afterwards under the name of the checkpoint in use. Returns that mean, -1 without ground truth.
+        """
+        detections = self.final(raw)
+        detections.save(self.folder.final_result)
+        precision = self.evaluate(detections)
+        report = precision.to_json() if precision else {}
+        score = float(np.mean(precision.mAP)) if precision else -1.
+        path = self.folder.metrics_file
+        metrics = read_json(path) if path.exists() else {}
+        names = ["last", *(["best"] if score > best else [])] if best < math.inf else [self.config.checkpoint]
+        write_json(path, metrics | {name: {"step": step, **report} for name in names})
+        self.events.test(step, report, accuracy, score > best)
+        return score
+
+
+class Clock:
+    """Turns steps into step events with their rate and the time left."""
+
+    def __init__(self, events: EventLog, total: int):
+        self._events, self._total = events, total
+        self._began, self._steps, self._videos = time.monotonic(), 0, 0
+
+    def tick(self, step: int, losses: dict[str, torch.Tensor], videos: int, epoch: float | None = None) -> None:
+        """Count a step of so many videos; now and then write its losses down, at its epoch where those count.
+
+        Raises:
+            InputError: a loss is not finite.
+        """
+        self._steps += 1
+        self._videos += videos
+        if not self._events.step_due() and self._steps < self._total:
+            return
+        values = {name: loss.item() for name, loss in losses.items()}
+        if not math.isfinite(values["total"]):
+            raise InputError(f"step {step}: the loss is not finite. Lower the learning rate, or check the features.")
+        spent = time.monotonic() - self._began
+        self._events.step(step, step if epoch is None else epoch, values, self._videos / spent,
+                          spent / self._steps * (self._total - self._steps))
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that the setting names; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        InputError: the named device is not here.
+    """
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
+    if not present[name]:
+        raise InputError(f"device={name}: not on this machine. Use device=auto, or one of "
+                         f"{', '.join(kind for kind, here in present.items() if here)}.")
+    return torch.device(name)
+
+
+@contextlib.contextmanager
+def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit: str = "",
+                 resume: bool = False) -> Iterator[Session]:
+    """Check everything, then open a stage's folder and log; SIGTERM and SIGINT ask the session to stop.
+
+    Unless training starts afresh, `Session.state` is the checkpoint to go on from.
+
+    Raises:
+        InputError: settings, data, device or checkpoint are at fault; nothing has been written then.
+    """
+    device = choose_device(config.device)
+    fresh = mode == "train" and not resume
+    run = Run.of(config)
+    folder = run.stage(stage)
+    frozen = None if fresh and stage == 1 else run.stage(1).points_file
+    if frozen and not frozen.exists():
+        raise InputError(f"{frozen}: no such file. Run stage 1 with --mode train first.")
+    dataset = open_dataset(config, points_file=frozen)
+    dataset.raise_errors()
+    state = None
+    if not fresh:
+        checkpoint = folder.checkpoint("last" if resume else config.checkpoint)
+        state = load_checkpoint(checkpoint, config, dataset.classes)
+    if resume:
+        _check_same_settings(folder, config)
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    torch.manual_seed(config.seed)
+    if fresh:
+        _start_afresh(folder, config, dataset)
+    with EventLog(folder, resume=not fresh) as events:
+        session = Session(config, stage, dataset, folder, device, events, state)
+        events.emit("start", stage=stage, mode=mode, device=_name(device), total=total, unit=unit, seed=config.seed,
+                    dataset=dataset.name, n_train=len(dataset.splits["train"]), n_test=len(dataset.splits["test"]),
+                    left_out=[finding.message for finding in dataset.findings if finding.level == "left out"],
+                    resumed_from=state["step"] if resume else None)
+        for finding in dataset.findings:
+            events.emit("note", message=f"{finding.level}: {finding.message}")
+        with _stoppable(session):
+            yield session
+            metrics = read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
+            events.emit("finish", seconds=time.monotonic() - session.began, last=metrics.get("last"),
+                        best=metrics.get("best"))
+
+
+def _check_same_settings(folder: StageFolder, config: Config) -> None:
+    """A run goes on with the settings it began with; only its length and place may change."""
+    free = {"num_iters", "max_epochs", "device", "num_threads", "data_path", "ckpt_path"}
+    began = read_json(folder.config_file)
+    differing = [f"{key} was {began.get(key)!r}, now {value!r}" for key, value in config.to_dict().items()
+                 if key not in free and began.get(key) != value]
+    if differing:
+        raise InputError(f"{folder.config_file}: --resume needs the settings of the run's start; "
+                         f"{'; '.join(differing)}. Set them back, or train afresh without --resume.")
+
+
+def _start_afresh(folder: StageFolder, config: Config, dataset: DataSet) -> None:
+    """Settings and a frozen copy of the labels. What an earlier training under this name left goes: the rest of this
+    stage, and all of the stage after it, which was built on it."""
+    following = [StageFolder(folder.root.with_name("stage2"))] if folder.root.name == "stage1" else []
+    for old in (folder, *following):
+        for part in ("models", "outputs"):
+            shutil.rmtree(old.root / part, ignore_errors=True)
+        old.config_file.unlink(missing_ok=True)
+    write_json(folder.config_file, config.to_dict(), indent=True)
+    write_atomic(folder.points_file, dataset.points_file.read_bytes())
+
+
+def _name(device: torch.device) -> str:
+    return f"cuda ({torch.cuda.get_device_name()})" if device.type == "cuda" else device.type
+
+
+@contextlib.contextmanager
+def _stoppable(session: Session) -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        session.stopping = True
+
+    try:
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:                                  # not the main thread: nobody can signal it
+        before = {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def save_checkpoint(session: Session, name: str, step: int, model: torch.nn.Module,
+                    optimizer: torch.optim.Optimizer | None = None, **extra: Any) -> None:
+    """Write a checkpoint by rename; with an optimiser also the generators' states, so that training can go on."""
+    state = {"model": model.state_dict(), "step": step, "classes": list(session.dataset.classes),
+             "shape": {key: getattr(session.config, key) for key in SHAPING}, **extra}
+    if optimizer:
+        state["optimizer"] = optimizer.state_dict()
+        state["generators"] = {"torch": torch.get_rng_state()}
+        if session.device.type == "cuda":
+            state["generators"]["cuda"] = torch.cuda.get_rng_state()
+    write_atomic(session.folder.checkpoint(name), lambda file: torch.save(state, file))
+
+
+def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Read a checkpoint, safely, and check that it fits the settings and the data set.
+
+    Raises:
+        InputError: missing, broken, or of another shape or other classes.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such checkpoint. Run this stage with --mode train first.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        shape, trained = state["shape"], tuple(state["classes"])
+    except Exception as error:                          # torch raises many kinds for a broken archive
+        raise InputError(f"{path}: is no checkpoint of this program ({type(error).__name__}). "
+                         "Train this stage again.") from None
+    differing = [f"{key} {shape.get(key)} there, {getattr(config, key)} in the settings" for key in SHAPING
+                 if shape.get(key) != getattr(config, key)]
+    if trained != classes:
+        differing.append(f"{len(trained)} classes there ({', '.join(trained[:3])} …), {len(classes)} in the data set "
+                         f"({', '.join(classes[:3])} …)")
+    if differing:
+        raise InputError(f"{path}: does not fit: {'; '.join(differing)}. Use its settings, or train again.")
+    return state
+
+
+def restore(state: dict[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer,
+            device: torch.device) -> int:
+    """Put weights, optimiser and generators back as they were; returns the step they were saved at."""
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["generators"]["torch"])
+    if device.type == "cuda" and "cuda" in state["generators"]:
+        torch.cuda.set_rng_state(state["generators"]["cuda"])
+    return state["step"]

@@ -1,0 +1,223 @@
+"""Stage 1: snippet-level discrimination learning, from features and points to proposals (method, sections 2 to 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hrpro.config import Config
+from hrpro.data.segments import Segments
+from hrpro.files import write_arrays
+from hrpro.models.snippet import SnippetModel, SnippetOutput
+from hrpro.proposals.generate import snippet_proposals
+from hrpro.training.pseudo_labels import pseudo_labels
+from hrpro.training.ranking import rank
+from hrpro.training.session import Session, open_session, restore, save_checkpoint
+from hrpro.training.snippet_losses import SnippetTargets, snippet_losses
+
+PASS_BATCH = 16                                         # videos packed together outside training
+
+
+@dataclass
+class Batch:
+    """Packed videos: features [N, D], points [N, C], video label [V, C]; lengths [V] add up to N."""
+
+    videos: list[str]
+    features: Tensor
+    points: NDArray[np.float32]
+    video_label: Tensor
+    lengths: list[int]
+
+
+def train(config: Config, *, resume: bool = False) -> None:
+    """Train the snippet model; leaves `last.pt`, `best.pt` and what they scored.
+
+    Raises:
+        InputError: settings, data, device or the checkpoint to resume from are at fault.
+        Cancelled: a signal asked to stop; `last.pt` is up to date.
+    """
+    with (open_session(config, 1, "train", total=config.num_iters, unit="step", resume=resume) as session,
+          ThreadPoolExecutor(1) as loader):
+        model = build_model(session)
+        optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        step, best = 0, -1.
+        if session.state:
+            step, best = restore(session.state, model, optimizer, session.device), session.state["best"]
+        else:
+            initialise_memory(session, model)
+        upcoming = loader.submit(load_step, session, step + 1)
+        clock = session.clock(config.num_iters - step)
+        while step < config.num_iters:
+            batch, step = upcoming.result(), step + 1
+            if step < config.num_iters:
+                upcoming = loader.submit(load_step, session, step + 1)
+            losses = train_step(session, model, optimizer, batch)
+            clock.tick(step, losses, len(batch.videos))
+            due = step % config.test_iter == 0 or step == config.num_iters
+            if due and not session.stopping:
+                proposals = propose(session, model, "test")
+                score = session.measure(proposals.segments, step, best=best, accuracy=proposals.accuracy)
+                if score > best:
+                    best = score
+                    save_checkpoint(session, "best", step, model)
+            if due or session.stopping:
+                save_checkpoint(session, "last", step, model, optimizer, best=best)
+            session.stop_if_asked(step)
+
+
+def test(config: Config) -> None:
+    """Score both splits with the trained model: raw proposals, snippet scores, and PP, RP, NP ranked by reliability."""
+    with open_session(config, 1, "test") as session:
+        model = load_model(session)
+        made = {split: propose(session, model, split, keep_scores=True) for split in ("test", "train")}
+        for split, proposals in made.items():
+            proposals.segments.save(session.folder.snippet_result(split))
+            write_arrays(session.folder.snippet_scores_file(split), proposals.scores)
+        rank(session, {split: proposals.segments for split, proposals in made.items()},
+             {video: made["train"].scores[video][:, -1] for video in session.dataset.splits["train"]})
+        session.measure(made["test"].segments, session.state["step"], accuracy=made["test"].accuracy)
+
+
+def infer(config: Config) -> None:
+    """Detections on the test split alone."""
+    with open_session(config, 1, "infer") as session:
+        proposals = propose(session, load_model(session), "test")
+        session.measure(proposals.segments, session.state["step"], accuracy=proposals.accuracy)
+
+
+def build_model(session: Session) -> SnippetModel:
+    config = session.config
+    model = SnippetModel(len(session.dataset.classes), config.feature_dim, layers=config.rab_layers,
+                         heads=config.rab_heads, hidden=config.rab_dim_feedforward, rab_dropout=config.rab_dropout,
+                         dropout=config.dropout, momentum=config.memory_momentum,
+                         reference_quirks=config.reference_quirks)
+    return model.to(session.device)
+
+
+def load_model(session: Session) -> SnippetModel:
+    model = build_model(session).eval()
+    model.load_state_dict(session.state["model"])
+    return model
+
+
+def train_step(session: Session, model: SnippetModel, optimizer: torch.optim.Optimizer,
+               batch: Batch) -> dict[str, Tensor]:
+    """One step on a batch: pseudo labels, losses, weights, then the memory; returns the losses and their total."""
+    config, device = session.config, session.device
+    model.train()
+    with session.autocast:
+        output = model(batch.features.to(device, non_blocking=True), batch.lengths)
+    action, background = pseudo_labels(output.background.detach().cpu().numpy(), batch.points, batch.lengths,
+                                       act_thresh=config.act_thresh, bkg_thresh=config.bkg_thresh)
+    targets = SnippetTargets(*(torch.from_numpy(array).to(device) for array in (batch.points, action, background)),
+                             batch.video_label.to(device))
+    losses = snippet_losses(output, targets, model.memory, r_act=config.r_act, temperature=config.temperature,
+                            reference_quirks=config.reference_quirks)
+    total = sum(weight * loss for weight, loss in zip(config.lambdas, losses.values(), strict=True))
+    optimizer.zero_grad()
+    total.backward()
+    optimizer.step()
+    model.memory.update(output.embedded.detach(), targets.action * targets.video_label[output.video], output.video)
+    return {"total": total.detach(), **{name: loss.detach() for name, loss in losses.items()}}
+
+
+def load_step(session: Session, step: int) -> Batch:
+    """The training videos of a step: each epoch shuffles them anew and leaves out an incomplete last batch."""
+    videos = session.dataset.splits["train"]
+    size = min(session.config.batch_size, len(videos))
+    epoch, part = divmod(step - 1, len(videos) // size)
+    order = session.generator(0, epoch).permutation(len(videos))[part * size:(part + 1) * size]
+    return load_batch(session, "train", [videos[index] for index in order], session.generator(1, step))
+
+
+def load_batch(session: Session, split: str, videos: Sequence[str],
+               random: np.random.Generator | None = None) -> Batch:
+    """Read and pack videos; `random` samples snippets as training does, without it they are spread evenly."""
+    dataset, config = session.dataset, session.config
+    features, points = [], []
+    for video in videos:
+        array = dataset.features[split].load(video)
+        rows = sample_rows(len(array), config.num_segments, random)
+        features.append(torch.from_numpy(np.asarray(array if rows is None else array[rows], np.float32)))
+        points.append(session.point_matrix(split, video, len(features[-1])))
+    label = np.stack([dataset.video_label(video) for video in videos])
+    packed = torch.cat(features)
+    if session.device.type == "cuda":
+        packed = packed.pin_memory()
+    return Batch(list(videos), packed, np.concatenate(points), torch.from_numpy(label), [len(f) for f in features])
+
+
+def sample_rows(length: int, number: int, random: np.random.Generator | None = None) -> NDArray[np.intp] | None:
+    """`number` of a video's snippets, one from each of as many equal parts; None where all are used (number -1)."""
+    if number == -1 or length <= number:
+        return None
+    edges = np.arange(number + 1) * length // number
+    return edges[:-1] if random is None else random.integers(edges[:-1], edges[1:])
+
+
+@torch.no_grad()
+def score_split(session: Session, model: SnippetModel, split: str) -> Iterator[tuple[Batch, SnippetOutput]]:
+    """The model's output for every video of a split, in batches, in eval mode."""
+    model.eval()
+    videos = session.dataset.splits[split]
+    for start in range(0, len(videos), PASS_BATCH):
+        batch = load_batch(session, split, videos[start:start + PASS_BATCH])
+        with session.autocast:
+            output = model(batch.features.to(session.device), batch.lengths)
+        yield batch, output
+
+
+def initialise_memory(session: Session, model: SnippetModel) -> None:
+    """Prototypes before training: the mean embedded feature at each class's points, with the memory at zero."""
+    classes = len(session.dataset.classes)
+    total, count = torch.zeros(classes, session.config.feature_dim), torch.zeros(classes, 1)
+    done = 0
+    for batch, output in score_split(session, model, "train"):
+        points = torch.from_numpy(batch.points) * batch.video_label[output.video.cpu()]
+        total += points.T @ output.embedded.cpu()
+        count += points.sum(dim=0)[:, None]
+        done += len(batch.videos)
+        session.events.emit("progress", what="memory", done=done, total=len(session.dataset.splits["train"]))
+    model.memory.prototypes.copy_(total / count.clamp(min=1))
+
+
+@dataclass
+class Proposals:
+    """Raw proposals of a split, the share of videos whose classes were told right, and, if kept, scores by video."""
+
+    segments: Segments
+    accuracy: float
+    scores: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+def propose(session: Session, model: SnippetModel, split: str, *, keep_scores: bool = False) -> Proposals:
+    """Score a split and cut its snippet scores into proposals (method, section 3)."""
+    config, dataset = session.config, session.dataset
+    features, videos = dataset.features[split], tuple(dataset.splits[split])
+    parts, scores, correct = [Segments.empty(dataset.classes, videos)], {}, 0
+    for batch, output in score_split(session, model, split):
+        video_score = output.video_score(config.r_act).cpu().numpy()
+        fused = output.fused.cpu().numpy()
+        bounds = np.cumsum([0, *batch.lengths])
+        similarity = model.memory.similarity(output.embedded).cpu().numpy() if keep_scores else None
+        for index, video in enumerate(batch.videos):
+            rows = slice(bounds[index], bounds[index + 1])
+            parts.append(snippet_proposals(
+                fused[rows, :-1], fused[rows, -1], video_score[index], features.timebase,
+                class_thresh=config.class_thresh, act_thresh_cas=config.act_thresh_cas,
+                act_thresh_agnostic=config.act_thresh_agnostic, upsample=config.scale, margin=config.margin,
+                gamma=config.gamma, classes=dataset.classes, video=video, videos=videos,
+                snippets=features.lengths[video]))
+            if keep_scores:
+                scores |= {video: fused[rows], f"similarity/{video}": similarity[rows]}
+        predicted = video_score >= config.class_thresh
+        predicted[np.arange(len(predicted)), video_score.argmax(axis=1)] |= ~predicted.any(axis=1)
+        correct += (predicted == (batch.video_label.numpy() > 0)).all(axis=1).sum()
+        session.events.emit("progress", what=split, done=int(len(parts) - 1), total=len(videos))
+    return Proposals(Segments.concatenate(parts), float(correct) / max(1, len(videos)), scores)

@@ -1,0 +1,239 @@
+"""Stage 2: instance-level completeness learning on the proposals that stage 1 ranked (method, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hrpro.config import Config
+from hrpro.data.run import Run
+from hrpro.data.segments import Segments
+from hrpro.errors import InputError
+from hrpro.files import read_json
+from hrpro.models.instance import InstanceModel, refine, segment_iou
+from hrpro.models.roi_align import roi_max_1d
+from hrpro.training.session import Session, open_session, restore, save_checkpoint
+
+STRETCH = .25                                           # of a proposal's length, on each side
+
+
+@dataclass
+class VideoProposals:
+    """Proposals of one video, in snippets: segments [M, 2], score [M], label [M] (-1: NP); reliable RP [R, 2]."""
+
+    segments: NDArray[np.float32]
+    score: NDArray[np.float64]
+    label: NDArray[np.intp]
+    reliable: NDArray[np.float32]
+
+
+@dataclass
+class Batch:
+    """Proposals of V videos end to end: pooled features [M, 3, D], segments [M, 2], video [M], reliable [V, R, 2].
+
+    Videos with fewer than R reliable proposals are filled up with segments of no length, whose IoU is 0.
+    """
+
+    pooled: Tensor
+    segments: Tensor
+    video: Tensor
+    reliable: Tensor
+
+
+def train(config: Config, *, resume: bool = False) -> None:
+    """Train the instance model; leaves `last.pt`, `best.pt` and what they scored.
+
+    Raises:
+        InputError: settings, data, device, proposals or the checkpoint to resume from are at fault.
+        Cancelled: a signal asked to stop; `last.pt` is up to date.
+    """
+    with (open_session(config, 2, "train", total=config.max_epochs, unit="epoch", resume=resume) as session,
+          ThreadPoolExecutor(1) as loader):
+        proposals = {split: read_proposals(session, split) for split in ("train", "test")}
+        videos = sorted(proposals["train"])
+        size = min(config.batch_size2, len(videos))
+        per_epoch = len(videos) // size
+        model = build_model(session)
+        optimizer = torch.optim.Adam(model.parameters(), lr=config.lr2, weight_decay=config.weight_decay)
+        step, best = 0, -1.
+        if session.state:
+            step, best = restore(session.state, model, optimizer, session.device), session.state["best"]
+        total = config.max_epochs * per_epoch
+
+        def load(number: int) -> Batch:
+            epoch, part = divmod(number - 1, per_epoch)
+            order = session.generator(0, epoch).permutation(len(videos))[part * size:(part + 1) * size]
+            return load_batch(session, proposals["train"], [videos[index] for index in order],
+                              session.generator(1, number))
+
+        upcoming = loader.submit(load, step + 1)
+        clock = session.clock(total - step)
+        while step < total:
+            batch, step = upcoming.result(), step + 1
+            if step < total:
+                upcoming = loader.submit(load, step + 1)
+            losses = train_step(session, model, optimizer, batch)
+            epoch, part = divmod(step, per_epoch)
+            clock.tick(step, losses, size, step / per_epoch)
+            due = part == 0 and (epoch % config.test_epoch == 0 or step == total)
+            if due and not session.stopping:
+                score = session.measure(detect(session, model, proposals["test"]), epoch, best=best)
+                if score > best:
+                    best = score
+                    save_checkpoint(session, "best", step, model, epoch=epoch)
+            if due or session.stopping:
+                save_checkpoint(session, "last", step, model, optimizer, best=best, epoch=epoch)
+            session.stop_if_asked(step)
+
+
+def test(config: Config) -> None:
+    """Detections on the test split: original and refined proposals, scored by completeness too."""
+    with open_session(config, 2, "test") as session:
+        model = build_model(session).eval()
+        model.load_state_dict(session.state["model"])
+        session.measure(detect(session, model, read_proposals(session, "test")), session.state["epoch"])
+
+
+infer = test                                            # there is nothing else to test
+
+
+def build_model(session: Session) -> InstanceModel:
+    return InstanceModel(session.config.feature_dim, session.config.dropout).to(session.device)
+
+
+def read_proposals(session: Session, split: str) -> dict[str, VideoProposals]:
+    """Stage 1's ranked proposals of a split's videos: PP with NP in training, PP alone in test.
+
+    Raises:
+        InputError: there are none yet, or they are not of this data set.
+    """
+    path = Run.of(session.config).stage(1).proposals_file
+    document = read_json(path, "Run stage 1 with --mode test first.")
+    features, lookup = session.dataset.features[split], {name: i for i, name in enumerate(session.dataset.classes)}
+    found, missing = {}, []
+    try:
+        for video in session.dataset.splits[split]:
+            if video not in document[split]:
+                missing.append(video)
+                continue
+            entry = document[split][video]
+            rows = [np.array(rows, float).reshape(-1, 3) for rows in entry["PP"].values()]
+            label = np.repeat([lookup[name] for name in entry["PP"]], [len(part) for part in rows]).astype(np.intp)
+            rows = np.concatenate([*rows, np.zeros((0, 3))])
+            rows[:, :2] = features.timebase.snippets(rows[:, :2])
+            reliable = np.array([row[:2] for part in entry.get("RP", {}).values() for row in part if row], float)
+            if split == "train":
+                negative = np.array(entry["NP"], float).reshape(-1, 3)
+                rows, label = np.concatenate([rows, negative]), np.append(label, np.full(len(negative), -1))
+            if len(rows):
+                found[video] = VideoProposals(rows[:, :2].astype(np.float32), rows[:, 2], label, features.timebase
+                                              .snippets(reliable.reshape(-1, 2)).astype(np.float32))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: does not hold this data set's proposals ({error!r}). "
+                         "Run stage 1 with --mode test again.") from None
+    if missing:
+        session.events.emit("note", message=f"{path}: {len(missing)} videos have no proposals and are left out: "
+                            f"{', '.join(missing[:5])}. Run stage 1 with --mode test again to add them.")
+    if not found:
+        raise InputError(f"{path}: has no proposal for the {split} split. Train stage 1 longer, then test it again.")
+    return found
+
+
+def pool(features: Tensor, segments: Tensor, bins: int) -> Tensor:
+    """Stretch segments [M, 2], align features [T, D] to bins, and take the maxima of three parts, [M, 3, D]."""
+    start, end = segments.unbind(dim=1)
+    reach = STRETCH * (end - start)
+    return roi_max_1d(features, start - reach, end + reach, bins)
+
+
+def _features(session: Session, split: str, video: str) -> Tensor:
+    array = np.asarray(session.dataset.features[split].load(video), np.float32)
+    return torch.from_numpy(np.array(array)).to(session.device)
+
+
+def load_batch(session: Session, proposals: dict[str, VideoProposals], videos: Sequence[str],
+               random: np.random.Generator) -> Batch:
+    """Up to max_proposal proposals of each video, drawn at random, with their pooled features."""
+    most = max(1, *(len(proposals[video].reliable) for video in videos))
+    reliable = torch.zeros(len(videos), most, 2)
+    pooled, segments, owner = [], [], []
+    for index, video in enumerate(videos):
+        mine = proposals[video]
+        chosen = torch.from_numpy(mine.segments)
+        if len(chosen) > session.config.max_proposal:
+            chosen = chosen[random.choice(len(chosen), session.config.max_proposal, replace=False)]
+        pooled.append(pool(_features(session, "train", video), chosen.to(session.device), session.config.roi_size))
+        segments.append(chosen)
+        owner.append(torch.full((len(chosen),), index))
+        reliable[index, :len(mine.reliable)] = torch.from_numpy(mine.reliable)
+    place = session.device
+    return Batch(torch.cat(pooled), torch.cat(segments).to(place), torch.cat(owner).to(place), reliable.to(place))
+
+
+def train_step(session: Session, model: InstanceModel, optimizer: torch.optim.Optimizer,
+               batch: Batch) -> dict[str, Tensor]:
+    """One step on a batch; returns the boundary and completeness losses and their weighted total."""
+    config = session.config
+    model.train()
+    with session.autocast:
+        completeness, offsets = model(batch.pooled)
+    losses = instance_losses(completeness, refine(batch.segments, offsets), batch, config.completeness_iou)
+    total = config.weight_loss_reg * losses["boundary"] + config.weight_loss_score * losses["completeness"]
+    optimizer.zero_grad()
+    total.backward()
+    optimizer.step()
+    return {"total": total.detach(), **{name: loss.detach() for name, loss in losses.items()}}
+
+
+def instance_losses(completeness: Tensor, refined: Tensor, batch: Batch, threshold: float) -> dict[str, Tensor]:
+    """Boundary and completeness losses, each a mean over videos (paper equations 11 and 12).
+
+    completeness [M]; refined segments [M, 2]. Proposals whose best IoU with a reliable one reaches `threshold` are
+    positive; about as many of the others are drawn.
+    """
+    reliable = batch.reliable[batch.video]
+    iou = segment_iou(batch.segments, reliable).amax(dim=1)
+    positive = (iou >= threshold).float()
+    videos = len(batch.reliable)
+
+    def per_video(values: Tensor) -> Tensor:
+        return values.new_zeros(videos).index_add(0, batch.video, values)
+
+    ratio = (per_video(positive) / per_video(1 - positive).clamp(min=1)).clamp(max=1)
+    drawn = positive + (1 - positive) * (torch.rand_like(iou) < ratio[batch.video])
+    refined_iou = segment_iou(refined, reliable).amax(dim=1)
+    boundary = functional.smooth_l1_loss(refined_iou, torch.ones_like(refined_iou), reduction="none")
+    score = functional.smooth_l1_loss(completeness, iou, reduction="none")
+    return {"boundary": (per_video(boundary * positive) / per_video(positive).clamp(min=1)).mean(),
+            "completeness": (per_video(score * drawn) / per_video(drawn).clamp(min=1)).mean()}
+
+
+@torch.no_grad()
+def detect(session: Session, model: InstanceModel, proposals: dict[str, VideoProposals]) -> Segments:
+    """Original and refined proposals of the test split, score = proposal score + predicted completeness."""
+    model.eval()
+    dataset, videos = session.dataset, tuple(session.dataset.splits["test"])
+    timebase, columns = dataset.features["test"].timebase, []
+    for index, video in enumerate(videos):
+        if video not in proposals:
+            continue
+        mine = proposals[video]
+        features, segments = _features(session, "test", video), torch.from_numpy(mine.segments).to(session.device)
+        with session.autocast:
+            completeness, offsets = model(pool(features, segments, session.config.roi_size))
+            refined = refine(segments, offsets)
+            again = model.completeness(pool(features, refined, session.config.roi_size))
+        both = timebase.seconds(torch.cat([segments, refined]).cpu().numpy())
+        score = np.tile(mine.score, 2) + torch.cat([completeness, again]).cpu().numpy()
+        columns.append((both[:, 0], both[:, 1], np.tile(mine.label, 2), score, np.full(len(score), index)))
+        session.events.emit("progress", what="test", done=index + 1, total=len(videos))
+    merged: tuple[Any, ...] = tuple(map(np.concatenate, zip(*columns, strict=True)))
+    return Segments(*merged, dataset.classes, videos)
