@@ -19,7 +19,7 @@ from hrpro.data.segments import Segments
 from hrpro.errors import InputError
 from hrpro.files import read_json
 from hrpro.models.instance import InstanceModel, refine, segment_iou
-from hrpro.models.roi_align import roi_max_1d
+from hrpro.models.roi_align import roi_pool_1d
 from hrpro.training.session import Session, open_session, restore, save_checkpoint
 
 STRETCH = .25                                           # of a proposal's length, on each side
@@ -151,7 +151,7 @@ def pool(features: Tensor, segments: Tensor, bins: int) -> Tensor:
     """Stretch segments [M, 2], align features [T, D] to bins, and take the maxima of three parts, [M, 3, D]."""
     start, end = segments.unbind(dim=1)
     reach = STRETCH * (end - start)
-    return roi_max_1d(features, start - reach, end + reach, bins)
+    return roi_pool_1d(features, start - reach, end + reach, bins)
 
 
 def _features(session: Session, split: str, video: str) -> Tensor:

@@ -1,0 +1,216 @@
+"""The paper's command line on a small data set: real processes, real signals, real files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hrpro.data.run import Run
+from hrpro.data.segments import Segments
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(data: Path, ckpt: Path, *arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "main.py"), "--cfg", str(data / "config.yaml"), "--data_path", str(data),
+            "--ckpt_path", str(ckpt), *arguments]
+
+
+def main(data: Path, ckpt: Path, *arguments: str, code: int = 0) -> str:
+    done = subprocess.run(command(data, ckpt, *arguments), capture_output=True, text=True, timeout=120,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def four_steps(data: Path, ckpt: Path, *arguments: str) -> Run:
+    for stage in "12":
+        for mode in ("train", "test"):
+            main(data, ckpt, "--stage", stage, "--mode", mode, *arguments)
+    return run_of(ckpt)
+
+
+def run_of(ckpt: Path) -> Run:
+    return Run(ckpt / "small" / "HR-Pro")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, make_dataset):
+    return make_dataset(tmp_path_factory.mktemp("data") / "small", dataset="small")
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    return four_steps(data, tmp_path_factory.mktemp("ckpt"))
+
+
+def weights(run: Run, stage: int) -> dict[str, torch.Tensor]:
+    return torch.load(run.stage(stage).checkpoint("last"), weights_only=True)["model"]
+
+
+def assert_same_weights(one: Run, other: Run, stage: int) -> None:
+    ours, theirs = weights(one, stage), weights(other, stage)
+    assert ours.keys() == theirs.keys()
+    for name, weight in ours.items():
+        assert torch.equal(weight, theirs[name]), name
+
+
+def test_four_steps_leave_every_file_and_learn(trained):
+    for number in (1, 2):
+        stage = trained.stage(number)
+        metrics = json.loads(stage.metrics_file.read_text())
+        assert set(metrics) == {"last", "best"}
+        assert metrics["last"]["mAP"]["0.5"] > .5
+        assert metrics["best"]["average"]["0.1:0.7"] >= metrics["last"]["average"]["0.1:0.7"]
+        for name in ("last", "best"):
+            torch.load(stage.checkpoint(name), weights_only=True)
+        assert list((stage.root / "logs").glob("events.out.tfevents*"))
+        events, _ = trained.events(number)
+        assert [event["event"] for event in events if event["event"] in ("start", "finish")][:2] == ["start", "finish"]
+        assert len(Segments.from_activitynet(stage.final_result)) > 0
+    last = torch.load(trained.stage(1).checkpoint("last"), weights_only=True)
+    assert {"optimizer", "generators", "step"} <= last.keys()
+
+
+def test_stage_1_ranks_proposals_by_reliability(trained):
+    ranked = json.loads(trained.stage(1).proposals_file.read_text())
+    assert set(ranked) == {"train", "test"}
+    for video, entry in ranked["train"].items():
+        assert len(entry["NP"]) == sum(map(len, entry["PP"].values())) // 2, video
+        for label, reliable in entry["RP"].items():
+            assert all(row in entry["PP"][label] for row in reliable if row)
+    assert all(set(entry) == {"PP"} for entry in ranked["test"].values())
+    raw = Segments.from_activitynet(trained.stage(1).snippet_result("test"))
+    assert len(raw) == sum(len(rows) for entry in ranked["test"].values() for rows in entry["PP"].values())
+
+
+def test_scores_of_each_video_can_be_read_alone(trained):
+    for split, video in (("train", "train_0"), ("test", "test_1")):
+        scores, similarity = trained.snippet_scores(split, video), trained.similarity(split, video)
+        assert scores.shape == (62, 4)
+        assert similarity.shape == (62, 3)
+        assert 0 <= scores.min() <= scores.max() <= 1
+        assert np.abs(similarity).max() <= 1 + 1e-5
+    assert trained.snippet_scores("train", "no such video") is None
+
+
+def test_a_seed_repeats_a_run_to_the_bit(trained, data, tmp_path):
+    again = four_steps(data, tmp_path)
+    for stage in (1, 2):
+        assert_same_weights(trained, again, stage)
+        assert trained.stage(stage).final_result.read_bytes() == again.stage(stage).final_result.read_bytes()
+
+
+def test_another_seed_gives_another_run(trained, data, tmp_path):
+    main(data, tmp_path, "--stage", "1", "--mode", "train", "--seed", "7", "--set", "num_iters=10")
+    ours, theirs = weights(trained, 1), weights(run_of(tmp_path), 1)
+    assert not torch.equal(ours["classifier.1.weight"], theirs["classifier.1.weight"])
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_resuming_after_kill_9_ends_with_the_same_weights(trained, data, tmp_path, stage):
+    if stage == 2:
+        for mode in ("train", "test"):
+            main(data, tmp_path, "--stage", "1", "--mode", mode)
+    run = run_of(tmp_path)
+    arguments = ("--stage", str(stage), "--mode", "train")
+    process = subprocess.Popen(command(data, tmp_path, *arguments), stderr=subprocess.DEVNULL,
+                               env=os.environ | {"OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 60
+    while not run.stage(stage).checkpoint("last").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    main(data, tmp_path, *arguments, "--resume")
+    assert_same_weights(trained, run, stage)
+    events, _ = run.events(stage)
+    assert [event["resumed_from"] for event in events if event["event"] == "start"][-1] > 0
+
+
+def test_a_signal_saves_and_stops(trained, data, tmp_path):
+    process = subprocess.Popen(command(data, tmp_path, "--stage", "1"), stderr=subprocess.PIPE, text=True,
+                               env=os.environ | {"OMP_NUM_THREADS": "1"})
+    run = run_of(tmp_path)
+    deadline = time.monotonic() + 60
+    while not any(event["event"] == "step" for event in run.events(1)[0]):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(.002)
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("the run was over before the signal came")
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert run.events(1)[0][-1]["event"] == "cancelled"
+    main(data, tmp_path, "--stage", "1", "--resume")
+    assert_same_weights(trained, run, 1)
+
+
+def test_all_wrong_settings_are_told_together_and_nothing_is_written(data, tmp_path):
+    told = main(data, tmp_path, "--set", "feature_dmi=32", "lr=fast", "batch_size=0", "device=tpu", code=2)
+    for part in ("'feature_dim'", "lr", "batch_size", "tpu"):
+        assert part in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_steps_out_of_order_say_what_comes_first(data, tmp_path):
+    assert "--mode train first" in main(data, tmp_path, "--stage", "1", "--mode", "test", code=2)
+    assert "--mode train first" in main(data, tmp_path, "--stage", "2", "--mode", "train", code=2)
+    main(data, tmp_path, "--stage", "1", "--mode", "train", "--set", "num_iters=1")
+    assert "--mode test first" in main(data, tmp_path, "--stage", "2", "--mode", "train", code=2)
+
+
+def test_a_checkpoint_of_another_shape_is_refused(data, trained, tmp_path):
+    ckpt = trained.root.parents[1]
+    told = main(data, ckpt, "--mode", "test", "--set", "rab_layers=1", code=2)
+    assert "last.pt" in told and "rab_layers 2 there, 1 in the settings" in told
+    broken = tmp_path / "small" / "HR-Pro" / "stage1"
+    (broken / "models").mkdir(parents=True)
+    (broken / "points.csv").write_bytes(trained.stage(1).points_file.read_bytes())
+    (broken / "models" / "last.pt").write_bytes(trained.stage(1).checkpoint("last").read_bytes()[:1000])
+    assert "is no checkpoint" in main(data, tmp_path, "--mode", "test", code=2)
+
+
+def test_resuming_with_other_settings_is_refused(data, trained):
+    told = main(data, trained.root.parents[1], "--resume", "--set", "lr=0.5", code=2)
+    assert "lr was 0.001, now 0.5" in told
+
+
+def test_labels_are_frozen_when_training_starts(make_dataset, tmp_path):
+    data = make_dataset(tmp_path / "small", dataset="small", num_iters=2, test_iter=2)
+    ckpt = tmp_path / "ckpt"
+    main(data, ckpt, "--mode", "train")
+    points = data / "point_labels" / "point_gaussian.csv"
+    frozen = points.read_bytes()
+    points.write_text("class,start_frame,stop_frame,video_id,point\n")
+    main(data, ckpt, "--mode", "test")
+    assert run_of(ckpt).stage(1).points_file.read_bytes() == frozen
+
+
+@pytest.mark.parametrize("settings", [("reference_quirks=true",), ("num_segments=20",), ("rab_layers=0",),
+                                      ("checkpoint=best", "lambdas=[1, .5, 1, 1]", "gamma=.2")])
+def test_other_settings_run_through(make_dataset, tmp_path, settings):
+    data = make_dataset(tmp_path / "small", dataset="small", num_iters=20, test_iter=10, max_epochs=2)
+    run = four_steps(data, tmp_path / "ckpt", "--set", *settings)
+    assert run.stage(2).final_result.exists()
+
+
+def test_a_data_set_without_ground_truth_trains_and_detects(make_dataset, tmp_path):
+    data = make_dataset(tmp_path / "small", dataset="small", num_iters=20, test_iter=10, max_epochs=1)
+    document = json.loads((data / "gt_full.json").read_text())
+    for info in document["database"].values():
+        info["annotations"] = []
+    (data / "gt_full.json").write_text(json.dumps(document))
+    (data / "classes.txt").write_text("jump\nrun\nwave\n")
+    run = four_steps(data, tmp_path / "ckpt")
+    assert len(Segments.from_activitynet(run.stage(2).final_result)) > 0
+    assert "mAP" not in json.loads(run.stage(2).metrics_file.read_text())["last"]
