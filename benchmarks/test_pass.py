@@ -1,0 +1,50 @@
+"""A test pass of each stage on 210 simulated THUMOS14 videos: scores, proposals, soft-NMS, files, evaluation."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks import simulated
+from hrpro.training import stage1, stage2
+from hrpro.training.session import open_session
+
+PUBLISHED = {1: 30., 2: 70.}                            # seconds of the published program on two such cores
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    simulated.add_arguments(parser)
+    parser.add_argument("--steps", type=int, default=100, help="training steps before the pass")
+    parser.add_argument("--ckpt", type=Path, help="take the trained run under this folder instead")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        config = simulated.thumos(args, args.ckpt or Path(temporary), f"num_iters={args.steps}",
+                                  f"test_iter={args.steps}", "max_epochs=1")
+        if not args.ckpt:
+            stage1.train(config)
+            stage1.test(config)
+            stage2.train(config)
+        for number in (1, 2):
+            with open_session(config, number, "test") as session:
+                began = time.perf_counter()
+                if number == 1:
+                    raw = stage1.propose(session, stage1.load_model(session), "test").segments
+                else:
+                    model = stage2.build_model(session)
+                    model.load_state_dict(session.state["model"])
+                    raw = stage2.detect(session, model, stage2.read_proposals(session, "test"))
+                made = time.perf_counter()
+                session.measure(raw, 0)
+                spent = time.perf_counter() - began
+            print(f"stage {number} test pass: {spent:.1f} s for {len(raw)} proposals "
+                  f"({made - began:.1f} s of it making them), published {PUBLISHED[number]:.0f} s, {PUBLISHED[number] / spent:.0f} x "
+                  f"({torch.get_num_threads()} threads)")
+
+
+if __name__ == "__main__":
+    main()
