@@ -240,18 +240,14 @@ def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) ->
     return config
 
 
-def config_of(data_root: Path) -> Config:
-    """Settings of a data set: its own config.yaml, else the one that names its folder, else the defaults.
+def cfg_of(data_root: Path) -> str:
+    """What `--cfg` is for a data set: its own config.yaml, else the name of the one for its folder, else thumos."""
+    own = Path(data_root) / "config.yaml"
+    named = (name for name in config_names()
+             if _read_yaml(CONFIG_DIR / f"{name}.yaml").get("dataset") == Path(data_root).name)
+    return str(own) if own.exists() else next(named, "thumos")
 
-    Raises:
-        InputError: the settings are at fault.
-    """
-    data_root = Path(data_root)
-    own = data_root / "config.yaml"
-    here = {"dataset": data_root.name, "data_path": str(data_root)}
-    if own.exists():
-        return load_config(own, **here)
-    for name in config_names():
-        if _read_yaml(CONFIG_DIR / f"{name}.yaml").get("dataset") == data_root.name:
-            return load_config(name, **here)
-    return check(here, str(data_root))
+
+def config_of(data_root: Path) -> Config:
+    """Settings of a data set, as `cfg_of` finds them; InputError if they are at fault."""
+    return load_config(cfg_of(data_root), dataset=Path(data_root).name, data_path=str(data_root))

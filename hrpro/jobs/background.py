@@ -89,9 +89,7 @@ def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, gra
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(
         filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))}
     with _locked(folder):
-        if other := running_on(ckpt_root, target):
-            raise InputError(f"{target}: job {other.id} ({other.label}) is at work on it. Wait until it ends, cancel "
-                             "it, or give the new run another name (task_info).")
+        refuse_second(ckpt_root, target)
         with open(record.with_suffix(".log"), "wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "hrpro.jobs.wrap", str(record), str(grace), *command],
@@ -100,6 +98,14 @@ def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, gra
         write_json(record, {key: value for key, value in asdict(job).items() if key != "folder"})
     threading.Thread(target=process.wait, daemon=True).start()          # so that its end leaves no zombie
     return job
+
+
+def refuse_second(ckpt_root: Path, target: Path) -> None:
+    """InputError if a job other than this process's own is at work on a folder."""
+    other = running_on(ckpt_root, target)
+    if other and other.pid != os.getpgrp():
+        raise InputError(f"{target}: job {other.id} ({other.label}) is at work on it. Wait until it ends, cancel it "
+                         f"(`python -m hrpro jobs --cancel {other.id}`), or give the new run another name (task_info).")
 
 
 def jobs(ckpt_root: Path) -> list[Job]:

@@ -1,43 +1,74 @@
-"""`python -m hrpro train`: the paper's four steps in one process, here or in the background."""
+"""`python -m hrpro train`: train and test both stages in a row, here or in the background."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+import re
+import shlex
 from collections.abc import Sequence
+from typing import Any
 
-from hrpro.config import Config
-from hrpro.data.run import Run
+import orjson
+import yaml
+
+from hrpro.config import Config, load_config
+from hrpro.data.run import STAGES, Run
+from hrpro.jobs.background import Job, hrpro_command, refuse_second, start
 from hrpro.training.command import add_config_arguments, config_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
-    parser.add_argument("--stages", type=int, nargs="+", choices=(1, 2), default=[1, 2],
-                        help="stages to train and test")
-    parser.add_argument("--detach", action="store_true", help="train in the background; see `python -m hrpro jobs`")
+    parser.add_argument("--stages", type=int, nargs="+", choices=STAGES, default=STAGES, help="default: 1 2")
+    parser.add_argument("--detach", action="store_true", help="run in the background; see `python -m hrpro jobs`")
 
 
 def run(args: argparse.Namespace) -> int:
+    """Train and test the stages in their order; with --resume only what is not done yet."""
     config = config_from(args)
     if args.detach:
-        from hrpro.jobs.background import start
-        command = [sys.executable, "-m", "hrpro", "train", *(word for word in sys.argv[2:] if word != "--detach")]
-        job = start(config.ckpt_path, command, f"train {config.dataset}/{config.task_info}", config.run_root)
-        print(f"{job.id}: started. `python -m hrpro jobs --ckpt_path {config.ckpt_path}` shows it.")
+        job = start_training(args.cfg, config, args.stages, resume=args.resume)
+        print(f"{job.id}: started. Its log is {job.log}; `python -m hrpro jobs` tells how it stands.")
         return 0
-    train(config, args.stages, resume=args.resume)
+    folder = Run.of(config)
+    refuse_second(config.ckpt_path, folder.root)
+    from hrpro.training import stage1, stage2  # torch loads only once the settings are sound
+
+    begun = {stage: args.resume and folder.stage(stage).checkpoint("last").exists() for stage in STAGES}
+    for stage in sorted(set(args.stages)):
+        if stage == 1 and 2 in args.stages and begun[2]:        # stage 2 only begins once stage 1 is done
+            continue
+        module = {1: stage1, 2: stage2}[stage]
+        module.train(config, resume=begun[stage])
+        module.test(config)
     return 0
 
 
-def train(config: Config, stages: Sequence[int] = (1, 2), *, resume: bool = False) -> None:
-    """Train and test the stages in a row; resuming goes on with each stage that has begun.
+def start_training(cfg: str, config: Config, stages: Sequence[int] = STAGES, *, resume: bool = False) -> Job:
+    """Train as a background job; InputError if one is at work on this run already."""
+    target = Run.of(config).root
+    arguments = train_arguments(cfg, config, stages, resume=resume)
+    return start(config.ckpt_path, hrpro_command(*arguments), f"train {config.dataset}/{config.task_info}", target)
 
-    Raises:
-        InputError, Cancelled: as the stages do.
-    """
-    from hrpro.training import stage1, stage2
-    for number in sorted(set(stages)):
-        stage = {1: stage1, 2: stage2}[number]
-        stage.train(config, resume=resume and Run.of(config).stage(number).checkpoint("last").exists())
-        stage.test(config)
+
+def train_arguments(cfg: str, config: Config, stages: Sequence[int] = STAGES, *, resume: bool = False) -> list[str]:
+    """What follows `python -m hrpro` to train with `config`: the file it comes from, and what differs from that."""
+    base = load_config(cfg).to_dict()
+    differing = {key: value for key, value in config.to_dict().items() if value != base[key]}
+    named = [word for key in ("seed", "ckpt_path", "data_path") if key in differing
+             for word in (f"--{key}", str(differing.pop(key)))]
+    settings = [f"{key}={_text(value)}" for key, value in differing.items()]
+    return ["train", "--cfg", cfg, *named, *(["--stages", *map(str, stages)] if tuple(stages) != STAGES else []),
+            *(["--set", *settings] if settings else []), *(["--resume"] if resume else [])]
+
+
+def shell(arguments: Sequence[str]) -> str:
+    """A command line to paste."""
+    return shlex.join(["python", "-m", "hrpro", *arguments])
+
+
+def _text(value: Any) -> str:
+    """A setting's value as `--set` reads it; texts stay bare where YAML lets them."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_./][\w./ -]*", value) and yaml.safe_load(value) == value:
+        return value
+    return orjson.dumps(value).decode()
