@@ -42,8 +42,8 @@ def main() -> None:
                 session.measure(raw, 0)
                 spent = time.perf_counter() - began
             print(f"stage {number} test pass: {spent:.1f} s for {len(raw)} proposals "
-                  f"({made - began:.1f} s of it making them), published {PUBLISHED[number]:.0f} s, {PUBLISHED[number] / spent:.0f} x "
-                  f"({torch.get_num_threads()} threads)")
+                  f"({made - began:.1f} s of it making them), published {PUBLISHED[number]:.0f} s, "
+                  f"{PUBLISHED[number] / spent:.0f} x ({torch.get_num_threads()} threads)")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,11 @@ def run_command(module: str, prog: str, description: str, arguments: Sequence[st
     except InputError as error:
         print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
         return 2
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror or error}. Free some space or check the permissions, then try again.",
+              file=sys.stderr)
+        return 2
     except (Cancelled, KeyboardInterrupt):
         print("cancelled", file=sys.stderr)
         return 130

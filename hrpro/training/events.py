@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from hrpro.data.run import StageFolder
-from hrpro.errors import InputError
+from hrpro.errors import Cancelled, InputError
 
 STEP_INTERVAL = .5                                      # seconds between two step events
 
@@ -47,7 +47,7 @@ class EventLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not isinstance(error, Cancelled):
             self.emit("error", message=str(error))
         self._scalars.close()
         self._file.close()
@@ -97,7 +97,7 @@ def _line(event: str, fields: dict[str, Any]) -> str:
             return f"{fields['step']:>6}  test: {averages}{'  best so far' if fields['best'] else ''}"
         case "test":
             return f"{fields['step']:>6}  test: no ground truth to measure against"
-        case "note" | "error":
+        case "note":
             return fields["message"]
         case "cancelled":
             return f"cancelled at {fields['step']}; --resume goes on from there"
