@@ -21,3 +21,7 @@ def raise_if(faults: list[str]) -> None:
     """
     if faults:
         raise InputError(faults)
+
+
+class Cancelled(Exception):
+    """A person or the system asked a run to stop; its state is saved. Command lines exit with 130."""

@@ -1,0 +1,79 @@
+"""One-dimensional RoI align in plain torch: features of proposals in a fixed number of bins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@torch.no_grad()
+def roi_align_1d(features: Tensor, start: Tensor, end: Tensor, bins: int = 12, *, out: Tensor | None = None) -> Tensor:
+    """Mean of linear samples in each of `bins` equal parts of M regions (hrpro method, section 5): [M, bins, D].
+
+    features: [T, D], row i centred on i + .5; start, end: [M] in snippets, already stretched. A region counts as one
+    snippet long at least, a bin takes ceil(length / bins) samples, and outside the video, however far, all is zero.
+    That is torchvision's roi_align as published: there the features are padded by zeros, and what it takes from
+    beyond the padding is zero too, so regions that reach past the padding make no difference.
+    out: [M, bins, D] to write to; on a CPU the system takes longer to hand out that much memory than the work does.
+    """
+    if out is None:
+        out = features.new_empty(len(start), bins, features.shape[1])
+    for rows, chunk in _aligned_chunks(features, start, end, bins):
+        out[rows] = chunk
+    return out
+
+
+@torch.no_grad()
+def roi_pool_1d(features: Tensor, start: Tensor, end: Tensor, bins: int = 12) -> Tensor:
+    """Maxima over the first sixth, the middle and the last sixth of the bins of `roi_align_1d`: [M, 3, D].
+
+    Much faster on a CPU than the bins themselves, which never leave the cache.
+    """
+    pooled = features.new_empty(len(start), 3, features.shape[1])
+    side = bins // 6
+    for rows, chunk in _aligned_chunks(features, start, end, bins):
+        for index, part in enumerate(chunk.split([side, bins - 2 * side, side], dim=1)):
+            torch.amax(part, dim=1, out=pooled[rows, index])
+    return pooled
+
+
+def _aligned_chunks(features: Tensor, start: Tensor, end: Tensor, bins: int) -> Iterator[tuple[slice, Tensor]]:
+    """(rows, their bins [m, bins, D]) by chunks of regions that stay in a processor's cache."""
+    index, weight, offsets = _samples(len(features), start, end, bins)
+    numbers = 1 << 19 if features.device.type == "cpu" else 1 << 28
+    size = max(1, numbers // (bins * features.shape[1]))
+    bounds = torch.cat([offsets[::bins * size], offsets.new_tensor([len(index)])]).tolist()
+    for chunk, first in enumerate(range(0, len(start), size)):
+        samples = slice(*bounds[chunk:chunk + 2])
+        aligned = F.embedding_bag(index[samples], features, offsets[first * bins:(first + size) * bins] - samples.start,
+                                  mode="sum", per_sample_weights=weight[samples].to(features.dtype))
+        yield slice(first, first + size), aligned.view(-1, bins, features.shape[1])
+
+
+def _samples(length: int, start: Tensor, end: Tensor, bins: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Feature rows and their weights for all bins one after the other, and where each bin's begin.
+
+    A sample between two rows takes from both. Samples outside the video are left out: regions may be of any length.
+    """
+    start, end = start[:, None] - .5, end[:, None] - .5
+    bin_length = (end - start).clamp_min(1) / bins
+    grid = bin_length.ceil()
+    bin_start = start + torch.arange(bins, device=start.device) * bin_length
+    first = ((-1 - bin_start) * grid / bin_length - .5).floor().clamp_min(0)
+    stop = ((length - bin_start) * grid / bin_length + .5).ceil().minimum(grid)
+    count = (stop - first).clamp_min(0).long().flatten()
+    offsets = count.cumsum(0) - count
+    bin_ = torch.repeat_interleave(count)
+    region = bin_ // bins
+    sample = torch.arange(len(bin_), device=start.device) - offsets[bin_] + first.flatten()[bin_]
+    bin_length, grid = bin_length[region, 0], grid[region, 0]
+    position = bin_start.flatten()[bin_] + (sample + .5) * bin_length / grid
+    below = position.floor()
+    above = position - below
+    index = torch.stack([below, below + 1], dim=1)
+    inside = (index >= 0) & (index < length)
+    weight = torch.stack([1 - above, above], dim=1) / grid[:, None] * inside
+    return index.clamp(0, length - 1).long().flatten(), weight.flatten(), 2 * offsets
