@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -141,7 +142,8 @@ def find_runs(ckpt_path: Path, dataset: str | None = None) -> list[Run]:
     """Runs under a checkpoint folder, latest first; only those of one data set if named."""
     if not Path(ckpt_path).is_dir():
         return []
-    found = [config.parent.parent for config in Path(ckpt_path).glob(f"{dataset or '*'}/*/stage[12]/config.json")]
+    pattern = f"{glob.escape(dataset) if dataset else '*'}/*/stage[12]/config.json"
+    found = [config.parent.parent for config in Path(ckpt_path).glob(pattern)]
     age = {root: max((root / "stage1").stat().st_mtime if (root / "stage1").exists() else 0,
                      (root / "stage2").stat().st_mtime if (root / "stage2").exists() else 0) for root in set(found)}
     return [Run(root) for root in sorted(age, key=lambda root: -age[root])]

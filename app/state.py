@@ -1,0 +1,47 @@
+"""What is chosen, data set and run: one choice for all pages, kept in the URL so that a link or a reload finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from app.paths import ckpt_root, data_root, data_sets
+from hrpro.data.run import Run, find_runs
+
+
+def choose_dataset() -> Path:
+    """The data set that the person works on, with the box to choose it; without any, says so and ends the page."""
+    names = data_sets()
+    if not names:
+        st.info("There is no data set yet. Make the demo or a project of your own videos first.")
+        st.page_link("pages/projects.py", label="Go to Projects", icon=":material/folder:")
+        st.stop()
+    return data_root() / _choose("dataset", "Data set", names)
+
+
+def choose_run(dataset: Path, *, begun: Sequence[Run] = ()) -> Run | None:
+    """One of the data set's runs, with the box to choose it; None if there is none.
+
+    begun: runs to offer first that have not written anything yet.
+    """
+    runs = {run.name: run for run in (*begun, *find_runs(ckpt_root(), dataset.name))}
+    return runs[_choose("run", "Run", list(runs))] if runs else None
+
+
+def choose(key: str, value: str) -> None:
+    """Set the choice that `?key=` names, for this page and those to come."""
+    st.session_state[key] = value
+    if st.query_params.get(key) != value:
+        st.query_params[key] = value
+
+
+def _choose(key: str, label: str, options: Sequence[str]) -> str:
+    """A select box whose choice lies in the URL and the session. The URL goes first: it is what a person opened."""
+    box = f"{key} box"
+    wanted = st.query_params.get(key) or st.session_state.get(key)
+    st.session_state[box] = wanted if wanted in options else options[0]
+    st.selectbox(label, options, key=box, on_change=lambda: choose(key, st.session_state[box]))
+    choose(key, st.session_state[box])
+    return st.session_state[box]
