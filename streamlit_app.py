@@ -1,6 +1,7 @@
 """The front door: the server's own routes on one side, the pages on the other."""
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from app.paths import ROOT
 from app.routes import routes
@@ -20,4 +21,6 @@ def ui() -> None:
 if __name__ == "__main__":
     ui()
 else:
+    # Until st.navigation has run once, Streamlit takes pages/ for its older kind of navigation and skips ui().
+    PagesManager.uses_pages_directory = False
     app = st.App(__file__, routes=routes())

@@ -17,3 +17,86 @@ A lane is a dict that makes one row on the canvas:
       A layer may have its own "colour". Make layers with `points_layer`, `segments_layer` and `curve_layer`.
 Overview, ruler and filmstrip stand above the lanes by themselves.
 """
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app.colours import colour, palette
+from app.paths import ASSETS, video_file
+from app.routes import base_path
+from hrpro.data.dataset import DataSet
+from hrpro.data.points import Points
+from hrpro.data.segments import Segments
+from hrpro.timebase import Timebase
+
+Lane = Mapping[str, Any]
+Layer = dict[str, Any]
+
+# Streamlit runs a component's script as a blob, where only a dynamic import of a whole address finds other modules.
+_LOADER = """
+const mounted = new WeakMap();
+export default function ({ data, parentElement }) {
+  if (mounted.has(parentElement)) mounted.get(parentElement).then((component) => component.update(data));
+  else {
+    const address = new URL(`${data.base}/assets/timeline/main.js`, document.baseURI).href;
+    mounted.set(parentElement, import(address).then(({ mount }) => mount(parentElement, data)));
+  }
+  return () => {
+    mounted.get(parentElement)?.then((component) => component.dispose());
+    mounted.delete(parentElement);
+  };
+}
+"""
+
+
+@cache
+def _component() -> Any:
+    return st.components.v2.component("hrpro_timeline", js=_LOADER, css=(ASSETS / "timeline/timeline.css").read_text())
+
+
+def desk(dataset: str, *, video: str | None = None, seek: float = 0) -> None:
+    """The annotation desk of a data set; video, seek: open there (seconds), else where this tab was last."""
+    _component()(key=f"desk-{dataset}", data={
+        "mode": "desk", "base": base_path(), "dataset": dataset, "video": video, "seek": seek, "palette": palette(),
+        "who": os.environ.get("USER", "annotator")})
+
+
+def timeline(dataset: DataSet, video: str, lanes: Sequence[Lane], *, key: str, seek: float = 0) -> None:
+    """One video over read-only lanes, at `seek` seconds; another video or `seek` in a rerun goes there."""
+    painted = [{**_painted(lane), "layers": [_painted(layer) for layer in lane["layers"]]} for lane in lanes]
+    _component()(key=key, data={
+        "mode": "viewer", "base": base_path(), "dataset": dataset.name, "lanes": painted, "seek": seek,
+        "video": {"id": video, "duration": dataset.duration[video], "fps": dataset.fps[video],
+                  "file": video_file(dataset.root, video) is not None}})
+
+
+def _painted(thing: Mapping[str, Any]) -> dict[str, Any]:
+    """A lane or layer with a class's colour where it names a class index."""
+    index = thing.get("colour")
+    return {**thing, "colour": colour(index)} if isinstance(index, int) else dict(thing)
+
+
+def points_layer(points: Points) -> Layer:
+    """Points of one video as a layer."""
+    names = (points.classes[label] for label in points.label)
+    return {"kind": "points", "items": [list(row) for row in zip(points.seconds.tolist(), names, strict=True)]}
+
+
+def segments_layer(segments: Segments, style: str = "solid") -> Layer:
+    """Segments of one video as a layer; style: "solid" or "hatched", what a model proposes."""
+    names = [segments.classes[label] for label in segments.label]
+    columns = (np.round(column, 4).tolist() for column in (segments.start, segments.end, segments.score))
+    return {"kind": "segments", "style": style, "items": [list(row) for row in zip(*columns, names, strict=True)]}
+
+
+def curve_layer(url: str, column: int, timebase: Timebase, low: float = 0, high: float = 1) -> Layer:
+    """A column of an array [T, C] of snippets that a route serves (`routes.scores_url`), drawn at snippets' middles."""
+    start, second = timebase.seconds([.5, 1.5]).tolist()
+    return {"kind": "curve", "url": url, "column": column, "start": start, "step": second - start, "range": [low, high]}

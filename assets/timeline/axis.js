@@ -1,0 +1,82 @@
+/** The time axis that all lanes share: what part of the video is in view, and where a moment lies on it. */
+export class Axis {
+  constructor(duration = 1) {
+    this.left = 0;
+    this.width = 1;
+    this.reset(duration);
+  }
+
+  reset(duration) {
+    this.duration = Math.max(duration, 1e-3);
+    this.start = 0;
+    this.end = this.duration;
+  }
+
+  /** The canvas columns that the axis covers. */
+  place(left, width) {
+    this.left = left;
+    this.width = Math.max(width, 1);
+  }
+
+  get span() {
+    return this.end - this.start;
+  }
+
+  x(seconds) {
+    return this.left + ((seconds - this.start) / this.span) * this.width;
+  }
+
+  time(x) {
+    return this.start + ((x - this.left) / this.width) * this.span;
+  }
+
+  /** Seconds that a number of pixels stands for. */
+  seconds(pixels) {
+    return (pixels / this.width) * this.span;
+  }
+
+  /** Zoom by a factor (over 1: closer) so that the moment under x stays there. */
+  zoom(factor, x) {
+    const fixed = this.time(x);
+    const span = Math.min(Math.max(this.span / factor, .2), this.duration);
+    const start = fixed - ((x - this.left) / this.width) * span;
+    this.show(start, start + span);
+  }
+
+  pan(seconds) {
+    this.show(this.start + seconds, this.end + seconds);
+  }
+
+  /** Show this part, moved inside the video where it would stick out. */
+  show(start, end) {
+    const span = Math.min(Math.max(end - start, .2), this.duration);
+    this.start = Math.min(Math.max(start, 0), this.duration - span);
+    this.end = this.start + span;
+  }
+
+  /** Bring a moment into view, a page on or back, as a playhead does that runs out of it. */
+  follow(seconds) {
+    if (seconds < this.start || seconds > this.end) this.show(seconds - this.span * .05, seconds + this.span * .95);
+  }
+}
+
+const STEPS = [.1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600];
+
+/** Moments for the ruler's marks, as far apart as their numbers need, and how many decimals those have. */
+export function ticks(axis, room = 70) {
+  const least = axis.seconds(room);
+  const step = STEPS.find((candidate) => candidate >= least) ?? STEPS.at(-1);
+  const marks = [];
+  for (let index = Math.ceil(axis.start / step - 1e-9); index * step <= axis.end; index += 1) marks.push(index * step);
+  return { marks, decimals: step < 1 ? 1 : 0 };
+}
+
+/** 75.5 -> "1:15.50"; hours only where there are any. */
+export function clockText(seconds, decimals = 2) {
+  const unit = 10 ** decimals;
+  const total = Math.max(0, Math.round(seconds * unit));
+  const minutes = Math.floor(total / unit / 60);
+  const rest = ((total - minutes * 60 * unit) / unit).toFixed(decimals).padStart(decimals ? decimals + 3 : 2, "0");
+  const hours = Math.floor(minutes / 60);
+  return hours ? `${hours}:${String(minutes % 60).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}

@@ -1,0 +1,178 @@
+/** The one clock: what frame was asked for, what frame the browser presented, and how it plays. */
+
+const RATES = [.1, .25, .5, .75, 1, 1.25, 1.5, 2, 3, 4, 8];
+
+export class Clock {
+  #target = null;
+  #last = 0;
+  #callback = null;
+
+  /** video: the <video>; onChange(): when anything here changed. */
+  constructor(video, onChange) {
+    Object.assign(this, { video, onChange, frames: null, ready: false, fault: "" });
+    this.rate = 1;
+    this.reverse = 0;
+    this.range = null;
+    this.asked = 0;
+    this.shown = null;
+    for (const name of ["play", "pause", "ratechange", "loadeddata"]) video.addEventListener(name, () => onChange());
+    video.addEventListener("loadedmetadata", () => {
+      this.ready = true;
+      this.#seek();
+    });
+    video.addEventListener("seeked", () => {
+      if (this.asked !== null && this.asked !== this.#target) this.#seek();
+    });
+    video.addEventListener("ended", () => this.seekFrame(this.frames.count - 1));
+    video.addEventListener("error", () => {
+      this.ready = false;
+      this.fault = "The browser cannot play this file.";
+      this.onChange();
+    });
+  }
+
+  /** Begin with another video at a moment; url is null where there is no file, then only the playhead moves. */
+  open(url, frames, seconds = 0) {
+    if (this.#callback !== null) this.video.cancelVideoFrameCallback(this.#callback);
+    Object.assign(this, { frames, ready: false, fault: "", shown: null, range: null, reverse: 0 });
+    this.#target = null;
+    this.asked = frames.at(seconds);
+    if (url) {
+      this.video.src = url;
+      this.video.playbackRate = this.rate;
+      this.#watch();
+    } else {
+      this.video.removeAttribute("src");
+      this.video.load();
+    }
+    this.onChange();
+  }
+
+  /** More exact frame times have come; what is on screen stays. */
+  know(frames) {
+    const seconds = this.time;
+    this.frames = frames;
+    if (!this.playing) this.seek(seconds);
+    this.onChange();
+  }
+
+  get playing() {
+    return !this.video.paused && !this.video.ended;
+  }
+
+  get moving() {
+    return this.playing || this.reverse > 0;
+  }
+
+  /** Seconds of the playhead. */
+  get time() {
+    if (this.playing) return Math.min(Math.max(this.video.currentTime - this.frames.start, 0), this.frames.duration);
+    return this.frames ? this.frames.time(this.frames.clamp(this.asked ?? this.shown ?? 0)) : 0;
+  }
+
+  /** The frame that a label at the playhead means: what the eye sees. */
+  get frame() {
+    return this.playing ? this.shown ?? this.frames.at(this.time) : this.asked ?? this.shown ?? 0;
+  }
+
+  seek(seconds) {
+    this.seekFrame(this.frames.at(seconds));
+  }
+
+  seekFrame(frame) {
+    this.asked = this.frames.clamp(frame);
+    if (this.ready && !this.video.seeking) this.#seek();
+    this.onChange();
+  }
+
+  step(count) {
+    this.pause();
+    this.seekFrame(this.frame + count);
+  }
+
+  playPause() {
+    if (this.moving) this.pause();
+    else this.play();
+  }
+
+  play(rate = this.rate) {
+    if (!this.ready) return;
+    this.reverse = 0;
+    this.video.playbackRate = rate;
+    this.video.play().catch((error) => {
+      if (error.name !== "NotAllowedError") return;
+      this.video.muted = true;
+      this.video.play().catch(() => {});
+    });
+  }
+
+  pause() {
+    const frame = this.frame;
+    this.range = null;
+    this.reverse = 0;
+    this.video.pause();
+    this.video.playbackRate = this.rate;
+    if (this.frames) this.seekFrame(frame);
+  }
+
+  /** Play a part of the video, once or until something else is asked for. */
+  playRange(start, end, loop) {
+    this.seek(start);
+    this.play();
+    this.range = { start: Math.max(start, 0), end: Math.min(end, this.frames.duration), loop };
+  }
+
+  /** J and L: direction -1 or 1; again for twice the speed, up to eight times. */
+  shuttle(direction) {
+    if (!this.ready) return;
+    if (direction > 0) {
+      const rate = this.playing ? Math.min(this.video.playbackRate * 2, 8) : this.rate;
+      this.play(rate);
+    } else {
+      const rate = this.reverse ? Math.min(this.reverse * 2, 8) : 1;
+      if (this.playing) this.pause();
+      this.reverse = rate;
+      this.#last = performance.now();
+    }
+    this.onChange();
+  }
+
+  changeRate(direction) {
+    const index = RATES.findIndex((rate) => rate >= this.rate);
+    this.rate = RATES[Math.min(Math.max(index + direction, 0), RATES.length - 1)];
+    this.video.playbackRate = this.rate;
+    this.onChange();
+  }
+
+  /** Called for each picture of the screen while something moves. */
+  tick(now) {
+    if (this.reverse) {
+      const back = ((now - this.#last) / 1000) * this.reverse;
+      const frame = this.frames.at(Math.max(this.frames.time(this.asked) - back, 0));
+      if (frame !== this.asked) {
+        this.#last = now;
+        this.seekFrame(frame);
+        if (frame === 0) this.pause();
+      }
+    }
+    if (this.range && this.playing && this.time >= this.range.end - .5 / this.frames.fps) {
+      if (this.range.loop) this.seek(this.range.start);
+      else this.pause();
+    }
+  }
+
+  #seek() {
+    this.#target = this.asked;
+    this.video.currentTime = this.frames.middle(this.asked) + this.frames.start;
+  }
+
+  /** The browser says which frame it put on the screen: the only word on what was seen. */
+  #watch() {
+    this.#callback = this.video.requestVideoFrameCallback((_now, { mediaTime }) => {
+      this.shown = this.frames.presented(mediaTime);
+      if (this.playing) this.asked = this.video.seeking ? this.asked : null;
+      this.onChange();
+      this.#watch();
+    });
+  }
+}

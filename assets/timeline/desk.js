@@ -1,0 +1,282 @@
+/** The annotation desk: the stage, the lists beside it, and labels that are on screen at once and saved soon after. */
+
+import { button, el, icon } from "./dom.js";
+import { addClass, addPoint, changePoints, goBack, markDone, removePoints } from "./edits.js";
+import { lowerBound } from "./hit.js";
+import { Labels } from "./labels.js";
+import { ClassPanel, hotkey, PointPanel, VideoPanel } from "./panels.js";
+import { Stage } from "./stage.js";
+import { Sync } from "./sync.js";
+
+const REACTION = .25;       // seconds from seeing to pressing, of a person who waits for the event
+
+export class Desk {
+  #truth = [];
+  #painted = null;
+
+  constructor(parent, data) {
+    Object.assign(this, { data, labels: new Labels(), selection: new Set(), active: null });
+    const { base, dataset } = data;
+    this.url = `${base}/labels/${encodeURIComponent(dataset)}`;
+    this.stage = new Stage({ base, dataset, desk: this });
+    this.selection = this.stage.selection;
+    this.videos = new VideoPanel({ labels: this.labels, onOpen: (id) => this.open(id) });
+    this.classes = new ClassPanel({ labels: this.labels, colourOf: (index) => this.colour(index),
+      onChoose: (name) => this.choose({ label: name }), onAdd: (name) => this.push(addClass(this.current, name)) });
+    this.points = new PointPanel({ labels: this.labels, selection: this.selection,
+      colourOf: (index) => this.colour(index), onPick: (point, more) => this.goTo(point, more),
+      onRelabel: (label) => this.change(() => ({ label })), onRemove: () => this.remove() });
+    this.saved = el("span", { class: "badge saved", role: "status" });
+    this.message = el("span", { class: "message", role: "alert" });
+    this.who = el("input", { class: "who", "aria-label": "Your name", title: "Your name, kept with each label",
+      value: localStorage.getItem("hrpro.name") || data.who, maxlength: "200",
+      onchange: () => localStorage.setItem("hrpro.name", this.who.value.trim()) });
+    this.done = el("input", { type: "checkbox", onchange: () => {
+      this.push(markDone(this.current, this.done.checked));
+      this.stage.focus();
+    } });
+    this.stage.tools.append(button("Undo (Ctrl+Z)", icon("undo"), () => this.act("undo")),
+      button("Redo (Ctrl+Shift+Z)", icon("redo"), () => this.act("redo")),
+      el("label", { class: "done", title: "Everything that happens in this video is labelled" }, this.done, "done"));
+    this.bar = el("footer", { class: "bar" }, this.saved, this.message, el("label", {}, "Name ", this.who));
+    this.root = el("div", { class: "desk" }, this.videos.root, this.stage.root,
+      el("aside", { class: "panel labels", "aria-label": "Labels" }, this.classes.root, this.points.root), this.bar);
+    parent.append(this.root);
+    this.begin();
+  }
+
+  /** The component's data came again with a rerun of the page; another data set makes another desk. */
+  update() {}
+
+  dispose() {
+    this.sync?.stop();
+    this.stage.dispose();
+    this.root.remove();
+    this.gone = true;
+  }
+
+  async begin() {
+    const desk = await this.fetchJson(this.url);
+    if (!desk || this.gone) return;
+    this.labels.open(desk);
+    this.videos.videos = desk.videos;
+    this.say(desk.notices.at(-1) ?? "");
+    this.sync = new Sync({ url: this.url, labels: this.labels, who: () => this.who.value.trim() || this.data.who,
+      storage: localStorage, key: `hrpro.queue.${this.data.dataset}`, onStatus: () => this.showSaved(),
+      onNews: (news) => this.news(news) });
+    const remembered = sessionStorage.getItem(this.memory);
+    const wanted = [this.data.video, remembered].find((id) => desk.videos.some((video) => video.id === id));
+    const first = wanted ?? desk.videos.find((video) => video.file)?.id ?? desk.videos[0]?.id;
+    if (!first) {
+      this.say("This data set has no video yet. Add some on the Projects page.");
+      return;
+    }
+    await this.open(first, wanted === this.data.video ? this.data.seek : 0);
+    this.sync.start();
+    this.stage.focus();
+  }
+
+  get memory() {
+    return `hrpro.video.${this.data.dataset}`;
+  }
+
+  async fetchJson(url) {
+    try {
+      const response = await fetch(url);
+      if (response.ok) return response.json();
+      this.say(await response.text());
+    } catch {
+      this.say("The app does not answer. Is it still running?");
+    }
+    return null;
+  }
+
+  async open(id, seconds = 0) {
+    const video = this.videos.videos.find((candidate) => candidate.id === id);
+    const state = await this.fetchJson(`${this.url}/${encodeURIComponent(id)}`);
+    if (!state || this.gone) return;
+    this.current = id;
+    sessionStorage.setItem(this.memory, id);
+    this.videos.current = id;
+    this.selection.clear();
+    this.labels.load(id, state);
+    this.#truth = state.truth;
+    this.stage.open(video, seconds ?? 0);
+    this.refresh();
+    this.videos.list.reveal(id);
+  }
+
+  colour(index) {
+    return this.data.palette[Math.max(index, 0) % this.data.palette.length];
+  }
+
+  push(operation) {
+    if (!operation) return;
+    this.sync.push(operation);
+    this.refresh();
+  }
+
+  news({ refused, notes = [], reload }) {
+    if (reload) this.open(this.current, this.stage.clock.time);
+    if (refused.length) this.say(refused.map((ack) => ack.refused).join(" "));
+    else if (notes.length) this.say(notes.map((ack) => ack.note).join(" "));
+    for (const id of [...this.selection]) if (!this.labels.points.has(id)) this.selection.delete(id);
+    this.refresh();
+  }
+
+  say(text) {
+    this.message.textContent = text;
+  }
+
+  showSaved() {
+    const { state, at, reason } = this.sync.status;
+    const waiting = this.labels.pending.length;
+    this.saved.className = `badge saved ${state}`;
+    this.saved.textContent = state === "saved" ? (at ? `saved ${at.toLocaleTimeString("en-GB")}` : "connected")
+      : state === "saving" ? `saving ${waiting} …`
+        : waiting ? `${waiting} not saved yet: ${reason}` : reason;
+  }
+
+  /** Show the labels as they are now. */
+  refresh() {
+    if (this.#painted !== this.labels.version) {
+      this.#painted = this.labels.version;
+      const { classes, lanes } = this.labels;
+      this.stage.setLanes([...lanes.keys()].map((label) => {
+        const index = classes.indexOf(label);
+        const truth = this.#truth.filter(([, , name]) => name === label).map(([start, end]) => [start, end, 1, label]);
+        return { id: label, label, colour: this.colour(index), key: hotkey(index), editable: true,
+          points: lanes.get(label), layers: truth.length ? [{ kind: "segments", style: "solid", items: truth }] : [] };
+      }));
+      this.classes.refresh();
+      this.videos.refresh();
+      this.done.checked = this.labels.isDone(this.current);
+    }
+    this.points.refresh();
+    this.stage.changed();
+  }
+
+  /** A class becomes the active one: shown strongly, scrolled to. */
+  choose(lane) {
+    this.classes.active = lane.label;
+    this.stage.activeLane = lane.label;
+    this.stage.reveal(this.stage.lanes.findIndex((other) => other.id === lane.label));
+    this.classes.list.reveal(lane.label);
+    this.classes.refresh();
+    this.stage.changed();
+  }
+
+  select(ids, more = false) {
+    if (!more) this.selection.clear();
+    for (const id of ids) this.selection.add(id);
+    this.points.refresh();
+    this.stage.changed();
+  }
+
+  get chosen() {
+    return [...this.selection].map((id) => this.labels.points.get(id)).filter(Boolean);
+  }
+
+  /** A click in a lane: a point on the frame under it, which is then shown, unless the video plays. */
+  place(lane, seconds) {
+    const { clock } = this.stage;
+    const frame = clock.frames.at(seconds);
+    this.put(lane.label, frame);
+    if (!clock.playing) clock.seekFrame(frame);
+  }
+
+  put(label, frame) {
+    const same = this.labels.lanes.get(label)?.find((point) => point.frame === frame);
+    if (!same) {
+      const operation = addPoint(this.current, label, this.stage.clock.frames.time(frame), frame);
+      this.push(operation);
+      this.say("");
+      this.select(Object.keys(operation.after));
+    } else this.select([same.id]);
+  }
+
+  /** A click on a point. */
+  pick(point, more) {
+    if (more && this.selection.has(point.id)) {
+      this.selection.delete(point.id);
+      this.select([], true);
+    } else this.select([point.id], more);
+    this.points.list.reveal(point.id);
+  }
+
+  goTo(point, more) {
+    this.pick(point, more);
+    this.stage.clock.seekFrame(point.frame);
+    this.stage.axis.follow(point.time);
+  }
+
+  /** A box was drawn over these points. */
+  selected(points, more) {
+    this.select(points.map((point) => point.id), more);
+  }
+
+  /** Where dragged points would come to lie. */
+  lift(points, frames, label) {
+    const { frames: known } = this.stage.clock;
+    return points.map((point) => {
+      const frame = known.clamp(point.frame + frames);
+      return { label: label ?? point.label, frame, time: frame === point.frame ? point.time : known.time(frame) };
+    });
+  }
+
+  drop(points, frames, label) {
+    const moved = this.lift(points, frames, label);
+    this.push(changePoints(points, (point) => moved[points.indexOf(point)]));
+  }
+
+  /** Change the selected points' fields by one operation. */
+  change(fields) {
+    if (this.chosen.length) this.push(changePoints(this.chosen, fields));
+  }
+
+  remove() {
+    if (!this.chosen.length) return;
+    this.push(removePoints(this.chosen));
+    this.select([]);
+  }
+
+  nudge(frames) {
+    const { chosen } = this;
+    if (!chosen.length) return;
+    const moved = this.lift(chosen, frames, null);
+    this.push(changePoints(chosen, (point) => moved[chosen.indexOf(point)]));
+    if (chosen.length === 1 && !this.stage.clock.playing) this.stage.clock.seekFrame(moved[0].frame);
+  }
+
+  /** The point after or before the playhead; false where there is none, so that Tab leaves the timeline. */
+  walk(direction) {
+    const { sorted } = this.labels;
+    const [only] = this.selection.size === 1 ? this.chosen : [];
+    const here = sorted.indexOf(only);
+    const { clock } = this.stage;
+    const next = here >= 0 ? here + direction
+      : direction > 0 ? lowerBound(sorted, clock.time + 1e-6) : lowerBound(sorted, clock.time) - 1;
+    if (!sorted[next]) return false;
+    this.goTo(sorted[next], false);
+    return true;
+  }
+
+  /** What a key asks for; false if there was nothing to do and the key is the page's. */
+  act(action, index = 0) {
+    if (!this.current) return false;
+    const { clock } = this.stage;
+    const label = this.labels.classes[index];
+    const actions = {
+      stamp: () => label && this.put(label, clock.frame),
+      stampEarlier: () => label
+        && this.put(label, clock.frames.at(Math.max(clock.frames.time(clock.frame) - REACTION, 0))),
+      nextPoint: () => this.walk(1), previousPoint: () => this.walk(-1), remove: () => this.remove(),
+      nudgeBack: () => this.nudge(-1), nudgeForward: () => this.nudge(1),
+      selectAll: () => this.select(this.labels.points.keys()), escape: () => this.select([]),
+      undo: () => this.push(goBack("undo", this.current)), redo: () => this.push(goBack("redo", this.current)),
+      nextVideo: () => this.videos.step(1, (id) => this.open(id)),
+      previousVideo: () => this.videos.step(-1, (id) => this.open(id)),
+    };
+    return actions[action]() ?? true;
+  }
+}

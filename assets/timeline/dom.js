@@ -1,0 +1,81 @@
+/** Making elements. Text always goes in as text. */
+
+const SHAPES = {
+  play: "M5 3l10 6-10 6z", pause: "M4 3h4v12H4zM10 3h4v12h-4z", back: "M12 3v12L5 9zM3 3h2v12H3z",
+  forward: "M6 3l7 6-7 6zM13 3h2v12h-2z", undo: "M7 3L2 8l5 5V9.5c4 0 6 1.5 7.5 4C14 9 11.5 6.5 7 6.500z",
+  redo: "M11 3l5 5-5 5V9.500C7 9.5 5 11 3.5 13.5 4 9 6.5 6.5 11 6.500z",
+  fit: "M2 2h5v2H4v3H2zM11 2h5v5h-2V4h-3zM2 11h2v3h3v2H2zM14 11h2v5h-5v-2h3z",
+  new: "M9 2a7 7 0 100 14A7 7 0 009 2zm0 1.800a5.2 5.2 0 110 10.400A5.2 5.2 0 019 3.800z",
+  work: "M9 2a7 7 0 100 14A7 7 0 009 2zm0 1.800v10.400A5.2 5.2 0 019 3.800z",
+  done: "M9 2a7 7 0 100 14A7 7 0 009 2zM8 12.400L4.6 9l1.3-1.300L8 9.800l4.1-4.100L13.4 7z",
+};
+
+/** An element: attributes by name, `on…` as listeners, children as elements or text. */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 18 18");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", SHAPES[name]);
+  svg.append(path);
+  return svg;
+}
+
+export function button(label, content, onclick, attributes = {}) {
+  return el("button", { type: "button", title: label, "aria-label": label, onclick, ...attributes }, content);
+}
+
+/** A list that makes elements only for the rows in view; `draw(item)` makes one, `key(item)` names it. */
+export class List {
+  #items = [];
+
+  constructor({ rowHeight, draw, key, label }) {
+    Object.assign(this, { rowHeight, draw, key });
+    this.content = el("div", { class: "rows" });
+    this.root = el("div", { class: "list", role: "list", "aria-label": label, onscroll: () => this.render() },
+      this.content);
+  }
+
+  set(items) {
+    this.#items = items;
+    this.content.style.height = `${items.length * this.rowHeight}px`;
+    this.render();
+  }
+
+  render() {
+    const { scrollTop, clientHeight } = this.root;
+    const first = Math.max(0, Math.floor(scrollTop / this.rowHeight) - 4);
+    const last = Math.min(this.#items.length, Math.ceil((scrollTop + clientHeight) / this.rowHeight) + 4);
+    const focused = this.root.getRootNode().activeElement?.closest?.("[data-key]")?.dataset.key;
+    this.content.replaceChildren(...this.#items.slice(first, last).map((item, index) => {
+      const row = el("div", { role: "listitem", "data-key": this.key(item) }, this.draw(item));
+      row.style.top = `${(first + index) * this.rowHeight}px`;
+      row.style.height = `${this.rowHeight}px`;
+      return row;
+    }));
+    if (focused) {
+      const row = [...this.content.children].find((child) => child.dataset.key === focused);
+      row?.querySelector("button").focus({ preventScroll: true });
+    }
+  }
+
+  /** Scroll an item into view. */
+  reveal(wanted) {
+    const index = this.#items.findIndex((item) => this.key(item) === wanted);
+    if (index < 0) return;
+    const top = index * this.rowHeight;
+    const { scrollTop, clientHeight } = this.root;
+    if (top < scrollTop) this.root.scrollTop = top;
+    else if (top + this.rowHeight > scrollTop + clientHeight) this.root.scrollTop = top + this.rowHeight - clientHeight;
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * All keys, in one place. The page around owns R, C and Alt+Left: they must never stand here.
+ * A row: the keys, the action they call, what the table says of it; desk: only where labels can be changed.
+ */
+export const TABLE = [
+  { keys: ["Space", "k"], action: "playPause", does: "play / pause" },
+  { keys: ["j"], action: "shuttleBack", does: "backwards, again for ×2 ×4 ×8" },
+  { keys: ["l"], action: "shuttleForward", does: "forwards, again for ×2 ×4 ×8" },
+  { keys: [","], action: "frameBack", does: "one frame back" },
+  { keys: ["."], action: "frameForward", does: "one frame on" },
+  { keys: ["ArrowLeft"], action: "secondBack", does: "1 s back" },
+  { keys: ["ArrowRight"], action: "secondForward", does: "1 s on" },
+  { keys: ["Shift+ArrowLeft"], action: "fiveBack", does: "5 s back" },
+  { keys: ["Shift+ArrowRight"], action: "fiveForward", does: "5 s on" },
+  { keys: ["Home"], action: "toStart", does: "to the beginning" },
+  { keys: ["End"], action: "toEnd", does: "to the end" },
+  { keys: ["-"], action: "slower", does: "slower" },
+  { keys: ["+", "="], action: "faster", does: "faster" },
+  { keys: ["f"], action: "fit", does: "fit the selection, or the whole video" },
+  { keys: ["\\"], action: "loop", does: "loop the selection, or what is in view" },
+  { keys: ["?"], action: "help", does: "this table" },
+  { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0"], action: "stamp", desk: true, show: "1–9, 0",
+    does: "point of class n at the playhead" },
+  { keys: [1, 2, 3, 4, 5, 6, 7, 8, 9, 0].map((digit) => `Shift+${digit}`), action: "stampEarlier", desk: true,
+    show: "Shift+digit", does: "the same, a reaction time earlier" },
+  { keys: ["Tab"], action: "nextPoint", desk: true, does: "next point" },
+  { keys: ["Shift+Tab"], action: "previousPoint", desk: true, does: "previous point" },
+  { keys: ["Delete", "Backspace"], action: "remove", desk: true, does: "delete the selection" },
+  { keys: ["["], action: "nudgeBack", desk: true, does: "move the selection one frame back" },
+  { keys: ["]"], action: "nudgeForward", desk: true, does: "move the selection one frame on" },
+  { keys: ["Ctrl+a"], action: "selectAll", desk: true, does: "select all points of this video" },
+  { keys: ["Escape"], action: "escape", desk: true, does: "select nothing" },
+  { keys: ["Ctrl+z"], action: "undo", desk: true, does: "undo" },
+  { keys: ["Ctrl+Shift+z", "Ctrl+y"], action: "redo", desk: true, does: "redo" },
+  { keys: ["n"], action: "nextVideo", desk: true, does: "next video" },
+  { keys: ["p"], action: "previousVideo", desk: true, does: "previous video" },
+];
+
+/** One name for what was pressed, whatever the keyboard's layout: "Shift+3", "Ctrl+z", "[", "Space". */
+export function keyName(event) {
+  const composed = event.getModifierState?.("AltGraph") ?? false;
+  const digit = composed ? null : /^Digit(\d)$/.exec(event.code) ?? /^(\d)$/.exec(event.key);
+  let name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (event.key === " ") name = "Space";
+  if (digit) name = digit[1];
+  const control = (event.ctrlKey || event.metaKey) && !composed;
+  const alt = event.altKey && !composed;
+  const shift = event.shiftKey && (digit || name.length > 1 || name !== name.toUpperCase());
+  return `${control ? "Ctrl+" : ""}${alt ? "Alt+" : ""}${shift ? "Shift+" : ""}${name}`;
+}
+
+const ROW_OF = new Map(TABLE.flatMap((row) => row.keys.map((key, index) => [key, { row, index }])));
+
+/** {action, index} of a key press; index says which of the row's keys it was. Null if the key means nothing. */
+export function actionOf(event, desk) {
+  const found = ROW_OF.get(keyName(event));
+  return found && (desk || !found.row.desk) ? { action: found.row.action, index: found.index } : null;
+}
+
+const NAMES = { ArrowLeft: "←", ArrowRight: "→", Delete: "Del", Escape: "Esc" };
+
+/** How the table shows a row's keys. */
+export function keysText(row) {
+  const spellPart = (part) => NAMES[part] ?? (part.length === 1 ? part.toUpperCase() : part);
+  const spell = (key) => key.split(/\+(?!$)/).map(spellPart).join("+");
+  return row.show ?? row.keys.map(spell).join(" or ");
+}

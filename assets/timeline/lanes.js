@@ -1,0 +1,42 @@
+/** Where the bands and lanes stand on the canvas. */
+
+export const GUTTER = 150;
+const LANE = 22;
+
+/** The fixed bands on top; film: whether there is a filmstrip. */
+export function bands(film) {
+  const overview = { y: 2, height: 24 };
+  const ruler = { y: 28, height: 18 };
+  const strip = { y: 46, height: film ? 46 : 0 };
+  return { overview, ruler, film: strip, top: strip.y + strip.height + 3 };
+}
+
+export function contentHeight(lanes) {
+  return lanes.reduce((sum, lane) => sum + (lane.height ?? LANE), 0);
+}
+
+/** The lanes in view, each {lane, y, height}, between `top` and `bottom` with `scroll` pixels above. */
+export function rowsInView(lanes, top, bottom, scroll) {
+  const rows = [];
+  let y = top - scroll;
+  for (const lane of lanes) {
+    const height = lane.height ?? LANE;
+    if (y + height > top && y < bottom) rows.push({ lane, y, height });
+    y += height;
+  }
+  return rows;
+}
+
+/** The scroll that brings a lane into view. */
+export function scrollTo(lanes, index, room, scroll) {
+  const above = contentHeight(lanes.slice(0, index));
+  const height = lanes[index].height ?? LANE;
+  return Math.min(Math.max(scroll, above + height - room), above);
+}
+
+/** Two letters that stand for a name, so that colour is never the only sign: "HighJump" -> "HJ", "take" -> "ta". */
+export function initials(name) {
+  const words = name.split(/[^\p{L}\p{N}]+|(?<=\p{Ll})(?=\p{Lu})/u).filter(Boolean);
+  if (words.length > 1) return words.slice(0, 2).map((word) => [...word][0]).join("");
+  return [...(words[0] ?? name)].slice(0, 2).join("");
+}

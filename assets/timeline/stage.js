@@ -1,0 +1,445 @@
+/** The video and the canvas under it: what both the annotation desk and the read-only view are made of. */
+
+import { Axis, clockText } from "./axis.js";
+import { Clock } from "./clock.js";
+import { button, el, icon } from "./dom.js";
+import { Frames } from "./frames.js";
+import { nearestPoint, pointsInBox, rowAt, windowPart } from "./hit.js";
+import { actionOf, keysText, TABLE } from "./keys.js";
+import { bands, contentHeight, GUTTER, rowsInView, scrollTo } from "./lanes.js";
+import { paint, paintMarks } from "./paint.js";
+
+const CLICK = 4;
+
+export class Stage {
+  #dirty = false;
+  #drag = null;
+  #marksOf = null;
+  #observer = null;
+  #onKey = (event) => this.#key(event);
+  #film = null;
+
+  /**
+   * desk: what the annotation desk does, or null: {place(lane, seconds), pick(point, more), selected(ids),
+   * drop(points, frames, label), lift(points, frames, label) -> ghosts, act(action, index)}.
+   */
+  constructor({ base, dataset, desk }) {
+    Object.assign(this, { base, dataset, desk, lanes: [], selection: new Set(), scroll: 0, activeLane: null });
+    this.axis = new Axis();
+    this.overview = new Axis();
+    this.marks = document.createElement("canvas");
+    this.#build();
+    this.clock = new Clock(this.video, () => this.changed());
+    document.addEventListener("keydown", this.#onKey, true);
+    this.#observer = new ResizeObserver(() => this.changed());
+    this.#observer.observe(this.canvas);
+    this.repaintAll = setInterval(() => this.changed(), 1000);     // a theme change tells nobody
+  }
+
+  dispose() {
+    document.removeEventListener("keydown", this.#onKey, true);
+    this.#observer.disconnect();
+    clearInterval(this.repaintAll);
+    this.video.removeAttribute("src");
+    this.video.load();
+    this.gone = true;
+  }
+
+  #build() {
+    this.video = el("video", { preload: "auto", playsinline: true, tabindex: "-1", "aria-label": "Video" });
+    this.video.addEventListener("click", () => this.clock.playPause());
+    this.fault = el("p", { class: "fault", role: "alert", hidden: true });
+    this.canvas = el("canvas", {
+      tabindex: "0", role: "application",
+      "aria-label": "Timeline. Space plays, arrows move, question mark shows all keys.",
+    });
+    for (const [name, handler] of Object.entries({
+      pointerdown: (event) => this.#down(event), pointermove: (event) => this.#move(event),
+      pointerup: (event) => this.#up(event), pointercancel: () => this.#cancel(),
+      dblclick: (event) => this.#twice(event),
+    })) this.canvas.addEventListener(name, handler);
+    this.canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    this.canvas.stage = this;
+    const act = (name) => () => this.#act(name, 0);
+    this.playButton = button("Play or pause (Space)", icon("play"), act("playPause"));
+    this.timeText = el("span", { class: "time" });
+    this.rateText = el("span", { class: "rate", title: "Speed (+ and -)" });
+    this.frameBadge = el("span", { class: "badge frame", role: "status" });
+    this.tools = el("span", { class: "tools" });
+    this.transport = el("div", { class: "transport" },
+      button("One frame back (,)", icon("back"), act("frameBack")), this.playButton,
+      button("One frame on (.)", icon("forward"), act("frameForward")), this.timeText, this.rateText,
+      button("Fit the selection or the whole video (F)", icon("fit"), act("fit")), this.frameBadge, this.tools,
+      button("All keys (?)", "?", act("help"), { class: "help" }));
+    this.help = this.#buildHelp();
+    this.root = el("div", { class: "stage" }, el("div", { class: "screen" }, this.video, this.fault), this.transport,
+      el("div", { class: "timeline" }, this.canvas), this.help);
+    this.root.addEventListener("click", (event) => {
+      if (event.detail > 0 && event.target.closest("button")) this.focus();
+    });
+  }
+
+  #buildHelp() {
+    const rows = TABLE.filter((row) => this.desk || !row.desk)
+      .map((row) => el("tr", {}, el("th", { scope: "row" }, keysText(row)), el("td", {}, row.does)));
+    const mouse = this.desk
+      ? "Click in a class's lane: point there. Drag: move, also into another lane. Double click: play 2 s around. "
+        + "Drag over empty lanes: select. Wheel: zoom. Shift+wheel or middle button: pan. Wheel over the names: scroll."
+      : "Click: go there. Double click: play 2 s around. Wheel: zoom. Shift+wheel or middle button: pan.";
+    const dialog = el("dialog", { class: "keys", "aria-label": "Keys" }, el("table", {}, ...rows), el("p", {}, mouse));
+    dialog.append(el("form", { method: "dialog" }, el("button", {}, "Close")));
+    return dialog;
+  }
+
+  focus() {
+    this.canvas.focus({ preventScroll: true });
+  }
+
+  /** Show a video: {id, duration, fps, file}; its frame times and filmstrip follow from their routes. */
+  async open(video, seconds = 0) {
+    this.current = video;
+    const path = `${encodeURIComponent(this.dataset)}/${encodeURIComponent(video.id)}`;
+    this.#film = null;
+    this.#span(video.duration);
+    const frames = new Frames(video);
+    this.clock.open(video.file ? `${this.base}/videos/${path}` : null, frames, seconds);
+    this.note = video.file ? ""
+      : `There is no file of this video. Put it into ${this.dataset}/videos, named ${video.id}.mp4.`;
+    this.changed();
+    if (!video.file) return;
+    await Promise.all([this.#fetchFrames(video, path), this.#fetchFilm(video, path)]);
+  }
+
+  async #fetchFrames(video, path) {
+    const response = await fetch(`${this.base}/frames/${path}`).catch(() => null);
+    if (!response || this.current !== video || this.gone) return;
+    if (!response.ok) {
+      this.note = await response.text();
+      this.changed();
+      return;
+    }
+    const about = JSON.parse(response.headers.get("X-Video"));
+    const times = new Float64Array(await response.arrayBuffer());
+    if (this.current !== video) return;
+    if (!about.playable) this.note = `Browsers may not play ${about.codec} as it is here. Convert it to MP4 (H.264).`;
+    this.#span(about.duration);
+    this.clock.know(new Frames({ ...about, times }));
+  }
+
+  async #fetchFilm(video, path) {
+    const response = await fetch(`${this.base}/thumbs/${path}`).catch(() => null);
+    if (!response?.ok || this.current !== video) return;
+    const film = await response.json();
+    const picture = new Image();
+    picture.src = `${this.base}/thumbs/${path}?sprite`;
+    await picture.decode().catch(() => null);
+    if (this.current !== video || !picture.naturalWidth) return;
+    this.#film = { ...film, picture };
+    this.changed();
+  }
+
+  #span(duration) {
+    const whole = this.axis.span >= this.axis.duration;
+    this.overview.reset(duration);
+    if (whole || this.axis.duration !== duration) this.axis.reset(duration);
+  }
+
+  /** Other lanes, see app/timeline.py; one with `points` and `editable` takes labels. */
+  setLanes(lanes) {
+    this.lanes = lanes;
+    this.#marksOf = null;
+    for (const layer of lanes.flatMap((lane) => lane.layers)) if (layer.kind === "curve") this.#fetchCurve(layer);
+    this.changed();
+  }
+
+  async #fetchCurve(layer) {
+    if (layer.values) return;
+    this.arrays ??= new Map();
+    if (!this.arrays.has(layer.url)) this.arrays.set(layer.url, fetchArray(layer.url));
+    const array = await this.arrays.get(layer.url);
+    if (!array) {
+      this.arrays.delete(layer.url);
+      return;
+    }
+    const { values, rows, columns } = array;
+    layer.values = Float32Array.from({ length: rows }, (_, row) => values[row * columns + layer.column]);
+    this.changed();
+  }
+
+  reveal(laneIndex) {
+    if (laneIndex < 0 || !this.scene) return;
+    this.scroll = scrollTo(this.lanes, laneIndex, this.scene.height - this.scene.bands.top, this.scroll);
+    this.changed();
+  }
+
+  /** Paint with the next picture of the screen. */
+  changed() {
+    if (this.#dirty || this.gone) return;
+    this.#dirty = true;
+    requestAnimationFrame((now) => {
+      this.#dirty = false;
+      if (this.gone || !this.clock.frames) return;
+      this.clock.tick(now);
+      this.#paint();
+      if (this.clock.moving) this.changed();
+    });
+  }
+
+  #paint() {
+    const ratio = window.devicePixelRatio || 1;
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    if (!width || !height) return;
+    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
+      this.canvas.width = Math.round(width * ratio);
+      this.canvas.height = Math.round(height * ratio);
+    }
+    for (const axis of [this.axis, this.overview]) axis.place(GUTTER, width - GUTTER - 8);
+    const playhead = this.clock.time;
+    if (this.clock.moving && !this.#drag) this.axis.follow(playhead);
+    const place = bands(this.current?.file);
+    const content = contentHeight(this.lanes);
+    this.scroll = Math.max(0, Math.min(this.scroll, content - (height - place.top)));
+    this.scene = {
+      width, height, axis: this.axis, overview: this.overview, bands: place, lanes: this.lanes, content, playhead,
+      rows: rowsInView(this.lanes, place.top, height, this.scroll), scroll: this.scroll, film: this.#film ?? {},
+      selection: this.selection, activeLane: this.activeLane, theme: readTheme(this.canvas), marks: null,
+      drag: this.#drag?.kind === "points" && this.#drag.moved ? this.#drag : null,
+      box: this.#drag?.kind === "box" && this.#drag.moved ? this.#drag.box : null,
+    };
+    const marks = `${width} ${ratio} ${this.scene.theme.text} ${this.overview.duration}`;
+    if (this.#marksOf !== marks) {
+      this.#marksOf = marks;
+      paintMarks(this.marks, this.scene, ratio);
+    }
+    if (this.marks.width) this.scene.marks = this.marks;
+    const context = this.canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    paint(context, this.scene);
+    this.#say();
+  }
+
+  #say() {
+    const { clock } = this;
+    const playing = clock.moving;
+    if (this.saysPlaying !== playing) {
+      this.saysPlaying = playing;
+      this.playButton.replaceChildren(icon(playing ? "pause" : "play"));
+    }
+    put(this.timeText, `${clockText(clock.time)} / ${clockText(clock.frames.duration)}`);
+    put(this.rateText, `×${clock.reverse ? -clock.reverse : this.video.playbackRate || clock.rate}`);
+    const seen = clock.shown ?? "none";
+    const agrees = clock.asked === null || clock.asked === clock.shown;
+    put(this.frameBadge, !clock.ready ? `frame ${clock.frame}`
+      : agrees ? `frame ${seen} ✓` : `frame ${clock.asked} asked, ${seen} shown`);
+    this.frameBadge.classList.toggle("wrong", clock.ready && !agrees);
+    const fault = this.note || clock.fault;
+    put(this.fault, fault);
+    this.fault.hidden = !fault;
+  }
+
+  #key(event) {
+    const target = event.composedPath()[0];
+    if (this.help.open || !this.root.isConnected) return;
+    if (target instanceof Element) {
+      if (target.closest("input, textarea, select, [contenteditable]")) return;
+      const elsewhere = target.closest("button, a, summary, [role=tab], [role=button]");
+      if (elsewhere && ["Tab", " ", "Enter"].includes(event.key)) return;
+    }
+    const found = actionOf(event, this.desk);
+    if (!found || this.#act(found.action, found.index) === false) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  #act(action, index) {
+    const { clock } = this;
+    const jump = (seconds) => clock.seek(Math.min(Math.max(clock.time + seconds, 0), clock.frames.duration));
+    const actions = {
+      playPause: () => clock.playPause(), shuttleBack: () => clock.shuttle(-1), shuttleForward: () => clock.shuttle(1),
+      frameBack: () => clock.step(-1), frameForward: () => clock.step(1), secondBack: () => jump(-1),
+      secondForward: () => jump(1), fiveBack: () => jump(-5), fiveForward: () => jump(5),
+      toStart: () => clock.seekFrame(0), toEnd: () => clock.seekFrame(clock.frames.count - 1),
+      slower: () => clock.changeRate(-1), faster: () => clock.changeRate(1),
+      fit: () => this.#fit(), loop: () => this.#loop(),
+      help: () => this.help.showModal(),
+    };
+    if (!clock.frames) return false;
+    if (!(action in actions)) return this.desk.act(action, index);
+    actions[action]();
+    if (!clock.moving) this.axis.follow(clock.time);
+    return true;
+  }
+
+  #chosenSpan() {
+    const times = this.lanes.flatMap((lane) => lane.points ?? []).filter((point) => this.selection.has(point.id))
+      .map((point) => point.time);
+    return times.length ? [Math.min(...times), Math.max(...times)] : null;
+  }
+
+  #fit() {
+    const span = this.#chosenSpan();
+    if (span) this.axis.show(span[0] - 2, span[1] + 2);
+    else this.axis.show(0, this.axis.duration);
+    this.changed();
+  }
+
+  #loop() {
+    if (this.clock.range?.loop) {
+      this.clock.pause();
+      return;
+    }
+    const span = this.#chosenSpan();
+    if (span) this.clock.playRange(span[0] - 1, span[1] + 1, true);
+    else this.clock.playRange(this.axis.start, this.axis.end, true);
+  }
+
+  #spot(event) {
+    const { left, top } = this.canvas.getBoundingClientRect();
+    return { x: event.clientX - left, y: event.clientY - top };
+  }
+
+  #down(event) {
+    if (!this.scene) return;
+    const { x, y } = this.#spot(event);
+    const { bands: place, rows } = this.scene;
+    const more = event.shiftKey || event.ctrlKey;
+    const begin = { x, y, moved: false, start: this.axis.start, end: this.axis.end, more };
+    this.canvas.setPointerCapture(event.pointerId);
+    if (event.button === 1) {
+      event.preventDefault();
+      this.#drag = { ...begin, kind: "pan" };
+    } else if (event.button === 0) {
+      const row = rowAt(rows, y);
+      if (y < place.ruler.y) this.#drag = { ...begin, kind: "window", part: windowPart(this.overview, this.axis, x) };
+      else if (y < place.top || !row?.lane.editable) this.#drag = { ...begin, kind: "scrub" };
+      else this.#drag = this.#onLane(begin, row, x);
+      if (this.#drag.kind === "scrub" && x >= GUTTER) this.clock.seek(this.axis.time(x));
+      if (this.#drag.kind === "window" && this.#drag.part === "outside") this.#centre(x);
+    }
+  }
+
+  #onLane(begin, row, x) {
+    const point = nearestPoint(row.lane.points, this.axis, x);
+    if (!point) return { ...begin, kind: "box", row, box: { x0: x, y0: begin.y, x1: x, y1: begin.y } };
+    if (begin.more || !this.selection.has(point.id)) this.desk.pick(point, begin.more);
+    const points = this.lanes.flatMap((lane) => lane.points ?? []).filter((other) => this.selection.has(other.id));
+    return { ...begin, kind: "points", point, points, ids: new Set(points.map((other) => other.id)), ghosts: [] };
+  }
+
+  #centre(x) {
+    const half = this.axis.span / 2;
+    this.axis.show(this.overview.time(x) - half, this.overview.time(x) + half);
+    this.clock.seek(Math.min(Math.max(this.overview.time(x), 0), this.overview.duration));
+    Object.assign(this.#drag, { start: this.axis.start, end: this.axis.end, part: "inside" });
+  }
+
+  #move(event) {
+    const { x, y } = this.#spot(event);
+    const drag = this.#drag;
+    if (!drag) {
+      this.#cursor(x, y);
+      return;
+    }
+    if (!drag.moved && Math.hypot(x - drag.x, y - drag.y) < CLICK) return;
+    drag.moved = true;
+    if (drag.kind === "pan") {
+      const seconds = ((drag.x - x) / this.axis.width) * (drag.end - drag.start);
+      this.axis.show(drag.start + seconds, drag.end + seconds);
+    } else if (drag.kind === "window") {
+      const seconds = this.overview.seconds(x - drag.x);
+      const { part, start, end } = drag;
+      this.axis.show(part === "end" ? start : start + seconds, part === "start" ? end : end + seconds);
+    } else if (drag.kind === "scrub") {
+      this.clock.seek(Math.min(Math.max(this.axis.time(x), 0), this.axis.duration));
+    } else if (drag.kind === "points") {
+      this.#lift(drag, x, y);
+    } else {
+      Object.assign(drag.box, { x1: x, y1: y });
+      this.desk.selected(pointsInBox(this.scene.rows, this.axis, drag.box), drag.more);
+    }
+    this.changed();
+  }
+
+  #lift(drag, x, y) {
+    const { frames } = this.clock;
+    drag.frames = frames.at(drag.point.time + this.axis.seconds(x - drag.x)) - drag.point.frame;
+    const row = rowAt(this.scene.rows, y);
+    drag.label = drag.points.length === 1 && row?.lane.editable ? row.lane.label : null;
+    drag.ghosts = this.desk.lift(drag.points, drag.frames, drag.label);
+    if (!this.clock.playing) this.clock.seekFrame(drag.point.frame + drag.frames);
+  }
+
+  #up(event) {
+    const drag = this.#drag;
+    this.#drag = null;
+    if (!drag) return;
+    const { x } = this.#spot(event);
+    if (drag.kind === "points") {
+      if (drag.moved) this.desk.drop(drag.points, drag.frames ?? 0, drag.label ?? null);
+      else if (!this.clock.playing) this.clock.seekFrame(drag.point.frame);
+    } else if (drag.kind === "box" && !drag.moved) {
+      if (x >= GUTTER) this.desk.place(drag.row.lane, Math.min(Math.max(this.axis.time(x), 0), this.axis.duration));
+      else this.desk.choose(drag.row.lane);
+    }
+    this.changed();
+  }
+
+  #cancel() {
+    this.#drag = null;
+    this.changed();
+  }
+
+  #twice(event) {
+    const { x, y } = this.#spot(event);
+    if (x < GUTTER || y < this.scene.bands.ruler.y) return;
+    const seconds = this.axis.time(x);
+    this.clock.playRange(seconds - 2, seconds + 2, false);
+  }
+
+  #wheel(event) {
+    event.preventDefault();
+    const { x, y } = this.#spot(event);
+    const pixels = event.deltaMode === 1 ? 16 : 1;
+    const [across, down] = [event.deltaX * pixels, event.deltaY * pixels];
+    if (x < GUTTER && y > (this.scene?.bands.top ?? 0)) this.scroll += down;
+    else if (event.shiftKey || Math.abs(across) > Math.abs(down)) this.axis.pan(this.axis.seconds(across || down));
+    else this.axis.zoom(Math.exp(-down / 300), Math.max(x, GUTTER));
+    this.changed();
+  }
+
+  #cursor(x, y) {
+    if (!this.scene) return;
+    const row = rowAt(this.scene.rows, y);
+    let cursor = "default";
+    if (y < this.scene.bands.ruler.y) {
+      cursor = { start: "ew-resize", end: "ew-resize", inside: "grab", outside: "pointer" }[
+        windowPart(this.overview, this.axis, x)];
+    } else if (y < this.scene.bands.top) cursor = "pointer";
+    else if (x >= GUTTER && row) {
+      cursor = !row.lane.editable ? "pointer" : nearestPoint(row.lane.points, this.axis, x) ? "grab" : "crosshair";
+    }
+    this.canvas.style.cursor = cursor;
+  }
+}
+
+function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** {values, rows, columns} of a float32 array that a route serves; null if it cannot be had. */
+async function fetchArray(url) {
+  const response = await fetch(url).catch(() => null);
+  if (!response?.ok) return null;
+  const [rows, columns = 1] = response.headers.get("X-Shape").split(",").map(Number);
+  return { values: new Float32Array(await response.arrayBuffer()), rows, columns };
+}
+
+/** The page's colours; the canvas inherits them as CSS variables. */
+function readTheme(canvas) {
+  const style = getComputedStyle(canvas);
+  const colour = (name) => style.getPropertyValue(`--hr-${name}`).trim();
+  return {
+    ground: colour("ground"), soft: colour("soft"), text: colour("text"), faint: colour("faint"), line: colour("line"),
+    accent: colour("accent"), veil: colour("veil"), font: style.fontFamily,
+  };
+}

@@ -1,0 +1,416 @@
+"""The annotation desk in a real browser on real video files: what is placed is seen at once, saved, and never lost."""
+
+import csv
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, App, make_data_set
+from numbered_video import BITS, write_video
+
+from hrpro.data.operations import LabelStore
+from hrpro.video.probe import probe
+
+pytestmark = pytest.mark.browser
+
+CLASSES = ["HighJump", "Run up", "прыжок"]
+PICTURE = """() => {
+  const video = document.querySelector("[data-testid]") && window.stage().video;
+  const canvas = new OffscreenCanvas(%d * 16, 1);
+  const context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0, canvas.width, 1);
+  const row = context.getImageData(0, 0, canvas.width, 1).data;
+  let number = 0;
+  for (let bit = 0; bit < %d; bit += 1) if (row[(bit * 16 + 8) * 4] > 128) number += 2 ** bit;
+  return number;
+}""" % (BITS, BITS)  # noqa: UP031 - the script is full of braces
+
+
+class Desk:
+    """One tab at the annotation desk."""
+
+    def __init__(self, page, app: App, dataset: str):
+        self.page, self.store_root = page, app.data / dataset
+        page.add_init_script("""window.stage = () => {
+          const find = (root) => {
+            const canvas = root.querySelector("canvas");
+            if (canvas?.stage) return canvas;
+            for (const element of root.querySelectorAll("*")) {
+              const found = element.shadowRoot && find(element.shadowRoot);
+              if (found) return found;
+            }
+            return null;
+          };
+          return find(document)?.stage;
+        }""")
+        self.address = f"{app.url}/{'annotate' if (ROOT / 'pages/projects.py').exists() else ''}?dataset={dataset}"
+        self.open()
+
+    def open(self) -> None:
+        self.page.goto(self.address)
+        self.canvas = self.page.locator(".desk canvas")
+        self.canvas.wait_for()
+        self.page.wait_for_function("() => window.stage()?.scene && window.stage().clock.frames.times")
+        self.page.wait_for_function("() => window.stage().clock.ready && window.stage().clock.shown !== null")
+
+    def spot(self, label: str, seconds: float) -> tuple[float, float]:
+        """Where on the page a moment of a class's lane is."""
+        return tuple(self.page.evaluate("""([label, seconds]) => {
+          const { canvas, scene, axis } = window.stage();
+          const box = canvas.getBoundingClientRect();
+          const row = scene.rows.find((row) => row.lane.label === label);
+          return [box.left + axis.x(seconds), box.top + row.y + row.height / 2];
+        }""", [label, seconds]))
+
+    def click(self, label: str, seconds: float, **more) -> None:
+        self.page.mouse.click(*self.spot(label, seconds), **more)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        self.page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        self.page.mouse.move(*end)
+        self.page.mouse.up()
+
+    def key(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    @property
+    def painted(self) -> list[tuple[str, int]]:
+        """(class, frame) of the points on the timeline."""
+        return [tuple(row) for row in self.page.evaluate(
+            "() => window.stage().lanes.flatMap((lane) => lane.points.map((point) => [lane.label, point.frame]))")]
+
+    @property
+    def stored(self) -> list[tuple[str, int]]:
+        """(class, frame) of the points that the log holds, as another process reads it."""
+        store = LabelStore(self.store_root)
+        order = {label: index for index, label in enumerate(store.classes)}
+        rows = [(row["label"], row["frame"]) for video in store.dataset.fps for row in store.points(video)]
+        return sorted(rows, key=lambda row: (order[row[0]], row[1]))
+
+    @property
+    def badge(self) -> str:
+        return self.page.locator(".badge.saved").inner_text()
+
+    @property
+    def frame(self) -> int:
+        return self.page.evaluate("() => window.stage().clock.shown")
+
+    def saved(self, count: int | None = None) -> list[tuple[str, int]]:
+        """Wait until all is acknowledged, then for `count` points; what is stored, which must be what is painted."""
+        self.page.locator(".badge.saved.saved").get_by_text("saved").wait_for()
+        deadline = time.monotonic() + 5
+        while count is not None and len(self.stored) != count and time.monotonic() < deadline:
+            time.sleep(.05)
+        self.page.wait_for_function("(count) => window.stage().lanes.flatMap((lane) => lane.points).length === count",
+                                    arg=len(self.stored))
+        assert self.painted == self.stored
+        assert count is None or len(self.stored) == count
+        return self.stored
+
+
+@pytest.fixture
+def clip(app, request) -> str:
+    """A data set of its own with two numbered videos: even (25 fps) and uneven frame times."""
+    name = request.node.name.replace("[", "-").rstrip("]")
+    uneven = [40 * index + 17 * (index % 3) for index in range(200)]
+    videos = {"even": range(0, 8000, 40), "uneven": uneven}
+    folder = make_data_set(app.data, name, {video: {"duration": 8.0, "fps": 25.0} for video in videos}, CLASSES)
+    for video, stamps in videos.items():
+        write_video(folder / "videos" / f"{video}.mp4", stamps, options={"bf": "2"})
+    return name
+
+
+@pytest.fixture
+def desk(page, app, clip) -> Desk:
+    return Desk(page, app, clip)
+
+
+def test_a_click_in_a_lane_places_a_point_on_that_frame_and_shows_it(desk):
+    desk.click("Run up", 3.21)
+    assert desk.painted == [("Run up", 80)]
+    assert desk.saved(1) == [("Run up", 80)]
+    desk.page.wait_for_function("() => window.stage().clock.shown === 80")
+    assert desk.page.locator(".badge.frame").inner_text() == "frame 80 ✓"
+    assert desk.page.evaluate(PICTURE) == 80
+    log = (desk.store_root / "labels" / "operations.jsonl").read_text().splitlines()
+    assert [json.loads(line)["after"].popitem()[1] for line in log] == \
+        [{"video": "even", "label": "Run up", "time": 3.2, "frame": 80}]
+
+
+def test_digits_while_playing_place_points_at_the_playhead_and_play_on(desk):
+    desk.key("Space")
+    desk.page.wait_for_function("() => window.stage().clock.playing && window.stage().clock.shown > 5")
+    before = desk.frame
+    desk.key("1", "3")
+    after = desk.frame
+    assert desk.page.evaluate("() => window.stage().clock.playing")
+    stored = dict(desk.saved(2))
+    assert set(stored) == {"HighJump", "прыжок"}
+    assert all(before <= frame <= after for frame in stored.values())
+    desk.key("k")
+    desk.page.wait_for_function("() => !window.stage().clock.playing")
+
+
+def test_twenty_points_stamped_in_two_seconds_lose_none(desk):
+    frames = []
+    for index in range(20):
+        desk.key(".", "1")
+        frames.append(index + 1)
+    assert desk.saved(20) == [("HighJump", frame) for frame in frames]
+
+
+def test_drag_moves_and_relabels_and_undo_takes_each_back(desk):
+    desk.click("HighJump", 2)
+    desk.drag(desk.spot("HighJump", 2), desk.spot("HighJump", 5.01))
+    assert desk.saved(1) == [("HighJump", 125)]
+    desk.drag(desk.spot("HighJump", 5.01), desk.spot("прыжок", 5.01))
+    assert desk.saved(1) == [("прыжок", 125)]
+    for expected in ([("HighJump", 125)], [("HighJump", 50)], []):
+        desk.key("Control+z")
+        assert desk.saved(len(expected)) == expected
+    for expected in ([("HighJump", 50)], [("HighJump", 125)], [("прыжок", 125)]):
+        desk.key("Control+Shift+z")
+        assert desk.saved(1) == expected
+
+
+def test_delete_and_nudge_by_key(desk):
+    desk.click("HighJump", 2)
+    desk.click("Run up", 4)
+    desk.key("]", "]", "[", "]")
+    assert desk.saved(2) == [("HighJump", 50), ("Run up", 102)]
+    desk.key("Delete")
+    assert desk.saved(1) == [("HighJump", 50)]
+    desk.key("Home", "Tab", "Backspace")
+    assert desk.saved(0) == []
+
+
+def test_a_box_selects_for_bulk_relabel_and_delete_each_one_undo(desk):
+    for seconds in (1, 2, 3):
+        desk.click("HighJump", seconds)
+    desk.click("Run up", 6)
+    x, y = desk.spot("HighJump", .5)
+    desk.drag((x, y - 8), (desk.spot("HighJump", 3.5)[0], y + 8))
+    assert desk.page.evaluate("() => window.stage().selection.size") == 3
+    desk.page.get_by_label("Relabel the selection").select_option("прыжок")
+    assert desk.saved(4) == [("Run up", 150), ("прыжок", 25), ("прыжок", 50), ("прыжок", 75)]
+    desk.page.get_by_role("button", name="Delete the selection").click()
+    assert desk.saved(1) == [("Run up", 150)]
+    desk.key("Control+z")
+    assert len(desk.saved(4)) == 4
+    desk.key("Control+z")
+    assert [label for label, _ in desk.saved(4)] == ["HighJump"] * 3 + ["Run up"]
+
+
+def test_a_reload_keeps_everything_and_undo_goes_on(desk):
+    desk.click("HighJump", 1)
+    desk.key("n")
+    desk.page.wait_for_function("() => window.stage().current.id === 'uneven' && window.stage().clock.frames.times")
+    desk.click("Run up", 2)
+    desk.click("Run up", 4)
+    desk.page.locator(".badge.saved.saved").wait_for()
+    desk.open()
+    assert desk.page.evaluate("() => window.stage().current.id") == "uneven"
+    assert [label for label, _ in desk.painted] == ["Run up", "Run up"]
+    desk.key("Control+z", "Control+z", "Control+Shift+z")
+    desk.page.locator(".badge.saved.saved").wait_for()
+    assert [label for label, _ in desk.painted] == ["Run up"]
+    assert [label for label, _ in desk.stored] == ["HighJump", "Run up"]
+
+
+def test_every_acknowledged_operation_survives_kill_9_of_the_server(page, tmp_path):
+    app = App(tmp_path)
+    folder = make_data_set(app.data, "Killed", {"even": {"duration": 8.0, "fps": 25.0}}, CLASSES)
+    write_video(folder / "videos" / "even.mp4", range(0, 8000, 40))
+    app.start()
+    try:
+        desk = Desk(page, app, "Killed")
+        desk.key(*[".", "1"] * 10)
+        desk.saved(10)
+        desk.key(*[".", "2"] * 5)
+        app.end(signal.SIGKILL)
+        assert desk.stored[:10] == [("HighJump", frame) for frame in range(1, 11)]
+        desk.key(*[".", "3"] * 5)
+        page.locator(".badge.saved.waiting").wait_for()
+        assert "not saved yet" in desk.badge and len(desk.painted) == 20
+        app.start()
+        assert len(desk.saved(20)) == 20
+    finally:
+        app.end()
+
+
+def test_a_cut_network_queues_labels_and_brings_them_later(desk):
+    desk.click("HighJump", 1)
+    desk.saved(1)
+    desk.page.context.set_offline(True)
+    desk.click("HighJump", 2)
+    desk.click("Run up", 3)
+    desk.page.locator(".badge.saved.waiting").wait_for()
+    assert desk.badge == "2 not saved yet: no connection"
+    assert len(desk.painted) == 3 and len(desk.stored) == 1
+    desk.page.context.set_offline(False)
+    assert desk.saved(3) == [("HighJump", 25), ("HighJump", 50), ("Run up", 75)]
+
+
+def test_labels_that_wait_survive_a_closed_tab(desk, context, app, clip):
+    desk.click("HighJump", 1)
+    desk.saved(1)
+    context.set_offline(True)
+    desk.click("HighJump", 2)
+    desk.page.locator(".badge.saved.waiting").wait_for()
+    desk.page.close()
+    context.set_offline(False)
+    again = Desk(context.new_page(), app, clip)
+    assert again.saved(2) == [("HighJump", 25), ("HighJump", 50)]
+
+
+def test_a_full_disk_is_said_and_the_label_waits(desk):
+    desk.click("HighJump", 1)
+    desk.saved(1)
+    log = desk.store_root / "labels" / "operations.jsonl"
+    aside = log.rename(log.with_suffix(".aside"))
+    log.mkdir()
+    desk.click("HighJump", 2)
+    desk.page.locator(".badge.saved.waiting").wait_for()
+    assert "1 not saved yet:" in desk.badge and "operations.jsonl: cannot be read" in desk.badge
+    log.rmdir()
+    aside.rename(log)
+    assert desk.saved(2) == [("HighJump", 25), ("HighJump", 50)]
+
+
+def test_two_tabs_see_each_other_within_two_seconds(desk, context, app, clip):
+    other = Desk(context.new_page(), app, clip)
+    desk.click("HighJump", 1)
+    begin = time.monotonic()
+    other.page.wait_for_function("() => window.stage().lanes.some((lane) => lane.points.length)")
+    assert time.monotonic() - begin < 2
+    other.click("HighJump", 1)
+    other.key("Delete")
+    desk.page.wait_for_function("() => !window.stage().lanes.some((lane) => lane.points.length)", timeout=2000)
+    assert other.saved(0) == desk.saved(0) == []
+
+
+def test_two_people_never_overwrite_each_other_silently(desk, context, app, clip):
+    desk.click("HighJump", 1)
+    desk.saved(1)
+    other = Desk(context.new_page(), app, clip)
+    other.page.get_by_label("Your name").fill("Bob")
+    other.page.get_by_label("Your name").press("Enter")
+    desk.page.context.set_offline(True)
+    desk.page.mouse.click(*desk.spot("HighJump", 1))
+    desk.key("]")
+    desk.page.locator(".badge.saved.waiting").wait_for()
+    store = LabelStore(desk.store_root)
+    row, = store.points("even")
+    point = {key: row[key] for key in ("video", "label", "time", "frame")}
+    store.apply([{"id": "theirs", "video": "even", "kind": "move", "before": {row["id"]: point},
+                  "after": {row["id"]: {**point, "time": 4.0, "frame": 100}}}], "Bob")
+    desk.page.context.set_offline(False)
+    desk.page.get_by_role("alert").get_by_text("Bob changed this meanwhile").wait_for()
+    assert desk.saved(1) == [("HighJump", 100)]
+
+
+def test_a_class_is_added_from_the_desk_and_reaches_training(desk):
+    desk.page.get_by_label("New class").fill("<b>dive & roll</b>")
+    desk.page.get_by_role("button", name="Add").click()
+    desk.page.wait_for_function("() => window.stage().lanes.length === 4")
+    desk.key("4")
+    assert desk.saved(1) == [("<b>dive & roll</b>", 0)]
+    projected = desk.store_root / "point_labels" / "points.csv"
+    deadline = time.monotonic() + 5
+    while not projected.exists() and time.monotonic() < deadline:
+        time.sleep(.05)
+    assert [row["class"] for row in csv.DictReader(projected.open())] == ["<b>dive & roll</b>"]
+    assert (desk.store_root / "classes.txt").read_text().splitlines() == [*CLASSES, "<b>dive & roll</b>"]
+    assert desk.page.locator(".classes b").count() == 0
+
+
+@pytest.mark.parametrize("video", ["even", "uneven"])
+def test_what_the_browser_presented_is_what_the_label_says(desk, video):
+    if video == "uneven":
+        desk.key("n")
+        desk.page.wait_for_function("() => window.stage().current.id === 'uneven' && window.stage().clock.frames.times")
+    times = probe(desk.store_root / "videos" / f"{video}.mp4").times
+    for frame in [0, 199, *range(3, 190, 11), 100, 101, 102, 101]:
+        desk.page.evaluate("(frame) => window.stage().clock.seekFrame(frame)", frame)
+        desk.page.wait_for_function("(frame) => window.stage().clock.shown === frame", arg=frame)
+        assert desk.page.evaluate(PICTURE) == frame
+        assert desk.page.evaluate("() => window.stage().clock.time") == pytest.approx(times[frame], abs=1e-9)
+
+
+def test_real_clips_play_and_take_points(page, app, shared):
+    clips = sorted((shared / "videos").glob("*.mp4"))
+    info = {path.stem: probe(path) for path in clips}
+    folder = make_data_set(app.data, "Real", {name: {"duration": video.duration, "fps": video.fps}
+                                              for name, video in info.items()}, CLASSES)
+    for path in clips:
+        (folder / "videos" / path.name).write_bytes(path.read_bytes())
+    desk = Desk(page, app, "Real")
+    expected = []
+    for name, video in info.items():
+        page.get_by_role("button", name=name).click()
+        page.wait_for_function("(name) => window.stage().current.id === name && window.stage().clock.frames.times "
+                               "&& window.stage().clock.shown !== null", arg=name)
+        desk.key("l")
+        page.wait_for_function("() => window.stage().clock.shown > 20")
+        desk.key("k")
+        page.wait_for_function("() => window.stage().clock.asked === window.stage().clock.shown")
+        desk.key("1")
+        frame = page.evaluate("() => window.stage().clock.shown")
+        expected.append((name, frame, pytest.approx(video.times[frame], abs=1e-9)))
+        page.locator(".badge.saved.saved").wait_for()
+        page.wait_for_function("() => window.stage().lanes.flatMap((lane) => lane.points).every((point) => point.who)")
+    store = LabelStore(Path(folder))
+    assert [(name, row["frame"], row["time"]) for name in info for row in store.points(name)] == expected
+
+
+def test_the_key_table_opens_and_streamlits_own_keys_stay_its_own(desk):
+    desk.key("?")
+    dialog = desk.page.get_by_role("dialog", name="Keys")
+    dialog.wait_for()
+    assert "point of class n at the playhead" in dialog.inner_text()
+    desk.key("1")
+    desk.key("Escape")
+    dialog.wait_for(state="hidden")
+    assert desk.painted == []
+    desk.page.get_by_label("New class").fill("rc1 [")
+    assert desk.painted == [] and desk.page.get_by_label("New class").input_value() == "rc1 ["
+
+
+def test_done_is_a_persons_word(desk):
+    row = desk.page.get_by_role("button", name="even, ").first
+    assert "new" in row.get_attribute("aria-label")
+    desk.click("HighJump", 1)
+    desk.page.get_by_role("button", name="even, in work, 1 points").wait_for()
+    desk.page.get_by_label("done").check()
+    desk.page.get_by_role("button", name="even, done, 1 points").wait_for()
+    desk.page.locator(".badge.saved.saved").wait_for()
+    assert LabelStore(desk.store_root).done() == {"even"}
+
+
+def test_wheel_zooms_at_the_cursor_and_f_fits(desk):
+    x, y = desk.spot("HighJump", 6)
+    desk.page.mouse.move(x, y)
+    desk.page.mouse.wheel(0, -600)
+    desk.page.wait_for_function("() => window.stage().axis.span < 2")
+    assert desk.spot("HighJump", 6)[0] == pytest.approx(x, abs=1)
+    desk.page.keyboard.down("Shift")
+    desk.page.mouse.wheel(0, -300)
+    desk.page.keyboard.up("Shift")
+    desk.page.wait_for_function("() => window.stage().axis.end < 6")
+    desk.key("f")
+    desk.page.wait_for_function("() => window.stage().axis.span === window.stage().axis.duration")
+    assert desk.painted == []
+
+
+def test_a_double_click_plays_two_seconds_round_it(desk):
+    desk.click("HighJump", 4)
+    desk.page.mouse.dblclick(*desk.spot("HighJump", 4))
+    desk.page.wait_for_function("() => window.stage().clock.playing")
+    desk.page.wait_for_function("() => !window.stage().clock.playing && window.stage().clock.asked !== null")
+    assert desk.frame == pytest.approx(149, abs=3)
+    assert desk.saved(1) == [("HighJump", 100)]
