@@ -39,8 +39,8 @@ class DataSet:
     classes: names in display order, C of them; duration, fps: {video: seconds, frames per second};
     splits: {"train", "test"} -> videos; ground_truth: every annotated segment; points: of all videos;
     ambiguous: segments that neither count nor cost (THUMOS14); features: {"train", "test"} -> FeatureSet.
-    `splits` holds only videos that can be used; `findings` says what was left out and why; unusable: videos of
-    gt_full.json without a name, duration or rate to go by.
+    `splits` holds only videos that can be used, `listed` all that the split files name; `findings` says what was left
+    out and why; unusable: videos of gt_full.json without a name, duration or rate to go by.
     """
 
     root: Path
@@ -55,6 +55,10 @@ class DataSet:
     features: dict[str, FeatureSet] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     unusable: frozenset[str] = frozenset()
+    listed: dict[str, list[str]] = field(init=False)
+
+    def __post_init__(self):
+        self.listed = {split: list(videos) for split, videos in self.splits.items()}
 
     @property
     def name(self) -> str:
