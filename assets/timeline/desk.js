@@ -26,7 +26,7 @@ export class Desk {
     this.points = new PointPanel({ labels: this.labels, selection: this.selection,
       colourOf: (index) => this.colour(index), onPick: (point, more) => this.goTo(point, more),
       onRelabel: (label) => this.change(() => ({ label })), onRemove: () => this.remove() });
-    this.saved = el("span", { class: "badge saved", role: "status" });
+    this.saved = el("span", { class: "badge save", role: "status" });
     this.message = el("span", { class: "message", role: "alert" });
     this.who = el("input", { class: "who", "aria-label": "Your name", title: "Your name, kept with each label",
       value: localStorage.getItem("hrpro.name") || data.who, maxlength: "200",
@@ -131,7 +131,7 @@ export class Desk {
   showSaved() {
     const { state, at, reason } = this.sync.status;
     const waiting = this.labels.pending.length;
-    this.saved.className = `badge saved ${state}`;
+    this.saved.className = `badge save ${state}`;
     this.saved.textContent = state === "saved" ? (at ? `saved ${at.toLocaleTimeString("en-GB")}` : "connected")
       : state === "saving" ? `saving ${waiting} …`
         : waiting ? `${waiting} not saved yet: ${reason}` : reason;

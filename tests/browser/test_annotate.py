@@ -94,7 +94,7 @@ class Desk:
 
     @property
     def badge(self) -> str:
-        return self.page.locator(".badge.saved").inner_text()
+        return self.page.locator(".badge.save").inner_text()
 
     @property
     def frame(self) -> int:
@@ -102,7 +102,7 @@ class Desk:
 
     def saved(self, count: int | None = None) -> list[tuple[str, int]]:
         """Wait until all is acknowledged, then for `count` points; what is stored, which must be what is painted."""
-        self.page.locator(".badge.saved.saved").get_by_text("saved").wait_for()
+        self.page.locator(".badge.save.saved").wait_for()
         deadline = time.monotonic() + 5
         while count is not None and len(self.stored) != count and time.monotonic() < deadline:
             time.sleep(.05)
@@ -212,12 +212,12 @@ def test_a_reload_keeps_everything_and_undo_goes_on(desk):
     desk.page.wait_for_function("() => window.stage().current.id === 'uneven' && window.stage().clock.frames.times")
     desk.click("Run up", 2)
     desk.click("Run up", 4)
-    desk.page.locator(".badge.saved.saved").wait_for()
+    desk.page.locator(".badge.save.saved").wait_for()
     desk.open()
     assert desk.page.evaluate("() => window.stage().current.id") == "uneven"
     assert [label for label, _ in desk.painted] == ["Run up", "Run up"]
     desk.key("Control+z", "Control+z", "Control+Shift+z")
-    desk.page.locator(".badge.saved.saved").wait_for()
+    desk.page.locator(".badge.save.saved").wait_for()
     assert [label for label, _ in desk.painted] == ["Run up"]
     assert [label for label, _ in desk.stored] == ["HighJump", "Run up"]
 
@@ -235,7 +235,7 @@ def test_every_acknowledged_operation_survives_kill_9_of_the_server(page, tmp_pa
         app.end(signal.SIGKILL)
         assert desk.stored[:10] == [("HighJump", frame) for frame in range(1, 11)]
         desk.key(*[".", "3"] * 5)
-        page.locator(".badge.saved.waiting").wait_for()
+        page.locator(".badge.save.waiting").wait_for()
         assert "not saved yet" in desk.badge and len(desk.painted) == 20
         app.start()
         assert len(desk.saved(20)) == 20
@@ -249,7 +249,7 @@ def test_a_cut_network_queues_labels_and_brings_them_later(desk):
     desk.page.context.set_offline(True)
     desk.click("HighJump", 2)
     desk.click("Run up", 3)
-    desk.page.locator(".badge.saved.waiting").wait_for()
+    desk.page.locator(".badge.save.waiting").wait_for()
     assert desk.badge == "2 not saved yet: no connection"
     assert len(desk.painted) == 3 and len(desk.stored) == 1
     desk.page.context.set_offline(False)
@@ -261,7 +261,7 @@ def test_labels_that_wait_survive_a_closed_tab(desk, context, app, clip):
     desk.saved(1)
     context.set_offline(True)
     desk.click("HighJump", 2)
-    desk.page.locator(".badge.saved.waiting").wait_for()
+    desk.page.locator(".badge.save.waiting").wait_for()
     desk.page.close()
     context.set_offline(False)
     again = Desk(context.new_page(), app, clip)
@@ -275,7 +275,7 @@ def test_a_full_disk_is_said_and_the_label_waits(desk):
     aside = log.rename(log.with_suffix(".aside"))
     log.mkdir()
     desk.click("HighJump", 2)
-    desk.page.locator(".badge.saved.waiting").wait_for()
+    desk.page.locator(".badge.save.waiting").wait_for()
     assert "1 not saved yet:" in desk.badge and "operations.jsonl: cannot be read" in desk.badge
     log.rmdir()
     aside.rename(log)
@@ -303,7 +303,7 @@ def test_two_people_never_overwrite_each_other_silently(desk, context, app, clip
     desk.page.context.set_offline(True)
     desk.page.mouse.click(*desk.spot("HighJump", 1))
     desk.key("]")
-    desk.page.locator(".badge.saved.waiting").wait_for()
+    desk.page.locator(".badge.save.waiting").wait_for()
     store = LabelStore(desk.store_root)
     row, = store.points("even")
     point = {key: row[key] for key in ("video", "label", "time", "frame")}
@@ -362,7 +362,7 @@ def test_real_clips_play_and_take_points(page, app, shared):
         desk.key("1")
         frame = page.evaluate("() => window.stage().clock.shown")
         expected.append((name, frame, pytest.approx(video.times[frame], abs=1e-9)))
-        page.locator(".badge.saved.saved").wait_for()
+        page.locator(".badge.save.saved").wait_for()
         page.wait_for_function("() => window.stage().lanes.flatMap((lane) => lane.points).every((point) => point.who)")
     store = LabelStore(Path(folder))
     assert [(name, row["frame"], row["time"]) for name in info for row in store.points(name)] == expected
@@ -388,7 +388,7 @@ def test_done_is_a_persons_word(desk):
     desk.page.get_by_role("button", name="even, in work, 1 points").wait_for()
     desk.page.get_by_label("done").check()
     desk.page.get_by_role("button", name="even, done, 1 points").wait_for()
-    desk.page.locator(".badge.saved.saved").wait_for()
+    desk.page.locator(".badge.save.saved").wait_for()
     assert LabelStore(desk.store_root).done() == {"even"}
 
 
