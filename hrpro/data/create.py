@@ -13,7 +13,8 @@ import yaml
 from hrpro.errors import InputError, raise_if
 from hrpro.files import link_or_copy, write_atomic, write_json
 
-VIDEO_SUFFIXES = frozenset([".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"])
+VIDEO_SUFFIXES = frozenset((".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
+                            ".ogv", ".ts", ".webm", ".wmv"))
 # A few short videos need fewer steps than THUMOS14's hours, and a livelier memory to get through them.
 SETTINGS = {"num_iters": 400, "test_iter": 50, "lr": 5e-4, "batch_size": 8, "max_epochs": 10, "batch_size2": 4,
             "class_thresh": .2}
@@ -101,7 +102,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="name of the project")
     parser.add_argument("videos", type=Path, metavar="VIDEOS_FOLDER", help="folder that holds its videos")
     parser.add_argument("--classes", nargs="+", default=[], metavar="CLASS", help="kinds of action to label")
-    parser.add_argument("--data_path", type=Path, default=Path("dataset"), metavar="DIR", help="folder of the data sets")
+    parser.add_argument("--data_path", type=Path, default=Path("dataset"), metavar="DIR",
+                        help="folder of the data sets (default: dataset)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,78 @@
+"""Curves of a training: pure functions from a stage's log to a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
+
+from app.colours import colour
+from app.run_log import StageLog
+
+MAX_POINTS = 1000
+HEIGHT = 300
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+
+
+def loss_figure(log: StageLog) -> go.Figure:
+    """Every loss over the steps, the total thickest."""
+    figure = _figure(log, "Loss")
+    for index, (name, values) in enumerate(log.losses.items()):
+        steps, shown = thin(log.steps, values)
+        figure.add_scatter(x=steps, y=shown, name=name, mode="lines", line=_line(index),
+                           hovertemplate="%{y:.4f}")
+    if not log.steps:
+        _say(figure, "No step yet")
+    return figure
+
+
+def map_figure(log: StageLog) -> go.Figure:
+    """Mean average precision on the test split over the steps, the best marked."""
+    figure = _figure(log, "mAP on test")
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    measured = [test for test in log.tests if test["average"]]
+    if not measured:
+        _say(figure, "No ground truth to measure against" if log.tests else "No test yet")
+        return figure
+    steps = [test["step"] for test in measured]
+    for index, span in enumerate(reversed(measured[0]["average"])):
+        shown, values = thin(steps, [test["average"][span] for test in measured])
+        figure.add_scatter(x=shown, y=values, name=f"AVG {span}", mode="lines+markers", line=_line(index),
+                           marker={"size": 5}, hovertemplate="%{y:.1%}")
+    if best := [test for test in measured if test["best"]]:
+        mean = np.mean(list(best[-1]["mAP"].values()))
+        figure.add_scatter(x=[best[-1]["step"]], y=[mean], name="best on test", mode="markers",
+                           marker={"symbol": "star", "size": 14, "color": colour(len(measured[0]["average"]))},
+                           hovertemplate="mean over tIoU %{y:.1%}")
+    return figure
+
+
+def thin(x: Sequence[float], y: ArrayLike, limit: int = MAX_POINTS) -> tuple[NDArray, NDArray]:
+    """At most `limit` points of a curve: means over runs of equal length, the last point kept as it is."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    if len(x) <= limit:
+        return x, y
+    starts = np.linspace(0, len(x) - 1, limit).astype(int)
+    counts = np.diff(np.append(starts, len(x)))
+    return np.add.reduceat(x, starts) / counts, np.add.reduceat(y, starts) / counts
+
+
+def _figure(log: StageLog, title: str) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(height=HEIGHT, margin={"l": 8, "r": 8, "t": 40, "b": 8}, hovermode="x unified",
+                         title={"text": f"Stage {log.stage} · {title}", "font": {"size": 15}},
+                         legend={"orientation": "h", "y": -.22, "font": {"size": 12}},
+                         uirevision="kept")             # what a person zoomed into stays while points come in
+    figure.update_xaxes(title=log.unit, range=[0, log.total] if log.total else None)
+    return figure
+
+
+def _line(index: int) -> dict[str, object]:
+    """Told apart by colour, dash and, for the first, width."""
+    return {"color": colour(index), "width": 1.5 if index else 2.5, "dash": _DASHES[index % len(_DASHES)]}
+
+
+def _say(figure: go.Figure, text: str) -> None:
+    figure.add_annotation(text=text, xref="paper", yref="paper", x=.5, y=.5, showarrow=False)

@@ -1,0 +1,191 @@
+"""Cards of the data sets and ways to make one; used by the Projects page."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from app.checks import checked
+from app.paths import ROOT, ckpt_root, data_root
+from app.runs import job_of, job_progress, near
+from app.state import choose
+from app.text import plain
+from hrpro.data.create import VIDEO_SUFFIXES, create_project
+from hrpro.data.validate import LEVELS, Report
+from hrpro.errors import InputError
+from hrpro.jobs.background import hrpro_command, jobs, start, status
+from hrpro.jobs.train import shell
+
+ICONS = {"error": ":red[:material/error:]", "left out": ":orange[:material/warning:]",
+         "note": ":gray[:material/info:]"}
+SHOWN = 30                                              # findings of a card; the command line prints them all
+
+
+def card(root: Path) -> None:
+    """One data set: state, counts, findings with their remedies, and where to go from here."""
+    job = job_of(root)
+    waiting = bool(job and status(job).running) or checked(root) is None
+    st.fragment(_card, run_every="1s" if waiting else None)(root, waiting)
+
+
+def _card(root: Path, waiting: bool) -> None:
+    job, report = job_of(root), checked(root)
+    if waiting and report and not (job and status(job).running):
+        st.rerun()
+    with st.container(border=True, key=f"card {root.name}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(plain(root.name), anchor=False, width="content")
+            state, color = _state(report)
+            st.badge(state, color=color)
+        if job:
+            job_progress(job)
+        if report is None:
+            st.caption("Checking the files.")
+            return
+        _counts(report)
+        _actions(root, report)
+        _findings(root, report)
+
+
+def _state(report: Report | None) -> tuple[str, str]:
+    if report is None:
+        return "Checking", "gray"
+    if report.ready:
+        gaps = any(finding.level == "left out" for finding in report.findings)
+        return ("Ready, with gaps", "yellow") if gaps else ("Ready", "green")
+    needs = [name for name in ("classes", "points", "features") if not _total(report, name)]
+    return (f"Needs {' and '.join(needs)}", "orange") if needs and report.counts["videos"] else ("At fault", "red")
+
+
+def _total(report: Report, name: str) -> int:
+    if name == "features":
+        return sum(of["features"] for of in report.counts["splits"].values())
+    return report.counts[name]
+
+
+def _counts(report: Report) -> None:
+    counts, splits = report.counts, report.counts["splits"]
+    shown = {"Videos": counts["videos"], "Video files": counts["video_files"],
+             "Features": f"{splits['train']['features']} + {splits['test']['features']}",
+             "Train + test": f"{splits['train']['videos']} + {splits['test']['videos']}",
+             "Classes": counts["classes"], "Points": counts["points"], "Annotated actions": counts["segments"]}
+    with st.container(horizontal=True, gap="large"):
+        for name, value in shown.items():
+            st.metric(name, value, width="content")
+
+
+def _actions(root: Path, report: Report) -> None:
+    busy = (job := job_of(root)) and status(job).running
+    with st.container(horizontal=True):
+        for page, label, icon in (("annotate", "Annotate", "edit"), ("train", "Train", "model_training"),
+                                  ("explore", "Explore", "search")):
+            if (ROOT / "pages" / f"{page}.py").exists():
+                st.page_link(f"pages/{page}.py", label=label, icon=f":material/{icon}:",
+                             query_params={"dataset": root.name})
+        if report.counts["video_files"] and not all(of["features"] for of in report.counts["splits"].values()):
+            arguments = ["extract", str(root)]
+            if st.button("Extract features", icon=":material/memory:", key=f"extract {root}", disabled=bool(busy),
+                         type="primary", help=plain(shell(near(arguments)))):
+                _start(arguments, f"extract {root.name}", root)
+
+
+def _start(arguments: list[str], label: str, target: Path) -> None:
+    try:
+        start(ckpt_root(), hrpro_command(*arguments), label, target)
+    except InputError as error:
+        st.error(plain(str(error)))
+    else:
+        st.rerun()
+
+
+def _findings(root: Path, report: Report) -> None:
+    number = {level: sum(finding.level == level for finding in report.findings) for level in LEVELS}
+    said = ", ".join(f"{count} {level}{'s' if count > 1 and level != 'left out' else ''}"
+                     for level, count in number.items() if count)
+    with st.expander(f"Check: {said or 'nothing to mend'}", expanded=bool(number["error"])):
+        lines = [f"{ICONS[finding.level]} {plain(near([finding.message.replace(f'{root}/', '')])[0])}"
+                 for finding in report.findings[:SHOWN]]
+        if len(report.findings) > SHOWN:
+            lines.append(f"… and {len(report.findings) - SHOWN} more; the command below prints them all.")
+        st.markdown("\n\n".join(lines))
+        st.code(shell(near(["validate", str(root)])), language="bash")
+
+
+def working() -> None:
+    """Trainings that are under way, with their pages."""
+    running = [job for job in jobs(ckpt_root()) if job.label.startswith("train ") and status(job).running]
+    for job in running:
+        dataset, run = Path(job.target).parent.name, Path(job.target).name
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.badge("Training", icon=":material/play_circle:", color="blue")
+            st.page_link("pages/train.py", label=f"{plain(dataset)} / {plain(run)}",
+                         query_params={"dataset": dataset, "run": run})
+
+
+def demo_offer() -> None:
+    """Make the demo, where there is none."""
+    root = data_root() / "demo"
+    job = job_of(root)
+    if root.is_dir() and not (job and status(job).running):
+        return
+    st.fragment(_demo_offer, run_every="1s" if job and status(job).running else None)(root)
+
+
+def _demo_offer(root: Path) -> None:
+    job = job_of(root)
+    running = bool(job and status(job).running)
+    with st.container(border=True):
+        st.subheader("Demo", anchor=False)
+        st.caption("Short drawn videos with exact annotations and features, made on this machine in about a minute.")
+        if job:
+            job_progress(job)
+        if running:
+            return
+        if root.is_dir():
+            st.rerun()
+        arguments = ["demo", "--out", str(root)]
+        if st.button("Make the demo", icon=":material/movie:", type="primary"):
+            _start(arguments, "demo", root)
+        st.code(shell(near(arguments)), language="bash")
+
+
+def new_project(expanded: bool) -> None:
+    """A form that makes a project of videos on this machine, or of uploaded ones."""
+    for message in st.session_state.pop("project notes", []):
+        st.info(plain(message))
+    with st.expander("New project from videos", icon=":material/create_new_folder:", expanded=expanded), \
+            st.form("new project", border=False):
+        name = st.text_input("Name", placeholder="my-project").strip()
+        folder = st.text_input("Folder of videos on this machine", placeholder="/home/me/videos",
+                               help="The videos are linked, not moved; copied where the disk differs.").strip()
+        uploads = st.file_uploader("Or upload videos", accept_multiple_files=True,
+                                   type=sorted(suffix[1:] for suffix in VIDEO_SUFFIXES))
+        classes = st.text_area("Kinds of action, one a line", placeholder="pour\nstir", help="More can be added while "
+                               "annotating.").split("\n")
+        if st.form_submit_button("Make the project", type="primary"):
+            _create(name, folder, uploads, classes)
+        words = ["create", name or "NAME", folder or "VIDEOS_FOLDER", *(["--classes", *filter(None, classes)]
+                                                                        if any(classes) else [])]
+        st.code(f"python -m hrpro {shlex.join(words)}", language="bash")
+
+
+def _create(name: str, folder: str, uploads: list, classes: list[str]) -> None:
+    notes: list[str] = []
+    try:
+        if bool(folder) == bool(uploads):
+            raise InputError("Give either a folder or uploaded videos.")
+        with st.spinner("Reading the videos"), tempfile.TemporaryDirectory() as received:
+            for index, upload in enumerate(uploads):
+                path = Path(received, Path(upload.name).name)
+                path = path.with_stem(f"{path.stem}_{index}") if path.exists() else path
+                path.write_bytes(upload.getbuffer())
+            create_project(data_root(), name, Path(folder or received), classes, notes.append)
+    except InputError as error:
+        st.error("\n\n".join(plain(fault) for fault in error.faults))
+        return
+    choose("dataset", name)
+    st.session_state["project notes"] = notes
+    st.rerun()

@@ -1,0 +1,86 @@
+"""A stage's events read as they come, kept as curves."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any
+
+from hrpro.data.run import Run
+
+
+class StageLog:
+    """What a stage has told so far (hrpro.training.events).
+
+    steps, losses: where on the way, and {name: value at each}; tests: test events of the training, in order;
+    mode: "train", "test" or "infer", "" before the start; total, unit: how far training goes, in what; now: the last
+    step or progress event; left_out, notes: sentences; ended: the finish, cancelled or error event that came last.
+    """
+
+    def __init__(self, run: Run, stage: int):
+        self.run, self.stage = run, stage
+        self._clear()
+
+    def _clear(self) -> None:
+        self._identity, self._offset = b"", 0
+        self.steps: list[float] = []
+        self.losses: dict[str, list[float]] = {}
+        self.tests: list[dict[str, Any]] = []
+        self.mode, self.device, self.total, self.unit = "", "", 0, "step"
+        self.now: dict[str, Any] = {}
+        self.ended: dict[str, Any] = {}
+        self.left_out: list[str] = []
+        self.notes: list[str] = []
+
+    def read(self) -> StageLog:
+        """Take in what was written since the last time; a training begun afresh starts the curves afresh."""
+        path = self.run.stage(self.stage).events_file
+        identity = b""
+        if path.exists():
+            with open(path, "rb") as file:
+                identity = file.read(80)                # the first event's time is in it
+        if identity[:len(self._identity)] != self._identity:
+            self._clear()
+        self._identity = identity
+        events, self._offset = self.run.events(self.stage, self._offset)
+        for event in events:
+            self._take(event)
+        return self
+
+    @property
+    def fraction(self) -> float:
+        """How much of what it is at now is done, 0 to 1."""
+        if self.ended.get("event") == "finish":
+            return 1.
+        total = self.total if self.now.get("event") == "step" else self.now.get("total")
+        done = self.now.get("step", self.now.get("done", 0))
+        return min(1., done / total) if total else 0.
+
+    @property
+    def position(self) -> str:
+        """Where training stands: "step 120 of 400"."""
+        return f"{self.unit} {self.steps[-1] if self.steps else 0:.4g} of {self.total}"
+
+    def _take(self, event: dict[str, Any]) -> None:
+        match event["event"]:
+            case "start":
+                self.mode, self.device, self.left_out = event["mode"], event["device"], event["left_out"]
+                self.now, self.ended, self.notes = {}, {}, []
+                if self.mode == "train":
+                    self.total, self.unit = event["total"], event["unit"]
+            case "step":
+                self.now = event
+                keep = bisect_left(self.steps, event["step"])           # a resumed run goes over some steps again
+                del self.steps[keep:]
+                self.steps.append(event["step"])
+                for name, value in event["loss"].items():
+                    values = self.losses.setdefault(name, [])
+                    del values[keep:]
+                    values.append(value)
+            case "test" if self.mode == "train":
+                self.tests = [test for test in self.tests if test["step"] < event["step"]] + [event]
+            case "progress":
+                self.now = event
+            case "note":
+                self.notes.append(event["message"])
+            case "finish" | "cancelled" | "error":
+                self.ended = event

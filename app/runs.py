@@ -1,0 +1,176 @@
+"""What a run shows while it works and afterwards; used by the Train page."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from app.figures.training import loss_figure, map_figure
+from app.paths import ROOT, ckpt_root, data_root
+from app.run_log import StageLog
+from app.text import plain
+from hrpro.config import cfg_of
+from hrpro.data.run import STAGES, Run
+from hrpro.errors import InputError
+from hrpro.files import read_json
+from hrpro.jobs.background import Job, Status, cancel, jobs, last_line, progress, start, status, tail
+from hrpro.jobs.train import start_training
+
+BADGES = {"running": (":material/play_circle:", "blue"), "finished": (":material/check_circle:", "green"),
+          "cancelled": (":material/cancel:", "gray"), "failed": (":material/error:", "red"),
+          "died": (":material/heart_broken:", "red"), "unknown": (":material/terminal:", "gray")}
+STATES = {"running": "Running", "finished": "Finished", "cancelled": "Cancelled", "failed": "Failed", "died": "Died",
+          "unknown": "Run in a terminal"}
+
+
+def job_of(target: Path) -> Job | None:
+    """The latest job on a folder."""
+    return next((job for job in jobs(ckpt_root()) if job.target == str(target.resolve())), None)
+
+
+def begun(dataset: Path) -> list[Run]:
+    """Runs of a data set that a job is at work on, newest first."""
+    folder = ckpt_root() / dataset.name
+    return [Run(Path(job.target)) for job in jobs(ckpt_root())
+            if Path(job.target).parent == folder and status(job).running]
+
+
+def near(words: Sequence[str]) -> list[str]:
+    """A command's words with paths said from the working directory, as a person would type them."""
+    here = f"{Path.cwd()}{os.sep}"
+    return [word.removeprefix(here) for word in words]
+
+
+def run_panel(run: Run) -> None:
+    """State, progress, curves, figures and log of one run, by the second while it works."""
+    job = job_of(run.root)
+    live = bool(job and status(job).running)
+    st.fragment(_run_panel, run_every="1s" if live else "5s")(run, live)
+
+
+def _run_panel(run: Run, live: bool) -> None:
+    job = job_of(run.root)
+    now = status(job) if job else None
+    if bool(now and now.running) != live:
+        st.rerun()                                      # the rest of the page hangs on it too
+    logs = [_log(run, stage).read() for stage in STAGES]
+    _headline(run, job, now)
+    for log in logs:
+        if log.mode:
+            st.progress(log.fraction, text=_progress_text(log, live))
+    if not any(log.mode for log in logs):
+        st.info(plain(f"Getting ready. {last_line(job)}" if live else "Nothing was trained yet."))
+    _figures_of_merit(run)
+    for log in logs:
+        if log.steps or log.tests:
+            left, right = st.columns(2)
+            left.plotly_chart(loss_figure(log), key=f"loss {log.stage}", config={"displaylogo": False})
+            right.plotly_chart(map_figure(log), key=f"mAP {log.stage}", config={"displaylogo": False})
+    notes = list(dict.fromkeys(note for log in logs for note in log.notes))
+    if notes:
+        with st.expander(f"Said of the data ({len(notes)})"):
+            st.markdown("\n".join(f"- {plain(note)}" for note in notes))
+    if job:
+        with st.expander("Log", expanded=now.state in ("failed", "died")):
+            st.code("\n".join(tail(job, 60)) or "Nothing printed yet.", language=None, height=240)
+
+
+def _log(run: Run, stage: int) -> StageLog:
+    """This tab's own reader of a stage's events."""
+    logs = st.session_state.setdefault("stage logs", {})
+    return logs.setdefault((str(run.root), stage), StageLog(run, stage))
+
+
+def _headline(run: Run, job: Job | None, now: Status | None) -> None:
+    state = now.state if now else "unknown"
+    icon, color = BADGES[state]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain(run.dataset)} / {plain(run.name)}**", width="content")
+        st.badge("Stopping" if now and now.stopping and now.running else STATES[state], icon=icon, color=color)
+        if job:
+            st.caption(f"since {time.strftime('%d %b, %H:%M', time.localtime(job.started))}", width="content")
+        if now and now.running:
+            if st.button("Cancel", icon=":material/stop:", disabled=now.stopping,
+                         help="Stops after the present step; what was trained is kept and can be resumed."):
+                cancel(job)
+                st.rerun(scope="fragment")
+        elif state != "finished" and st.button("Resume", icon=":material/play_arrow:",
+                                               help="Goes on from the last checkpoint."):
+            _resume(run, job)
+        if run.stages and not (now and now.running):
+            for page, label in (("explore", "Explore"), ("evaluate", "Evaluate")):
+                if (ROOT / "pages" / f"{page}.py").exists():
+                    st.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:",
+                                 query_params={"dataset": run.dataset, "run": run.name})
+    if now and now.message:
+        st.error(plain(now.message) + (" *Resume* goes on from the last checkpoint." if state == "died" else ""))
+
+
+def _resume(run: Run, job: Job | None) -> None:
+    try:
+        if job:
+            command = [*job.command, *(["--resume"] if "--resume" not in job.command else [])]
+            start(ckpt_root(), command, job.label, run.root)
+        else:
+            start_training(cfg_of(data_root() / run.dataset), run.config(run.stages[0]), resume=True)
+    except InputError as error:
+        st.error(plain(str(error)))
+    else:
+        st.rerun()
+
+
+def _progress_text(log: StageLog, live: bool) -> str:
+    doing = {"train": "training", "test": "making proposals" if log.stage == 1 else "testing"}.get(log.mode, log.mode)
+    text = f"**Stage {log.stage}** · {doing}"
+    if log.mode == "train":
+        text += f" · {log.position}"
+    match log.ended.get("event"):
+        case "finish":
+            return f"{text} · done in {_duration(log.ended['seconds'])}"
+        case "cancelled":
+            return f"{text} · cancelled"
+        case "error":
+            return f"{text} · failed"
+    if not live:
+        return f"{text} · broken off"
+    if log.now.get("event") == "step":
+        return f"{text} · {log.now['rate']:.0f} videos a second · {_duration(log.now['eta'])} left · {log.device}"
+    if log.now.get("event") == "progress":
+        return f"{text} · {log.now['what']} {log.now['done']} of {log.now['total']}"
+    return text
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def _figures_of_merit(run: Run) -> None:
+    """Both checkpoints of both stages, by their names."""
+    rows = []
+    for stage in STAGES:
+        path = run.stage(stage).metrics_file
+        metrics = read_json(path) if path.exists() else {}
+        for name, title in (("last", "Last"), ("best", "Best on test")):
+            if average := metrics.get(name, {}).get("average"):
+                rows.append({"Stage": f"Stage {stage}", "Checkpoint": title, "At": metrics[name]["step"],
+                             **{f"AVG {span}": f"{value:.1%}" for span, value in average.items()}})
+    if rows:
+        st.dataframe(rows, hide_index=True)
+        st.caption("mAP on the test split, averaged over tIoU thresholds. *Best on test* is chosen on the test split, "
+                   "as published; *last* is not.")
+
+
+def job_progress(job: Job) -> None:
+    """One line for a job that is no training: its bar while it runs, its last words if it failed."""
+    now = status(job)
+    if now.running:
+        fraction, text = progress(job)
+        st.progress(fraction or 0., text=plain(f"{job.label}: {text or 'starting'}"))
+    elif now.state in ("failed", "died"):
+        st.error(plain(f"{job.label}: {now.message}"))

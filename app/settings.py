@@ -1,0 +1,109 @@
+"""A form made from the settings' own declarations (hrpro/config.py), checked as a whole, faults at their fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import shutil
+import subprocess
+import sys
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+import yaml
+from streamlit.delta_generator import DeltaGenerator
+
+from app.text import plain
+from hrpro.config import Config, check
+from hrpro.errors import InputError
+
+VISIBLE = ("num_iters", "lr", "batch_size", "test_iter", "max_epochs", "lr2", "batch_size2", "seed")
+# Asked for elsewhere on the page, or settled by where the data set lies.
+ELSEWHERE = ("dataset", "data_path", "ckpt_path", "task_info", "device")
+COLUMNS = 4
+
+
+def settings_form(base: Config, given: Mapping[str, Any]) -> Config | None:
+    """Fields for every setting, beginning at `base`; `given` settles those that are asked for elsewhere.
+
+    Returns the settings, or None while something is at fault; each fault stands at its field.
+    """
+    fields = {field.name: field for field in dataclasses.fields(Config)}
+    hidden = [name for name in fields if name not in VISIBLE + ELSEWHERE]
+    general = st.empty()
+    values, slots = _fields(base, [fields[name] for name in VISIBLE])
+    changed = [name for name in hidden if st.session_state.get(_key(base, name)) not in (None, _shown(base, name))]
+    with st.expander("All settings" + (f" ({len(changed)} changed)" if changed else "")):
+        more, more_slots = _fields(base, [fields[name] for name in hidden])
+    slots |= more_slots
+    try:
+        return check(values | more | given, "Settings")
+    except InputError as error:
+        for fault in error.faults:
+            text = fault.removeprefix("Settings: ")
+            name = next((name for name in slots if f"setting {name!r}" in text or text.startswith(f"{name} ")), None)
+            slots.get(name, general).error(plain(text.replace(f"setting {name!r}", f"{name}")))
+        return None
+
+
+def _fields(base: Config, fields: list[dataclasses.Field]) -> tuple[dict[str, Any], dict[str, DeltaGenerator]]:
+    """{setting: what its field holds} and {setting: the place below its field}."""
+    values, slots = {}, {}
+    for begin in range(0, len(fields), COLUMNS):
+        for field, column in zip(fields[begin:begin + COLUMNS], st.columns(COLUMNS), strict=False):
+            with column:
+                values[field.name] = _field(base, field)
+                slots[field.name] = st.empty()
+    return values, slots
+
+
+def _field(base: Config, field: dataclasses.Field) -> Any:
+    name, limits = field.name, field.metadata
+    shown = _shown(base, name)
+    options = {"key": _key(base, name), "help": limits["help"], "persist_state": "session"}
+    if limits["choices"]:
+        return st.selectbox(name, limits["choices"], index=limits["choices"].index(shown), **options)
+    if isinstance(shown, bool):
+        return st.selectbox(name, (True, False), index=int(not shown), format_func=lambda on: "on" if on else "off",
+                            **options)
+    if isinstance(shown, int):
+        return st.number_input(name, min_value=limits["low"], max_value=limits["high"], value=shown, step=1, **options)
+    text = st.text_input(name, shown, **options).strip()
+    return text if typing.get_type_hints(Config)[name] is str else _parsed(text)
+
+
+def _key(base: Config, name: str) -> str:
+    return f"setting {base.dataset} {name}"
+
+
+def _shown(base: Config, name: str) -> Any:
+    """A setting as its field begins: numbers with a fraction and lists as text."""
+    value = getattr(base, name)
+    if isinstance(value, list):
+        return "[" + ", ".join(f"{entry:g}" if isinstance(entry, float) else str(entry) for entry in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else value
+
+
+def _parsed(text: str) -> Any:
+    """What was typed; what is no YAML stays a text, and `check` says what it must be."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+@functools.cache
+def missing_devices() -> dict[str, str]:
+    """{device that is not here: why}. PyTorch is asked in a process of its own, and only where there may be a GPU."""
+    maybe = {"cuda": shutil.which("nvidia-smi") is not None, "mps": sys.platform == "darwin"}
+    present = {}
+    if any(maybe.values()):
+        code = ("import json, torch; print(json.dumps({'cuda': torch.cuda.is_available(), "
+                "'mps': torch.backends.mps.is_available()}))")
+        present = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    reasons = {"cuda": "PyTorch does not see an NVIDIA GPU" if maybe["cuda"] else "no NVIDIA GPU on this machine",
+               "mps": "PyTorch does not see an Apple GPU" if maybe["mps"] else "only on Macs with Apple silicon"}
+    return {name: reason for name, reason in reasons.items() if not present.get(name)}

@@ -1,0 +1,111 @@
+"""The form that starts a training; used by the Train page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from app.checks import checked
+from app.paths import ckpt_root
+from app.runs import begun, near
+from app.settings import missing_devices, settings_form
+from app.state import choose
+from app.text import plain
+from hrpro.config import Config, cfg_of, config_of
+from hrpro.data.run import STAGES, Run, find_runs
+from hrpro.errors import InputError
+from hrpro.jobs.train import shell, start_training, train_arguments
+
+CHAINS = {"Both stages": STAGES, "Stage 1": (1,), "Stage 2": (2,)}
+
+
+@st.fragment
+def new_run(dataset: Path) -> None:
+    """Everything a training needs to be told, the command that does the same, and the button."""
+    st.subheader("New run")
+    try:
+        base = config_of(dataset)
+    except InputError as error:
+        st.error("\n\n".join(plain(fault) for fault in error.faults))
+        return
+    obstacles = _data_obstacles(dataset)
+    chain = CHAINS[st.segmented_control("Stages", CHAINS, default="Both stages", required=True, width="stretch",
+                                        help="Stage 1 learns where actions are; stage 2 learns whole instances from "
+                                             "stage 1's proposals.")]
+    name, obstacle = _name(dataset, base, chain)
+    obstacles += obstacle
+    config = settings_form(base, {"dataset": dataset.name, "data_path": str(dataset), "ckpt_path": str(ckpt_root()),
+                                  "task_info": name, "device": _device(base)})
+    if config is None:
+        obstacles.append("Mend the settings marked above.")
+    else:
+        cfg = cfg_of(dataset)
+        st.caption("The same on the command line:")
+        st.code(shell(near(train_arguments(cfg, config, chain))), language="bash", wrap_lines=True)
+        if any(run.name == name for run in begun(dataset)):
+            obstacles.append("A run of this name is at work. Wait until it ends, cancel it, or choose another name.")
+    if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=bool(obstacles),
+                 width="stretch"):
+        try:
+            start_training(cfg, config, chain)
+        except InputError as error:
+            st.error(plain(str(error)))
+        else:
+            choose("run", name)
+            st.rerun()
+    for obstacle in obstacles:
+        st.caption(f":material/block: {obstacle}")
+
+
+def _data_obstacles(dataset: Path) -> list[str]:
+    """Why the data set cannot be trained on yet, each a sentence in Markdown."""
+    report = checked(dataset)
+    if report is None:
+        st.fragment(_await_check, run_every="1s")(dataset)
+        return ["The data set is being checked."]
+    return [plain(finding.message.replace(f"{dataset}/", "")) for finding in report.findings
+            if finding.level == "error"]
+
+
+def _await_check(dataset: Path) -> None:
+    if checked(dataset):
+        st.rerun()
+
+
+def _name(dataset: Path, base: Config, chain: tuple[int, ...]) -> tuple[str, list[str]]:
+    """The run's name, and why it cannot be taken. Stage 2 alone goes on from a run that has stage 1's proposals."""
+    runs = {run.name: run for run in find_runs(ckpt_root(), dataset.name)}
+    if chain == (2,):
+        ready = [name for name, run in runs.items() if run.stage(1).proposals_file.exists()]
+        name = st.selectbox("Run to go on from", ready, placeholder="none has finished stage 1")
+        return (name, _replaced(runs[name], 2)) if name else (base.task_info, ["Train stage 1 first."])
+    name = st.text_input("Run name (task_info)", _free_name(base.task_info, runs), key=f"name {dataset.name}",
+                         help="The run's folder, under ckpt and the data set's name.").strip()
+    return name, _replaced(runs[name], 1) if name in runs else []
+
+
+def _replaced(run: Run, stage: int) -> list[str]:
+    if stage not in run.stages or st.checkbox(
+            f"Replace what {plain(run.name)} trained", key=f"replace {run.root}",
+            help="Its checkpoints and results of this stage, and of what follows it, are deleted."):
+        return []
+    return ["A run of this name has been trained. Choose another name, or tick that it may be replaced."]
+
+
+def _free_name(wish: str, taken: dict[str, Run]) -> str:
+    return next(name for name in (wish, *(f"{wish}-{number}" for number in range(2, len(taken) + 3)))
+                if name not in taken)
+
+
+def _device(base: Config) -> str:
+    missing = missing_devices()
+    present = [name for name in ("auto", "cpu", "cuda", "mps") if name not in missing]
+    here, away = st.columns(2)
+    chosen = here.segmented_control("Device", present, default=base.device if base.device in present else "auto",
+                                    required=True, help="auto takes a GPU if there is one.")
+    if missing:
+        away.segmented_control("Not on this machine", list(missing), disabled=True, key="missing devices",
+                               help="; ".join(f"{name}: {reason}" for name, reason in missing.items()))
+        away.caption("; ".join(f"{name}: {reason}" for name, reason in missing.items()))
+    return chosen
