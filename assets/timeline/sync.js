@@ -16,9 +16,9 @@ export class Sync {
    */
   constructor({ url, labels, who, storage, key, onNews, onStatus, fetch = globalThis.fetch.bind(globalThis) }) {
     Object.assign(this, { url, labels, who, storage, key, onNews, onStatus, fetch });
-    this.status = { state: "saved", at: null, reason: "" };
     this.own = `${key}.${Math.random().toString(36).slice(2)}`;
     this.#adopt();
+    this.status = { state: labels.pending.length ? "saving" : "saved", at: null, reason: "" };
   }
 
   start() {

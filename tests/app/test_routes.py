@@ -3,16 +3,13 @@
 import csv
 import json
 import shutil
-import socket
-import threading
 import time
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from numbered_video import write_video
-from starlette.applications import Starlette
+from serving import serving
 from streamlit import config
 
 from app.routes import routes
@@ -39,24 +36,10 @@ def world(tmp_path_factory):
     return root
 
 
-def serve(world, monkeypatch_module):
-    monkeypatch_module.setenv("HRPRO_DATA", str(world / "dataset"))
-    monkeypatch_module.setenv("HRPRO_CKPT", str(world / "ckpt"))
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes()), log_level="error"))
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    return server, thread, f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
 @pytest.fixture(scope="module")
 def http(world):
-    with pytest.MonkeyPatch.context() as patch:
-        server, thread, url = serve(world, patch)
-        with httpx.Client(base_url=url, headers={"accept-encoding": "identity"}) as client:
-            yield client
-        server.should_exit = True
-        thread.join()
+    with serving(world) as url, httpx.Client(base_url=url, headers={"accept-encoding": "identity"}) as client:
+        yield client
 
 
 def test_a_video_is_served_by_range(http, world):

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { actionOf, keyName, keysText, TABLE } from "../../assets/timeline/keys.js";
+
+const press = (key, more = {}) => ({ key, code: "", getModifierState: (name) => name === more.graph, ...more });
+
+test("no key means two things", () => {
+  const keys = TABLE.flatMap((row) => row.keys);
+  assert.deepEqual(keys.filter((key, index) => keys.indexOf(key) !== index), []);
+  const actions = TABLE.map((row) => row.action);
+  assert.equal(new Set(actions).size, actions.length);
+});
+
+test("the page's own keys are never bound", () => {
+  const keys = new Set(TABLE.flatMap((row) => row.keys));
+  for (const key of ["r", "c", "Shift+r", "Shift+c", "Alt+ArrowLeft", "Ctrl+r", "Ctrl+c"]) assert.ok(!keys.has(key));
+  const events = [press("r"), press("c"), press("R", { shiftKey: true }), press("ArrowLeft", { altKey: true })];
+  for (const event of events) assert.equal(actionOf(event, true), null);
+});
+
+test("every key of the table is one that a keyboard can send", () => {
+  for (const key of TABLE.flatMap((row) => row.keys)) {
+    const [, modifiers, name] = /^((?:Ctrl\+|Alt\+|Shift\+)*)(.+)$/.exec(key);
+    const shiftKey = modifiers.includes("Shift+");
+    const event = press(name === "Space" ? " " : name, { ctrlKey: modifiers.includes("Ctrl+"), shiftKey });
+    assert.equal(keyName(event), key);
+  }
+});
+
+test("digits count by their place, letters and signs by what they write", () => {
+  assert.equal(keyName(press("!", { code: "Digit1", shiftKey: true })), "Shift+1");
+  assert.equal(keyName(press("&", { code: "Digit1" })), "1");                                  // AZERTY
+  const composed = { code: "Digit8", graph: "AltGraph", ctrlKey: true, altKey: true };         // QWERTZ
+  assert.equal(keyName(press("[", composed)), "[");
+  assert.equal(keyName(press("?", { code: "Slash", shiftKey: true })), "?");
+  assert.equal(keyName(press("+", { code: "Equal", shiftKey: true })), "+");
+  assert.equal(keyName(press("3", { code: "Numpad3" })), "3");
+  assert.equal(keyName(press("Z", { shiftKey: true, metaKey: true })), "Ctrl+Shift+z");
+  assert.equal(keyName(press("K", { shiftKey: false })), "k");                                  // caps lock
+});
+
+test("a digit says which class; labels are not touched in a read-only view", () => {
+  assert.deepEqual(actionOf(press("0", { code: "Digit0" }), true), { action: "stamp", index: 9 });
+  assert.equal(actionOf(press("0", { code: "Digit0" }), false), null);
+  assert.equal(actionOf(press(" "), false).action, "playPause");
+});
+
+test("the table can be read", () => {
+  const texts = TABLE.map(keysText);
+  assert.ok(texts.includes("Space or K") && texts.includes("Ctrl+Shift+Z or Ctrl+Y") && texts.includes("+ or ="));
+});

@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import {
+  addClass, addPoint, changePoints, goBack, markDone, newId, removePoints,
+} from "../../assets/timeline/edits.js";
+import { lowerBound, nearestPoint, pointsInBox } from "../../assets/timeline/hit.js";
+import { Labels } from "../../assets/timeline/labels.js";
+import { contentHeight, initials, rowsInView, scrollTo } from "../../assets/timeline/lanes.js";
+import { Axis } from "../../assets/timeline/axis.js";
+import { plain, stateOf } from "../../assets/timeline/panels.js";
+
+function opened(points = []) {
+  const labels = new Labels();
+  const videos = [{ id: "v1", count: 0, done: false }, { id: "v2", count: 3, done: true }];
+  labels.open({ classes: ["jump", "run"], videos });
+  labels.load("v1", { seq: 5, points });
+  return labels;
+}
+
+const fromServer = (operation, seq, who = "Ann") => ({ table: "points", seq, who, ...operation });
+const frames = (labels) => labels.sorted.map((point) => [point.label, point.frame]);
+
+test("a label is there at once, waits for the server's word, and is there once after it", () => {
+  const labels = opened();
+  const add = addPoint("v1", "jump", 1, 25);
+  labels.push(add);
+  assert.deepEqual(frames(labels), [["jump", 25]]);
+  assert.equal(labels.sorted[0].waiting, true);
+  assert.equal(labels.count("v1"), 1);
+  labels.acknowledge([{ id: add.id, seq: 6 }]);
+  labels.receive({ seq: 6, operations: [fromServer(add, 6)] });
+  assert.deepEqual(frames(labels), [["jump", 25]]);
+  assert.deepEqual([labels.sorted[0].waiting, labels.sorted[0].who, labels.pending.length], [false, "Ann", 0]);
+});
+
+test("what waits is painted over what comes in, in order", () => {
+  const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
+  labels.push(changePoints([labels.points.get("p")], () => ({ time: 2, frame: 50 })));
+  labels.push(changePoints([labels.points.get("p")], () => ({ label: "run" })));
+  assert.deepEqual(labels.pending[1].before.p.frame, 50);
+  labels.receive({ seq: 6, operations: [fromServer(addPoint("v1", "run", .4, 10), 6, "Bob")] });
+  assert.deepEqual(frames(labels), [["run", 10], ["run", 50]]);
+});
+
+test("a refused operation leaves the screen and says why", () => {
+  const labels = opened();
+  const add = addPoint("v1", "jump", 1, 25);
+  labels.push(add);
+  assert.deepEqual(labels.acknowledge([{ id: add.id, refused: "No." }]), [{ id: add.id, refused: "No." }]);
+  assert.deepEqual(frames(labels), []);
+});
+
+test("other videos' points do not come in, their counts do", () => {
+  const labels = opened();
+  labels.push(addPoint("v2", "jump", 1, 25));
+  labels.receive({ seq: 7, operations: [fromServer(addPoint("v2", "run", 1, 25), 7)], counts: { v2: 4 }, done: [] });
+  assert.deepEqual(frames(labels), []);
+  assert.deepEqual([labels.count("v2"), labels.seq, labels.isDone("v2")], [4, 7, false]);
+});
+
+test("classes and marks wait like points", () => {
+  const labels = opened();
+  labels.push(addClass("v1", "dive"));
+  labels.push(markDone("v1", true));
+  assert.deepEqual([labels.classes, stateOf(labels, "v1")], [["jump", "run", "dive"], "done"]);
+  assert.deepEqual(labels.lanes.get("dive"), []);
+  labels.push(markDone("v2", false));
+  assert.equal(stateOf(labels, "v2"), "work");
+  labels.push(goBack("undo", "v1"));
+  assert.deepEqual(labels.classes, ["jump", "run", "dive"]);
+});
+
+test("receiving the same news twice changes nothing", () => {
+  const labels = opened();
+  const add = addPoint("v1", "jump", 1, 25);
+  const [id] = Object.keys(add.after);
+  const remove = removePoints([{ id, ...add.after[id] }]);
+  const news = { seq: 7, operations: [fromServer(add, 6), fromServer(remove, 7)] };
+  labels.receive(news);
+  labels.receive(news);
+  assert.deepEqual(frames(labels), []);
+});
+
+test("an operation says what was and what is, for all its points at once", () => {
+  const points = [1, 2].map((time) => ({ id: `p${time}`, video: "v1", label: "jump", time, frame: time, who: "A" }));
+  const operation = changePoints(points, () => ({ label: "run" }));
+  assert.equal(operation.kind, "relabel");
+  assert.deepEqual(operation.before.p2, { video: "v1", label: "jump", time: 2, frame: 2 });
+  assert.deepEqual(operation.after.p1, { video: "v1", label: "run", time: 1, frame: 1 });
+  assert.equal(changePoints(points, () => ({ label: "jump" })), null);
+  assert.deepEqual(Object.keys(changePoints(points, (point) => ({ frame: point.frame === 1 ? 1 : 9 })).after), ["p2"]);
+  assert.equal(new Set(Array.from({ length: 1000 }, newId)).size, 1000);
+});
+
+test("the nearest point under the pointer, and those in a box", () => {
+  const axis = new Axis(100);
+  axis.place(0, 1000);
+  const points = [10, 20, 20.5, 90].map((time, index) => ({ id: `${index}`, time }));
+  assert.equal(lowerBound(points, 20), 1);
+  assert.equal(nearestPoint(points, axis, 201)?.id, "1");
+  assert.equal(nearestPoint(points, axis, 204)?.id, "2");
+  assert.equal(nearestPoint(points, axis, 893)?.id, "3");
+  assert.equal(nearestPoint(points, axis, 150), null);
+  const rows = [{ y: 0, height: 20, lane: { editable: true, points } }, { y: 20, height: 20, lane: { points } }];
+  const box = { x0: 300, x1: 95, y0: 15, y1: 35 };
+  assert.deepEqual(pointsInBox(rows, axis, box).map((point) => point.id), ["0", "1", "2"]);
+});
+
+test("of many lanes only those in view are laid out, and any can be scrolled to", () => {
+  const lanes = Array.from({ length: 200 }, (_, index) => ({ id: index, height: index % 2 ? 22 : 40 }));
+  assert.equal(contentHeight(lanes), 6200);
+  const rows = rowsInView(lanes, 100, 400, 3100);
+  assert.ok(rows.length < 14 && rows[0].lane.id === 100 && rows[0].y === 100);
+  const scroll = scrollTo(lanes, 150, 300, 0);
+  assert.ok(rowsInView(lanes, 100, 400, scroll).some((row) => row.lane.id === 150 && row.y + row.height <= 400));
+  assert.equal(scrollTo(lanes, 150, 300, scroll), scroll);
+});
+
+test("names of any script have initials and can be filtered", () => {
+  assert.deepEqual(["HighJump", "take", "Run up", "прыжок", "打球", "é", "", "🏀 shot"].map(initials),
+    ["HJ", "ta", "Ru", "пр", "打球", "é", "", "sh"]);
+  assert.ok(plain("Éclair").includes("ecl"));
+});

@@ -1,0 +1,29 @@
+"""The app's own routes on a port of their own, without Streamlit around them."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from app.routes import routes
+
+
+@contextlib.contextmanager
+def serving(world: Path) -> Iterator[str]:
+    """Serve the data sets under world/dataset and the runs under world/ckpt; the address."""
+    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listener:
+        patch.setenv("HRPRO_DATA", str(world / "dataset"))
+        patch.setenv("HRPRO_CKPT", str(world / "ckpt"))
+        server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes()), log_level="error"))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
