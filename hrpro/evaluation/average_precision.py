@@ -1,0 +1,160 @@
+"""Interpolated average precision of detections, as ActivityNet's evaluation measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrpro.data.segments import Segments
+
+# The averages that papers report: both ends, over tIoU in steps of a tenth.
+_REPORTED = ((.1, .5), (.3, .7), (.1, .7))
+
+
+@dataclass(frozen=True, eq=False)
+class AveragePrecision:
+    """What detections are worth at K tIoU thresholds; fractions, not percent.
+
+    classes: the C of them that have ground truth; per_class: [C, K].
+    predictions: the N that count, by falling score; matched: row of `ground_truth` that each found [N, K], -1 where
+    it is a false positive. unknown_label, unknown_video: predictions left out since no ground truth has their class,
+    or since their video is not among those measured.
+    """
+
+    tiou: NDArray[np.float64]
+    classes: tuple[str, ...]
+    per_class: NDArray[np.float64]
+    ground_truth: Segments = field(repr=False)
+    predictions: Segments = field(repr=False)
+    matched: NDArray[np.intp] = field(repr=False)
+    unknown_label: int
+    unknown_video: int
+
+    @property
+    def mAP(self) -> NDArray[np.float64]:
+        """Mean over classes, [K]."""
+        return self.per_class.mean(axis=0)
+
+    def average(self, low: float, high: float) -> float:
+        """Mean mAP over the thresholds from `low` to `high`, both counted."""
+        return float(self.mAP[(self.tiou > low - 1e-9) & (self.tiou < high + 1e-9)].mean())
+
+    def curve(self, label: str, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Recall, precision and score after each prediction of a class, by falling score, at threshold k."""
+        mine = self.predictions.label == self.ground_truth.classes.index(label)
+        hits = np.cumsum(self.matched[mine, k] >= 0)
+        total = np.count_nonzero(self.ground_truth.label == self.ground_truth.classes.index(label))
+        return hits / total, hits / np.arange(1, len(hits) + 1), self.predictions.score[mine]
+
+    def misses(self, k: int) -> NDArray[np.intp]:
+        """Rows of `ground_truth` that no prediction found at threshold k."""
+        return np.setdiff1d(np.arange(len(self.ground_truth)), self.matched[:, k])
+
+    def to_json(self) -> dict[str, Any]:
+        """The report that `evaluate --json` prints. Averages: the usual ones that the thresholds hold, and all."""
+        names = [f"{threshold:g}" for threshold in self.tiou]
+        tenths = {round(threshold * 10, 6) for threshold in self.tiou.tolist()}
+        ranges = [(low, high) for low, high in _REPORTED if {*range(round(low * 10), round(high * 10) + 1)} <= tenths]
+        if len(self.tiou) > 1:
+            ranges.append((self.tiou[0], self.tiou[-1]))
+        return {"mAP": dict(zip(names, self.mAP.tolist(), strict=True)),
+                "average": {f"{low:g}:{high:g}": self.average(low, high) for low, high in ranges},
+                "per_class": dict(zip(self.classes, self.per_class.tolist(), strict=True)),
+                "n_ground_truth": len(self.ground_truth), "n_predictions": len(self.predictions),
+                "n_videos": len(self.ground_truth.videos)}
+
+
+def average_precision(ground_truth: Segments, predictions: Segments, tiou: Sequence[float]) -> AveragePrecision:
+    """Average precision of `predictions` at each threshold of `tiou` (hrpro method, section 6).
+
+    ground_truth: its `videos` are those measured, also where they have no segment; classes without a segment in it do
+    not count. Classes and videos are compared by name. By falling score, each prediction takes the unmatched ground
+    truth of its class and video with the highest tIoU that reaches the threshold, or is a false positive; of equals
+    the first in order comes first, among predictions and ground truth alike.
+
+    Raises:
+        ValueError: no ground truth, or a threshold outside (0, 1] or out of order.
+    """
+    thresholds = np.atleast_1d(np.asarray(tiou, np.float64))
+    if not (len(thresholds) and 0 < thresholds[0] <= thresholds[-1] <= 1 and (np.diff(thresholds) > 0).all()):
+        raise ValueError("tIoU thresholds must rise within (0, 1]")
+    present = np.unique(ground_truth.label)
+    if len(present) == 0:
+        raise ValueError("there is no ground truth to measure against")
+    label = _renamed(predictions.classes, ground_truth.classes)[predictions.label]
+    video = _renamed(predictions.videos, ground_truth.videos)[predictions.video]
+    known_label, known_video = np.isin(label, present), video >= 0
+    rows = np.flatnonzero(known_label & known_video)
+    rows = rows[np.argsort(-predictions.score[rows], kind="stable")]
+    counted = Segments(predictions.start[rows], predictions.end[rows], label[rows], predictions.score[rows],
+                       video[rows], ground_truth.classes, ground_truth.videos)
+    matched = _match(ground_truth, counted, thresholds)
+    per_class = np.zeros((len(present), len(thresholds)))
+    for row, index in enumerate(present):
+        hit = matched[counted.label == index] >= 0
+        precision = np.cumsum(hit, axis=0) / np.arange(1, len(hit) + 1)[:, None]
+        envelope = np.maximum.accumulate(precision[::-1])[::-1]
+        per_class[row] = (envelope * hit).sum(axis=0) / np.count_nonzero(ground_truth.label == index)
+    classes = tuple(ground_truth.classes[index] for index in present)
+    return AveragePrecision(thresholds, classes, per_class, ground_truth, counted, matched,
+                            int(np.count_nonzero(~known_label)), int(np.count_nonzero(known_label & ~known_video)))
+
+
+def _renamed(names: tuple[str, ...], vocabulary: tuple[str, ...]) -> NDArray[np.intp]:
+    """Index of each name in the vocabulary, -1 where it is not there."""
+    lookup = {name: index for index, name in enumerate(vocabulary)}
+    return np.array([lookup.get(name, -1) for name in names], np.intp)
+
+
+def _match(ground_truth: Segments, predictions: Segments, tiou: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Row of ground truth that each prediction takes at each threshold [N, K], -1 for none.
+
+    Predictions come by falling score, so a row's number is its rank. One after the other taking what is left ends as
+    this does: all ask for their best at once, of those who ask for the same the first in rank holds it, and the others
+    ask for their next best, until nobody has to. That is a few rounds over arrays rather than a loop over predictions.
+    """
+    matched = np.full((len(predictions), len(tiou)), -1)
+    found = list(_candidates(ground_truth, predictions, tiou[0]))
+    if not found:
+        return matched
+    rank, wanted, iou = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.lexsort((wanted, -iou, rank))
+    rank, wanted, iou = rank[order], wanted[order], np.append(iou[order], 0)
+    ends = np.append(rank[1:] != rank[:-1], True)  # nothing left to ask for after this
+    first = np.flatnonzero(np.append(True, ends[:-1]))
+    asked, k = np.nonzero(iou[first, None] >= tiou)
+    asked = first[asked]
+    holder = np.full(len(ground_truth) * len(tiou), len(predictions))
+    while True:
+        slot = wanted[asked] * len(tiou) + k
+        np.minimum.at(holder, slot, rank[asked])
+        refused = holder[slot] != rank[asked]
+        if not refused.any():
+            break
+        again = refused & ~ends[asked] & (iou[asked + 1] >= tiou[k])
+        asked, k = np.append(asked[~refused], asked[again] + 1), np.append(k[~refused], k[again])
+    matched[rank[asked], k] = wanted[asked]
+    return matched
+
+
+def _candidates(ground_truth: Segments, predictions: Segments,
+                threshold: float) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]]:
+    """(prediction, ground truth, tIoU) of all pairs of one class and video that reach the threshold, by group."""
+    keys = [segments.video * len(ground_truth.classes) + segments.label for segments in (ground_truth, predictions)]
+    groups = np.unique(keys[0])
+    orders = [np.argsort(key, kind="stable") for key in keys]
+    bounds = [(np.searchsorted(key[order], groups), np.searchsorted(key[order], groups, side="right"))
+              for key, order in zip(keys, orders, strict=True)]
+    for truth_from, truth_to, from_, to in np.column_stack(sum(bounds, ())).tolist():
+        truth, mine = orders[0][truth_from:truth_to], orders[1][from_:to]
+        start, end = predictions.start[mine, None], predictions.end[mine, None]
+        begin, stop = ground_truth.start[truth], ground_truth.end[truth]
+        shared = np.minimum(end, stop) - np.maximum(start, begin)
+        union = (end - start) + (stop - begin) - shared
+        iou = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+        row, column = np.nonzero(iou >= threshold)
+        yield mine[row], truth[column], iou[row, column]
