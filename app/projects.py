@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from app.checks import checked
 from app.paths import ROOT, ckpt_root, data_root
 from app.runs import job_of, job_progress, near
 from app.state import choose
-from app.text import plain
+from app.text import plain, said_of
 from hrpro.data.create import VIDEO_SUFFIXES, create_project
 from hrpro.data.validate import LEVELS, Report
 from hrpro.errors import InputError
@@ -56,30 +55,24 @@ def _state(report: Report | None) -> tuple[str, str]:
     if report.ready:
         gaps = any(finding.level == "left out" for finding in report.findings)
         return ("Ready, with gaps", "yellow") if gaps else ("Ready", "green")
-    needs = [name for name in ("classes", "points", "features") if not _total(report, name)]
-    return (f"Needs {' and '.join(needs)}", "orange") if needs and report.counts["videos"] else ("At fault", "red")
-
-
-def _total(report: Report, name: str) -> int:
-    if name == "features":
-        return sum(of["features"] for of in report.counts["splits"].values())
-    return report.counts[name]
+    have = report.counts | {"features": sum(of["features"] for of in report.counts["splits"].values())}
+    needs = [name for name in ("classes", "points", "features") if not have[name]]
+    if report.broken or not needs:
+        return "At fault", "red"
+    return f"Needs {' and '.join(filter(None, (', '.join(needs[:-1]), needs[-1])))}", "orange"
 
 
 def _counts(report: Report) -> None:
-    counts, splits = report.counts, report.counts["splits"]
-    shown = {"Videos": counts["videos"], "Video files": counts["video_files"],
-             "Features": f"{splits['train']['features']} + {splits['test']['features']}",
-             "Train + test": f"{splits['train']['videos']} + {splits['test']['videos']}",
-             "Classes": counts["classes"], "Points": counts["points"], "Annotated actions": counts["segments"]}
-    with st.container(horizontal=True, gap="large"):
-        for name, value in shown.items():
-            st.metric(name, value, width="content")
+    counts, train, test = report.counts, report.counts["splits"]["train"], report.counts["splits"]["test"]
+    st.markdown(f"**{counts['videos']}** videos, {counts['video_files']} with a file · **{counts['classes']}** classes"
+                f" · **{counts['points']}** points · **{counts['segments']}** annotated actions")
+    st.caption(f"Train: {train['videos']} videos, {train['features']} with features, {train['points']} points · "
+               f"Test: {test['videos']} videos, {test['features']} with features, {test['segments']} annotated actions")
 
 
 def _actions(root: Path, report: Report) -> None:
     busy = (job := job_of(root)) and status(job).running
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         for page, label, icon in (("annotate", "Annotate", "edit"), ("train", "Train", "model_training"),
                                   ("explore", "Explore", "search")):
             if (ROOT / "pages" / f"{page}.py").exists():
@@ -106,8 +99,7 @@ def _findings(root: Path, report: Report) -> None:
     said = ", ".join(f"{count} {level}{'s' if count > 1 and level != 'left out' else ''}"
                      for level, count in number.items() if count)
     with st.expander(f"Check: {said or 'nothing to mend'}", expanded=bool(number["error"])):
-        lines = [f"{ICONS[finding.level]} {plain(near([finding.message.replace(f'{root}/', '')])[0])}"
-                 for finding in report.findings[:SHOWN]]
+        lines = [f"{ICONS[finding.level]} {said_of(root, finding.message)}" for finding in report.findings[:SHOWN]]
         if len(report.findings) > SHOWN:
             lines.append(f"… and {len(report.findings) - SHOWN} more; the command below prints them all.")
         st.markdown("\n\n".join(lines))
@@ -156,20 +148,24 @@ def new_project(expanded: bool) -> None:
     """A form that makes a project of videos on this machine, or of uploaded ones."""
     for message in st.session_state.pop("project notes", []):
         st.info(plain(message))
-    with st.expander("New project from videos", icon=":material/create_new_folder:", expanded=expanded), \
-            st.form("new project", border=False):
-        name = st.text_input("Name", placeholder="my-project").strip()
-        folder = st.text_input("Folder of videos on this machine", placeholder="/home/me/videos",
-                               help="The videos are linked, not moved; copied where the disk differs.").strip()
-        uploads = st.file_uploader("Or upload videos", accept_multiple_files=True,
-                                   type=sorted(suffix[1:] for suffix in VIDEO_SUFFIXES))
-        classes = st.text_area("Kinds of action, one a line", placeholder="pour\nstir", help="More can be added while "
-                               "annotating.").split("\n")
-        if st.form_submit_button("Make the project", type="primary"):
-            _create(name, folder, uploads, classes)
-        words = ["create", name or "NAME", folder or "VIDEOS_FOLDER", *(["--classes", *filter(None, classes)]
-                                                                        if any(classes) else [])]
-        st.code(f"python -m hrpro {shlex.join(words)}", language="bash")
+    with st.expander("New project from videos", icon=":material/create_new_folder:", expanded=expanded):
+        _new_project()
+
+
+@st.fragment
+def _new_project() -> None:
+    name = st.text_input("Name", placeholder="my-project").strip()
+    folder = st.text_input("Folder of videos on this machine", placeholder="/home/me/videos",
+                           help="The videos are linked, not moved; copied where the disk differs.").strip()
+    uploads = st.file_uploader("Or upload videos", accept_multiple_files=True,
+                               type=sorted(suffix[1:] for suffix in VIDEO_SUFFIXES))
+    classes = st.text_area("Kinds of action, one a line", placeholder="pour\nstir",
+                           help="More can be added while annotating.").split("\n")
+    words = ["create", name or "NAME", folder or "VIDEOS_FOLDER", "--data_path", str(data_root()),
+             *(["--classes", *filter(None, classes)] if any(classes) else [])]
+    st.code(shell(near(words)), language="bash")
+    if st.button("Make the project", type="primary"):
+        _create(name, folder, uploads, classes)
 
 
 def _create(name: str, folder: str, uploads: list, classes: list[str]) -> None:

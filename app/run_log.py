@@ -13,7 +13,8 @@ class StageLog:
 
     steps, losses: where on the way, and {name: value at each}; tests: test events of the training, in order;
     mode: "train", "test" or "infer", "" before the start; total, unit: how far training goes, in what; now: the last
-    step or progress event; left_out, notes: sentences; ended: the finish, cancelled or error event that came last.
+    step or progress event; left_out, notes: sentences; ended: the finish, cancelled or error event that came last;
+    seconds: what finished work took; heard: Unix seconds of the last event.
     """
 
     def __init__(self, run: Run, stage: int):
@@ -25,7 +26,8 @@ class StageLog:
         self.steps: list[float] = []
         self.losses: dict[str, list[float]] = {}
         self.tests: list[dict[str, Any]] = []
-        self.mode, self.device, self.total, self.unit = "", "", 0, "step"
+        self.mode, self.device, self.total, self.unit, self.heard = "", "", 0, "step", 0.
+        self.seconds = 0.
         self.now: dict[str, Any] = {}
         self.ended: dict[str, Any] = {}
         self.left_out: list[str] = []
@@ -61,6 +63,7 @@ class StageLog:
         return f"{self.unit} {self.steps[-1] if self.steps else 0:.4g} of {self.total}"
 
     def _take(self, event: dict[str, Any]) -> None:
+        self.heard = event["time"]
         match event["event"]:
             case "start":
                 self.mode, self.device, self.left_out = event["mode"], event["device"], event["left_out"]
@@ -84,3 +87,4 @@ class StageLog:
                 self.notes.append(event["message"])
             case "finish" | "cancelled" | "error":
                 self.ended = event
+                self.seconds += event.get("seconds", 0)

@@ -20,11 +20,14 @@ from hrpro.files import read_json
 from hrpro.jobs.background import Job, Status, cancel, jobs, last_line, progress, start, status, tail
 from hrpro.jobs.train import start_training
 
-BADGES = {"running": (":material/play_circle:", "blue"), "finished": (":material/check_circle:", "green"),
-          "cancelled": (":material/cancel:", "gray"), "failed": (":material/error:", "red"),
-          "died": (":material/heart_broken:", "red"), "unknown": (":material/terminal:", "gray")}
-STATES = {"running": "Running", "finished": "Finished", "cancelled": "Cancelled", "failed": "Failed", "died": "Died",
-          "unknown": "Run in a terminal"}
+BADGES = {"running": ("Running", ":material/play_circle:", "blue"),
+          "stopping": ("Stopping", ":material/stop:", "orange"),
+          "finished": ("Finished", ":material/check_circle:", "green"),
+          "cancelled": ("Cancelled", ":material/cancel:", "gray"), "failed": ("Failed", ":material/error:", "red"),
+          "died": ("Died", ":material/heart_broken:", "red"),
+          "elsewhere": ("Running in a terminal", ":material/terminal:", "blue")}
+UNITS = {1: "step", 2: "epoch"}
+SILENCE = 60                                            # seconds after which a run in a terminal is taken for dead
 
 
 def job_of(target: Path) -> Job | None:
@@ -57,12 +60,12 @@ def _run_panel(run: Run, live: bool) -> None:
     now = status(job) if job else None
     if bool(now and now.running) != live:
         st.rerun()                                      # the rest of the page hangs on it too
-    logs = [_log(run, stage).read() for stage in STAGES]
-    _headline(run, job, now)
+    logs = [log for log in (_log(run, stage).read() for stage in STAGES) if log.mode]
+    state = ("stopping" if now.stopping and live else now.state) if now else _state_by(logs)
+    _headline(run, job, now, state)
     for log in logs:
-        if log.mode:
-            st.progress(log.fraction, text=_progress_text(log, live))
-    if not any(log.mode for log in logs):
+        st.progress(log.fraction, text=_progress_text(log, state in ("running", "stopping", "elsewhere")))
+    if not logs:
         st.info(plain(f"Getting ready. {last_line(job)}" if live else "Nothing was trained yet."))
     _figures_of_merit(run)
     for log in logs:
@@ -85,12 +88,20 @@ def _log(run: Run, stage: int) -> StageLog:
     return logs.setdefault((str(run.root), stage), StageLog(run, stage))
 
 
-def _headline(run: Run, job: Job | None, now: Status | None) -> None:
-    state = now.state if now else "unknown"
-    icon, color = BADGES[state]
+def _state_by(logs: Sequence[StageLog]) -> str:
+    """The state of a run that no job of this program is behind: what it told last, and how long ago."""
+    last = max((log for log in logs), key=lambda log: log.heard, default=None)
+    if last and not last.ended and time.time() - last.heard < SILENCE:
+        return "elsewhere"
+    said = last.ended.get("event") if last else None
+    return {"finish": "finished", "cancelled": "cancelled", "error": "failed"}.get(said, "died")
+
+
+def _headline(run: Run, job: Job | None, now: Status | None, state: str) -> None:
+    label, icon, color = BADGES[state]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(run.dataset)} / {plain(run.name)}**", width="content")
-        st.badge("Stopping" if now and now.stopping and now.running else STATES[state], icon=icon, color=color)
+        st.badge(label, icon=icon, color=color)
         if job:
             st.caption(f"since {time.strftime('%d %b, %H:%M', time.localtime(job.started))}", width="content")
         if now and now.running:
@@ -98,7 +109,7 @@ def _headline(run: Run, job: Job | None, now: Status | None) -> None:
                          help="Stops after the present step; what was trained is kept and can be resumed."):
                 cancel(job)
                 st.rerun(scope="fragment")
-        elif state != "finished" and st.button("Resume", icon=":material/play_arrow:",
+        elif state not in ("finished", "elsewhere") and st.button("Resume", icon=":material/play_arrow:",
                                                help="Goes on from the last checkpoint."):
             _resume(run, job)
         if run.stages and not (now and now.running):
@@ -125,18 +136,18 @@ def _resume(run: Run, job: Job | None) -> None:
 
 def _progress_text(log: StageLog, live: bool) -> str:
     doing = {"train": "training", "test": "making proposals" if log.stage == 1 else "testing"}.get(log.mode, log.mode)
-    text = f"**Stage {log.stage}** · {doing}"
-    if log.mode == "train":
-        text += f" · {log.position}"
+    text = f"**Stage {log.stage}** · {log.position}"
     match log.ended.get("event"):
         case "finish":
-            return f"{text} · done in {_duration(log.ended['seconds'])}"
+            done = "trained" if log.mode == "train" else "trained and tested"
+            return f"{text} · {done} in {_duration(log.seconds)}"
         case "cancelled":
             return f"{text} · cancelled"
         case "error":
             return f"{text} · failed"
+    text += f" · {doing}"
     if not live:
-        return f"{text} · broken off"
+        return f"{text} broken off"
     if log.now.get("event") == "step":
         return f"{text} · {log.now['rate']:.0f} videos a second · {_duration(log.now['eta'])} left · {log.device}"
     if log.now.get("event") == "progress":
@@ -158,7 +169,8 @@ def _figures_of_merit(run: Run) -> None:
         metrics = read_json(path) if path.exists() else {}
         for name, title in (("last", "Last"), ("best", "Best on test")):
             if average := metrics.get(name, {}).get("average"):
-                rows.append({"Stage": f"Stage {stage}", "Checkpoint": title, "At": metrics[name]["step"],
+                rows.append({"Stage": f"Stage {stage}", "Checkpoint": title,
+                             "At": f"{UNITS[stage]} {metrics[name]['step']}",
                              **{f"AVG {span}": f"{value:.1%}" for span, value in average.items()}})
     if rows:
         st.dataframe(rows, hide_index=True)

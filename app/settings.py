@@ -72,6 +72,8 @@ def _field(base: Config, field: dataclasses.Field) -> Any:
     if isinstance(shown, int):
         return st.number_input(name, min_value=limits["low"], max_value=limits["high"], value=shown, step=1, **options)
     text = st.text_input(name, shown, **options).strip()
+    if text == shown:                                   # as exact as it came: what is shown may be rounded
+        return getattr(base, name)
     return text if typing.get_type_hints(Config)[name] is str else _parsed(text)
 
 

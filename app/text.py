@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 
 def plain(text: str) -> str:
     """Text for places that read Markdown, with whatever Markdown would act on made harmless."""
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])", r"\\\1", text).replace("\n", "  \n")
+
+
+def said_of(root: Path, message: str) -> str:
+    """A sentence about a data set's files, for a place where it is plain whose files they are; as Markdown."""
+    return plain(message.replace(f"{root}/", "").removeprefix(f"{root}: "))

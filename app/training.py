@@ -11,7 +11,7 @@ from app.paths import ckpt_root
 from app.runs import begun, near
 from app.settings import missing_devices, settings_form
 from app.state import choose
-from app.text import plain
+from app.text import plain, said_of
 from hrpro.config import Config, cfg_of, config_of
 from hrpro.data.run import STAGES, Run, find_runs
 from hrpro.errors import InputError
@@ -29,12 +29,12 @@ def new_run(dataset: Path) -> None:
     except InputError as error:
         st.error("\n\n".join(plain(fault) for fault in error.faults))
         return
-    obstacles = _data_obstacles(dataset)
+    lacking = _data_obstacles(dataset)
     chain = CHAINS[st.segmented_control("Stages", CHAINS, default="Both stages", required=True, width="stretch",
                                         help="Stage 1 learns where actions are; stage 2 learns whole instances from "
                                              "stage 1's proposals.")]
     name, obstacle = _name(dataset, base, chain)
-    obstacles += obstacle
+    obstacles = [*lacking, *obstacle]
     config = settings_form(base, {"dataset": dataset.name, "data_path": str(dataset), "ckpt_path": str(ckpt_root()),
                                   "task_info": name, "device": _device(base)})
     if config is None:
@@ -54,8 +54,10 @@ def new_run(dataset: Path) -> None:
         else:
             choose("run", name)
             st.rerun()
-    for obstacle in obstacles:
-        st.caption(f":material/block: {obstacle}")
+    if obstacles:
+        st.warning("\n\n".join(obstacles), icon=":material/block:")
+    if lacking:
+        st.page_link("pages/projects.py", label="See it on Projects", icon=":material/folder:")
 
 
 def _data_obstacles(dataset: Path) -> list[str]:
@@ -64,8 +66,7 @@ def _data_obstacles(dataset: Path) -> list[str]:
     if report is None:
         st.fragment(_await_check, run_every="1s")(dataset)
         return ["The data set is being checked."]
-    return [plain(finding.message.replace(f"{dataset}/", "")) for finding in report.findings
-            if finding.level == "error"]
+    return [said_of(dataset, finding.message) for finding in report.findings if finding.level == "error"]
 
 
 def _await_check(dataset: Path) -> None:
@@ -105,7 +106,6 @@ def _device(base: Config) -> str:
     chosen = here.segmented_control("Device", present, default=base.device if base.device in present else "auto",
                                     required=True, help="auto takes a GPU if there is one.")
     if missing:
-        away.segmented_control("Not on this machine", list(missing), disabled=True, key="missing devices",
-                               help="; ".join(f"{name}: {reason}" for name, reason in missing.items()))
-        away.caption("; ".join(f"{name}: {reason}" for name, reason in missing.items()))
+        away.segmented_control("Not on this machine", list(missing), disabled=True, key="missing devices")
+        st.caption("; ".join(f"{name}: {reason}" for name, reason in missing.items()))
     return chosen

@@ -62,10 +62,10 @@ def thin(x: Sequence[float], y: ArrayLike, limit: int = MAX_POINTS) -> tuple[NDA
 def _figure(log: StageLog, title: str) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(height=HEIGHT, margin={"l": 8, "r": 8, "t": 40, "b": 8}, hovermode="x unified",
-                         title={"text": f"Stage {log.stage} · {title}", "font": {"size": 15}},
-                         legend={"orientation": "h", "y": -.22, "font": {"size": 12}},
+                         title={"text": f"Stage {log.stage} · {title} by {log.unit}", "font": {"size": 15}},
+                         legend={"orientation": "h", "yanchor": "top", "y": -.14, "font": {"size": 12}},
                          uirevision="kept")             # what a person zoomed into stays while points come in
-    figure.update_xaxes(title=log.unit, range=[0, log.total] if log.total else None)
+    figure.update_xaxes(range=[0, 1.03 * log.total] if log.total else None)
     return figure
 
 

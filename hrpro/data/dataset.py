@@ -323,7 +323,8 @@ def _check_points(dataset: DataSet) -> None:
     """Classes and videos without points, points that share a snippet, classes named but never shown."""
     train = dataset.splits["train"]
     if not dataset.classes:
-        dataset.find("error", f"{dataset.root}: has no class. Add some in the app, or list them in classes.txt.")
+        dataset.find("error", f"{dataset.root}: there is no class to learn. Add some in the app, or list them in "
+                     "classes.txt.")
     points, where = dataset.points, dataset.points_file
     mine = np.isin(points.video, [points.videos.index(video) for video in train])
     if not mine.any():

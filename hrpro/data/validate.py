@@ -25,12 +25,14 @@ class Report:
     """What a data set holds and what is wrong with it.
 
     counts: videos (annotated or listed), video_files, classes, segments, points, and of each split: videos (named in
-    its file), features (sound ones), segments, points. findings: errors first.
+    its file), features (sound ones), segments, points. findings: errors first. broken: files cannot be read, so there
+    may be more than was counted.
     """
 
     root: Path
     counts: dict[str, Any]
     findings: list[Finding]
+    broken: bool
 
     @property
     def ready(self) -> bool:
@@ -74,7 +76,8 @@ def validate(root: Path) -> Report:
     if not broken:
         findings += _check_videos(dataset, listed, files)
     findings += _check_spare_features(root, listed) + _check_point_files(dataset)
-    return Report(root, _count(dataset, listed, files), sorted(findings, key=lambda each: LEVELS.index(each.level)))
+    return Report(root, _count(dataset, listed, files), sorted(findings, key=lambda each: LEVELS.index(each.level)),
+                  bool(faults))
 
 
 def signature(root: Path) -> tuple[int, int]:

@@ -305,7 +305,7 @@ def test_fresh_project_is_told_what_comes_first(tmp_path):
     assert len(errors) == 3
     assert any("no features yet. Extract them (`python -m hrpro extract" in message for message in errors)
     assert any("no point labels yet. Label some in the app" in message for message in errors)
-    assert any("has no class. Add some in the app" in message for message in errors)
+    assert any("there is no class to learn. Add some in the app" in message for message in errors)
 
 
 def test_command_line_prints_text_and_json(root, capsys):
