@@ -27,9 +27,10 @@ def soft_nms(segments: Segments, sigma: float = .3, *, one_second_added: bool, d
     end = segments.end + one_second_added
     score = np.empty(len(segments))
     largest_first = np.argsort(-sizes, kind="stable")
+    capacity = _BATCH if device is None else 64 * _BATCH  # a GPU waits for kernels to start, not for memory
     while len(largest_first):
         width = int(sizes[largest_first[0]])
-        batch, largest_first = np.split(largest_first, [max(1, _BATCH // width)])
+        batch, largest_first = np.split(largest_first, [max(1, capacity // width)])
         slot = (begins + sizes)[batch, None] + np.arange(-width, 0)                       # right-aligned, [G, n]
         rows, real = order[np.maximum(slot, 0)], slot >= begins[batch, None]
         decayed = _decayed(segments.start[rows], end[rows], segments.score[rows], sizes[batch], sigma, device)
