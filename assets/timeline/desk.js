@@ -9,10 +9,12 @@ import { Stage } from "./stage.js";
 import { Sync } from "./sync.js";
 
 const REACTION = .25;       // seconds from seeing to pressing, of a person who waits for the event
+const LEAST_HEIGHT = 560;
 
 export class Desk {
-  #truth = [];
+  #truth = new Map();
   #painted = null;
+  #listing = false;
 
   constructor(parent, data) {
     Object.assign(this, { data, labels: new Labels(), selection: new Set(), active: null });
@@ -42,6 +44,12 @@ export class Desk {
     this.root = el("div", { class: "desk" }, this.videos.root, this.stage.root,
       el("aside", { class: "panel labels", "aria-label": "Labels" }, this.classes.root, this.points.root), this.bar);
     parent.append(this.root);
+    this.fit = () => {
+      const above = this.root.getBoundingClientRect().top;
+      this.root.style.height = `${Math.max(innerHeight - Math.max(above, 0) - 12, LEAST_HEIGHT)}px`;
+    };
+    this.fit();
+    window.addEventListener("resize", this.fit);
     this.begin();
   }
 
@@ -50,6 +58,7 @@ export class Desk {
 
   dispose() {
     this.sync?.stop();
+    window.removeEventListener("resize", this.fit);
     this.stage.dispose();
     this.root.remove();
     this.gone = true;
@@ -72,6 +81,7 @@ export class Desk {
       return;
     }
     await this.open(first, wanted === this.data.video ? this.data.seek : 0);
+    this.showSaved();
     this.sync.start();
     this.stage.focus();
   }
@@ -100,7 +110,10 @@ export class Desk {
     this.videos.current = id;
     this.selection.clear();
     this.labels.load(id, state);
-    this.#truth = state.truth;
+    this.#truth = new Map();
+    for (const [start, end, label] of state.truth) {
+      this.#truth.set(label, [...this.#truth.get(label) ?? [], [start, end, 1, label]]);
+    }
     this.stage.open(video, seconds ?? 0);
     this.refresh();
     this.videos.list.reveal(id);
@@ -137,23 +150,25 @@ export class Desk {
         : waiting ? `${waiting} not saved yet: ${reason}` : reason;
   }
 
-  /** Show the labels as they are now. */
+  /** Show the labels as they are now: the timeline with the next picture of the screen, the lists right after it. */
   refresh() {
-    if (this.#painted !== this.labels.version) {
-      this.#painted = this.labels.version;
-      const { classes, lanes } = this.labels;
-      this.stage.setLanes([...lanes.keys()].map((label) => {
-        const index = classes.indexOf(label);
-        const truth = this.#truth.filter(([, , name]) => name === label).map(([start, end]) => [start, end, 1, label]);
-        return { id: label, label, colour: this.colour(index), key: hotkey(index), editable: true,
-          points: lanes.get(label), layers: truth.length ? [{ kind: "segments", style: "solid", items: truth }] : [] };
-      }));
-      this.classes.refresh();
-      this.videos.refresh();
+    if (this.#painted !== this.labels.now) {
+      this.#painted = this.labels.now;
+      this.stage.setLanes([...this.labels.lanes].map(([label, points], index) => ({
+        id: label, label, colour: this.colour(index), key: hotkey(index), editable: true, points,
+        layers: this.#truth.has(label) ? [{ kind: "segments", style: "solid", items: this.#truth.get(label) }] : [],
+      })));
       this.done.checked = this.labels.isDone(this.current);
     }
-    this.points.refresh();
     this.stage.changed();
+    if (this.#listing) return;
+    this.#listing = true;
+    requestAnimationFrame(() => setTimeout(() => {
+      this.#listing = false;
+      this.classes.refresh();
+      this.videos.refresh();
+      this.points.refresh();
+    }));
   }
 
   /** A class becomes the active one: shown strongly, scrolled to. */
@@ -162,15 +177,13 @@ export class Desk {
     this.stage.activeLane = lane.label;
     this.stage.reveal(this.stage.lanes.findIndex((other) => other.id === lane.label));
     this.classes.list.reveal(lane.label);
-    this.classes.refresh();
-    this.stage.changed();
+    this.refresh();
   }
 
   select(ids, more = false) {
     if (!more) this.selection.clear();
     for (const id of ids) this.selection.add(id);
-    this.points.refresh();
-    this.stage.changed();
+    this.refresh();
   }
 
   get chosen() {

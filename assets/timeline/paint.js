@@ -241,17 +241,17 @@ export function paintMarks(canvas, scene, ratio) {
   const at = (seconds) => (seconds / overview.duration) * overview.width;
   lanes.forEach((lane, index) => {
     const y = 2 + (index * room) % (band.height - 4);
-    context.fillStyle = lane.colour ?? theme.text;
-    context.globalAlpha = .35;
-    for (const layer of lane.layers) {
-      if (layer.kind !== "segments") continue;
-      for (const [start, end] of layer.items) context.fillRect(at(start), y, Math.max(at(end) - at(start), 1), room);
+    const tick = (seconds) => context.fillRect(at(seconds) - .75, y, 2, Math.max(room, 3));
+    for (const { kind, items, colour } of lane.layers) {
+      context.fillStyle = colour ?? lane.colour ?? theme.text;
+      context.globalAlpha = kind === "segments" ? .35 : 1;
+      if (kind === "points") for (const [seconds] of items) tick(seconds);
+      if (kind !== "segments") continue;
+      for (const [start, end] of items) context.fillRect(at(start), y, at(end) - at(start) + 1, room);
     }
     context.globalAlpha = 1;
-    const dots = lane.layers.filter((layer) => layer.kind === "points").flatMap((layer) => layer.items);
-    for (const time of [...dots.map(([seconds]) => seconds), ...(lane.points ?? []).map((point) => point.time)]) {
-      context.fillRect(at(time) - .75, y, 2, Math.max(room, 3));
-    }
+    context.fillStyle = lane.colour ?? theme.text;
+    for (const point of lane.points ?? []) tick(point.time);
   });
 }
 

@@ -47,7 +47,7 @@ export class VideoPanel {
   get shown() {
     const wanted = plain(this.filter.value);
     const state = this.state.value;
-    return this.videos.filter((video) => plain(video.id).includes(wanted)
+    return this.videos.filter((video) => (video.plain ??= plain(video.id)).includes(wanted)
       && (!state || stateOf(this.labels, video.id) === state));
   }
 
@@ -138,8 +138,11 @@ export class PointPanel {
     this.title.textContent = `${sorted.length} points`;
     this.list.set(this.order.value === "time" ? sorted : [...sorted].sort(ORDERS[this.order.value]));
     this.bar.hidden = !this.selection.size;
-    if (this.bar.hidden) return;
-    this.relabel.replaceChildren(el("option", { value: "" }, `Relabel ${this.selection.size} …`),
-      ...classes.map((name) => el("option", { value: name }, name)));
+    if (classes.join("\n") !== this.offered) {
+      this.offered = classes.join("\n");
+      const options = classes.map((name) => el("option", { value: name }, name));
+      this.relabel.replaceChildren(el("option", { value: "" }), ...options);
+    }
+    this.relabel.options[0].textContent = `Relabel ${this.selection.size} …`;
   }
 }

@@ -9,12 +9,15 @@ import { actionOf, keysText, TABLE } from "./keys.js";
 import { bands, contentHeight, GUTTER, rowsInView, scrollTo } from "./lanes.js";
 import { paint, paintMarks } from "./paint.js";
 
-const CLICK = 4;
+const CLICK = 4;              // pixels that a hand may tremble
+const MARGIN = 16;            // pixels under the last lane
+const MARKS_PAUSE = 150;      // milliseconds; the overview's marks are many, and no hurry
 
 export class Stage {
   #dirty = false;
   #drag = null;
   #marksOf = null;
+  #marksStale = null;
   #observer = null;
   #onKey = (event) => this.#key(event);
   #film = null;
@@ -40,6 +43,7 @@ export class Stage {
     document.removeEventListener("keydown", this.#onKey, true);
     this.#observer.disconnect();
     clearInterval(this.repaintAll);
+    clearTimeout(this.#marksStale);
     this.video.removeAttribute("src");
     this.video.load();
     this.gone = true;
@@ -72,8 +76,9 @@ export class Stage {
       button("Fit the selection or the whole video (F)", icon("fit"), act("fit")), this.frameBadge, this.tools,
       button("All keys (?)", "?", act("help"), { class: "help" }));
     this.help = this.#buildHelp();
+    this.timeline = el("div", { class: "timeline" }, this.canvas);
     this.root = el("div", { class: "stage" }, el("div", { class: "screen" }, this.video, this.fault), this.transport,
-      el("div", { class: "timeline" }, this.canvas), this.help);
+      this.timeline, this.help);
     this.root.addEventListener("click", (event) => {
       if (event.detail > 0 && event.target.closest("button")) this.focus();
     });
@@ -147,7 +152,11 @@ export class Stage {
   /** Other lanes, see app/timeline.py; one with `points` and `editable` takes labels. */
   setLanes(lanes) {
     this.lanes = lanes;
-    this.#marksOf = null;
+    this.timeline.style.height = `${bands(true).top + contentHeight(lanes) + MARGIN}px`;
+    this.#marksStale ??= setTimeout(() => {
+      this.#marksOf = this.#marksStale = null;
+      this.changed();
+    }, MARKS_PAUSE);
     for (const layer of lanes.flatMap((lane) => lane.layers)) if (layer.kind === "curve") this.#fetchCurve(layer);
     this.changed();
   }

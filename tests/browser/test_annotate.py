@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, App, make_data_set
+from conftest import App, make_data_set
 from numbered_video import BITS, write_video
 
 from hrpro.data.operations import LabelStore
@@ -45,7 +45,7 @@ class Desk:
           };
           return find(document)?.stage;
         }""")
-        self.address = f"{app.url}/{'annotate' if (ROOT / 'pages/projects.py').exists() else ''}?dataset={dataset}"
+        self.address = f"{app.url}/annotate?dataset={dataset}"
         self.open()
 
     def open(self) -> None:

@@ -1,0 +1,134 @@
+"""Trainings started, watched, cancelled, resumed and found dead from the Train page, with real processes."""
+
+import os
+import re
+import signal
+
+import pytest
+
+from hrpro.data.run import find_runs
+from hrpro.jobs.background import jobs, status
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+POINTS = "[...document.querySelectorAll('.js-plotly-plot')].map(plot => plot.data[0] ? plot.data[0].x.length : 0)"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny(app, make_dataset):
+    yield make_dataset(app.data / "tiny", num_iters=200, test_iter=20, max_epochs=6, num_threads=1)
+    for job in jobs(app.ckpt):
+        if status(job).running:
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+def badge(page, state, seconds=90):
+    page.locator(".stMarkdownBadge", has_text=state).wait_for(timeout=1000 * seconds)
+
+
+def button(page, name):
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def points(page):
+    """Points of the first curve of the first figure."""
+    return (page.evaluate(POINTS) or [0])[0]
+
+
+def wait_for_points(page, more_than):
+    page.wait_for_function(f"({POINTS})[0] > {more_than}", timeout=60_000)
+
+
+def open_train(page, app, query="?dataset=tiny"):
+    page.goto(f"{app.url}/train{query}")
+    button(page, "Start training").wait_for(timeout=30_000)
+
+
+def start(page, name):
+    field = page.get_by_label(re.compile("^Run name"))
+    field.fill(name)
+    field.press("Enter")
+    page.locator("code", has_text=f"task_info={name}").wait_for()
+    button(page, "Start training").click()
+    badge(page, "Running")
+
+
+def test_watch_reload_cancel_resume_and_stop_the_server(app, page, context):
+    open_train(page, app)
+    start(page, "loop")
+    wait_for_points(page, 1)
+    before = points(page)
+    wait_for_points(page, before)                       # the curve moves by itself
+    page.get_by_text(re.compile(r"step \d+ of 200")).wait_for()
+
+    page.reload()
+    badge(page, "Running")
+    wait_for_points(page, before)
+    assert "run=loop" in page.url
+
+    other = context.new_page()
+    open_train(other, app)
+    badge(other, "Running")
+    button(other, "Cancel").click()
+    badge(other, "Cancelled")
+    badge(page, "Cancelled")
+    assert find_runs(app.ckpt, "tiny")[0].stage(1).checkpoint("last").exists()
+
+    button(page, "Resume").click()
+    badge(page, "Running")
+    badge(other, "Running")
+    wait_for_points(page, before)
+    app.end()
+    job = jobs(app.ckpt)[0]
+    assert status(job).running                          # the server has gone, the training has not
+    other.close()
+    page.goto("about:blank")
+    app.start()
+    open_train(page, app)
+    badge(page, "Finished", 240)
+    assert status(job).state == "finished"
+    table = page.get_by_test_id("stTable").inner_text()
+    assert table.count("Best on test") == table.count("Last") == 2 and "Stage 2" in table and "step 200" in table
+    assert page.evaluate(POINTS)[0] > before and len(page.evaluate(POINTS)) == 4
+    steps = page.evaluate("document.querySelector('.js-plotly-plot').data[0].x")
+    assert steps == sorted(set(steps)) and steps[-1] == 200             # going over steps again leaves no trace
+
+
+def test_a_killed_training_is_said_to_have_died_and_resumes(app, page):
+    open_train(page, app)
+    start(page, "killed")
+    wait_for_points(page, 3)
+    os.killpg(jobs(app.ckpt)[0].pid, signal.SIGKILL)
+    badge(page, "Died")
+    page.get_by_text("Killed without a word").wait_for()
+    button(page, "Resume").click()
+    badge(page, "Running")
+    button(page, "Cancel").click()
+    badge(page, "Cancelled")
+
+
+def test_a_failed_training_says_why(app, page, tiny):
+    open_train(page, app)
+    field = page.get_by_label("lr", exact=True)
+    field.fill("1e30")
+    field.press("Enter")
+    page.locator("code", has_text="lr=").wait_for()
+    start(page, "diverging")
+    badge(page, "Failed")
+    page.get_by_text("the loss is not finite. Lower the learning rate").first.wait_for()
+
+
+def test_start_is_off_with_its_reason(app, page, tiny, make_dataset):
+    broken = make_dataset(app.data / "broken")
+    (broken / "gt_full.json").write_bytes((broken / "gt_full.json").read_bytes()[:500])
+    open_train(page, app, "?dataset=broken")
+    page.get_by_text("gt_full.json: line 1 is not JSON").wait_for()
+    assert button(page, "Start training").is_disabled()
+    (broken / "gt_full.json").write_bytes((tiny / "gt_full.json").read_bytes())
+    page.reload()
+    page.wait_for_function("[...document.querySelectorAll('button')].some(b => b.innerText.includes('Start training') "
+                           "&& !b.disabled)")
+    field = page.get_by_label("lr", exact=True)
+    field.fill("fast")
+    field.press("Enter")
+    page.get_by_text("lr is 'fast', but must be a number").wait_for()
+    assert button(page, "Start training").is_disabled()
