@@ -177,8 +177,9 @@ def _inconsistencies(config: Config) -> list[str]:
         problems.append(f"roi_size {config.roi_size} is no multiple of 6. Use 12.")
     if len(config.lambdas) != 4:
         problems.append("lambdas needs four weights: video, action, background, contrast.")
-    if not config.tiou_thresholds:
-        problems.append("tiou_thresholds is empty. Give at least one threshold.")
+    tiou = config.tiou_thresholds
+    if not tiou or tiou != sorted(set(tiou)) or tiou[0] <= 0:
+        problems.append("tiou_thresholds must rise from above 0. Write them as [.1, .2, .3].")
     if not config.act_thresh_cas and not config.act_thresh_agnostic:
         problems.append("act_thresh_cas and act_thresh_agnostic are both empty. Give at least one threshold.")
     if config.num_segments == 0:

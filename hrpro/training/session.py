@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hrpro.config import Config
 from hrpro.data.dataset import DataSet, open_dataset
+from hrpro.data.operations import project_points
 from hrpro.data.run import Run, StageFolder
 from hrpro.data.segments import Segments
 from hrpro.errors import Cancelled, InputError
@@ -164,6 +165,8 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
     frozen = None if fresh and stage == 1 else run.stage(1).points_file
     if frozen and not frozen.exists():
         raise InputError(f"{frozen}: no such file. Run stage 1 with --mode train first.")
+    if frozen is None:
+        project_points(config.data_root)
     dataset = open_dataset(config, points_file=frozen)
     dataset.raise_errors()
     state = None

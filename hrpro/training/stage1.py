@@ -144,10 +144,10 @@ def load_batch(session: Session, split: str, videos: Sequence[str],
     for video in videos:
         array = dataset.features[split].load(video)
         rows = sample_rows(len(array), config.num_segments, random)
-        features.append(torch.from_numpy(np.asarray(array if rows is None else array[rows], np.float32)))
+        features.append(array if rows is None else array[rows])
         points.append(session.point_matrix(split, video, len(features[-1])))
     label = np.stack([dataset.video_label(video) for video in videos])
-    packed = torch.cat(features)
+    packed = torch.from_numpy(np.concatenate(features, dtype=np.float32))
     if session.device.type == "cuda":
         packed = packed.pin_memory()
     return Batch(list(videos), packed, np.concatenate(points), torch.from_numpy(label), [len(f) for f in features])
