@@ -69,7 +69,8 @@ export class Desk {
     if (!desk || this.gone) return;
     this.labels.open(desk);
     this.videos.videos = desk.videos;
-    this.say(desk.notices.at(-1) ?? "");
+    this.say(desk.notices.at(-1) ?? (desk.classes.length ? ""
+      : "Name a class at the right; then key 1, or a click in its lane, sets a point."));
     this.sync = new Sync({ url: this.url, labels: this.labels, who: () => this.who.value.trim() || this.data.who,
       storage: localStorage, key: `hrpro.queue.${this.data.dataset}`, onStatus: () => this.showSaved(),
       onNews: (news) => this.news(news) });

@@ -32,7 +32,7 @@ export class VideoPanel {
         const state = stateOf(labels, video.id);
         return el("button", { type: "button", class: `video ${state}`, title: video.id, onclick: () => onOpen(video.id),
           "aria-current": video.id === this.current ? "true" : null,
-          "aria-label": `${video.id}, ${STATES[state]}, ${labels.count(video.id)} points` },
+          "aria-label": `${video.id}, ${STATES[state]}, ${pointsText(labels.count(video.id))}` },
         icon(state), el("span", { class: "name" }, video.id),
         el("span", { class: "count" }, `${labels.count(video.id)}`));
       },
@@ -61,7 +61,7 @@ export class VideoPanel {
   refresh() {
     const done = this.videos.filter((video) => this.labels.isDone(video.id)).length;
     const points = this.videos.reduce((sum, video) => sum + this.labels.count(video.id), 0);
-    this.summary.textContent = `${done} of ${this.videos.length} done, ${points} points`;
+    this.summary.textContent = `${done} of ${this.videos.length} done, ${pointsText(points)}`;
     this.list.set(this.shown);
   }
 }
@@ -74,7 +74,7 @@ export class ClassPanel {
       rowHeight: 28, label: "Classes", key: (entry) => entry.name,
       draw: ({ name, index, count }) => el("button", { type: "button", class: "class", title: name,
         "aria-pressed": name === this.active ? "true" : "false", onclick: () => onChoose(name),
-        "aria-label": `${name}, ${index < 10 ? `key ${(index + 1) % 10}, ` : ""}${count} points` },
+        "aria-label": `${name}, ${index < 10 ? `key ${hotkey(index)}, ` : ""}${pointsText(count)}` },
       el("span", { class: "swatch", style: `background:${colourOf(index)}` }), el("kbd", {}, hotkey(index)),
       el("span", { class: "name" }, name), el("span", { class: "count" }, `${count}`)),
     });
@@ -93,6 +93,10 @@ export class ClassPanel {
     this.list.set(this.labels.classes.map((name, index) =>
       ({ name, index, count: this.labels.lanes.get(name)?.length ?? 0 })));
   }
+}
+
+function pointsText(count) {
+  return count === 1 ? "1 point" : `${count} points`;
 }
 
 export function hotkey(index) {
@@ -135,7 +139,7 @@ export class PointPanel {
 
   refresh() {
     const { sorted, classes } = this.labels;
-    this.title.textContent = `${sorted.length} points`;
+    this.title.textContent = pointsText(sorted.length);
     this.list.set(this.order.value === "time" ? sorted : [...sorted].sort(ORDERS[this.order.value]));
     this.bar.hidden = !this.selection.size;
     if (classes.join("\n") !== this.offered) {

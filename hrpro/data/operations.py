@@ -75,7 +75,7 @@ class LabelStore:
     def __init__(self, root: Path):
         """Read the data set and replay its log; see `refresh` for errors."""
         self.root = Path(root)
-        self.log = self.root / "labels" / "operations.jsonl"
+        self.log = log_file(self.root)
         self.notices: list[str] = []
         self._mutex = threading.RLock()
         self._dataset_stamp = None
@@ -205,7 +205,6 @@ class LabelStore:
         self.refresh()
         if not self._operations:
             return None
-        path.parent.mkdir(exist_ok=True)
         with _locked_folder(path.parent):
             with self._mutex:
                 self.refresh()
@@ -421,6 +420,11 @@ class LabelStore:
             self._ever.update(operation["after"])
 
 
+def log_file(root: Path) -> Path:
+    """Where a data set's operation log lies."""
+    return Path(root) / "labels" / "operations.jsonl"
+
+
 @functools.cache
 def _store(root: Path) -> LabelStore:
     return LabelStore(root)
@@ -434,11 +438,14 @@ def label_store(root: Path) -> LabelStore:
 def project_points(root: Path) -> Path | None:
     """Bring point_labels/points.csv and classes.txt up to date with the log; the CSV's path, None without a log.
 
-    Training calls this before it reads points. The app does so after each batch it acknowledged, behind the answer.
+    Training calls this before it reads points. The app does so after each batch it acknowledged, behind the answer:
+    10,000 points take 0.2 s, too long to wait for at each key.
 
     Raises:
         InputError: the log or the data set is at fault, or a file could not be written.
     """
+    if not log_file(root).exists():
+        return None
     return label_store(root).project()
 
 
@@ -506,7 +513,12 @@ def _table(rows: Sequence[dict], classes: Sequence[str], fps: dict[str, float]) 
 @contextlib.contextmanager
 def _locked_folder(folder: Path) -> Iterator[None]:
     """One process at a time projects, so that an older state never replaces a newer one."""
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        folder.mkdir(exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made or read ({error.strerror}). Make the data set's folder "
+                         "writable.") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

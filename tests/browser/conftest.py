@@ -20,20 +20,21 @@ sys.path.append(str(ROOT / "tests" / "video"))
 
 
 class App:
-    """The app as `streamlit run` starts it; data and ckpt are its folders."""
+    """The app as `streamlit run` starts it, with more flags if given; data and ckpt are its folders."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *flags: str):
         self.data, self.ckpt, self.log = folder / "dataset", folder / "ckpt", folder / "server.log"
         self.data.mkdir(parents=True)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.process = None
+        base = next((flag.partition("=")[2] for flag in flags if flag.startswith("--server.baseUrlPath=")), "")
+        self.url = f"http://127.0.0.1:{self.port}/{base}".rstrip("/")
+        self.flags, self.process = flags, None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless=true",
                    "--server.address=127.0.0.1", f"--server.port={self.port}", "--server.fileWatcherType=none",
-                   "--browser.gatherUsageStats=false"]
+                   "--browser.gatherUsageStats=false", *self.flags]
         environment = {**os.environ, "HRPRO_DATA": str(self.data), "HRPRO_CKPT": str(self.ckpt)}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

@@ -385,11 +385,28 @@ def test_done_is_a_persons_word(desk):
     row = desk.page.get_by_role("button", name="even, ").first
     assert "new" in row.get_attribute("aria-label")
     desk.click("HighJump", 1)
-    desk.page.get_by_role("button", name="even, in work, 1 points").wait_for()
+    desk.page.get_by_role("button", name="even, in work, 1 point").wait_for()
     desk.page.get_by_label("done").check()
-    desk.page.get_by_role("button", name="even, done, 1 points").wait_for()
+    desk.page.get_by_role("button", name="even, done, 1 point").wait_for()
     desk.page.locator(".badge.save.saved").wait_for()
     assert LabelStore(desk.store_root).done() == {"even"}
+
+
+def test_an_empty_project_under_a_base_path_says_how_to_begin(page, tmp_path):
+    app = App(tmp_path, "--server.baseUrlPath=some/base")
+    folder = make_data_set(app.data, "Empty", {"even": {"duration": 4.0, "fps": 25.0}})
+    write_video(folder / "videos" / "even.mp4", range(0, 4000, 40))
+    app.start()
+    try:
+        desk = Desk(page, app, "Empty")
+        page.get_by_text("Name a class at the right").wait_for()
+        page.get_by_label("New class").fill("dive")
+        page.get_by_label("New class").press("Enter")
+        page.wait_for_function("() => window.stage().lanes.length === 1")
+        desk.click("dive", 2.01)
+        assert desk.saved(1) == [("dive", 50)]
+    finally:
+        app.end()
 
 
 def test_wheel_zooms_at_the_cursor_and_f_fits(desk):

@@ -337,6 +337,15 @@ def test_the_projection_is_what_training_reads(root):
     assert dataset.points_file.name == "points.csv" and len(dataset.points) == 7
 
 
+def test_a_projection_that_cannot_be_written_is_a_sentence_and_the_log_stands(root):
+    LabelStore(root).apply([add("a", 1)], "Ann")
+    (root / "point_labels").write_text("in the way")
+    with pytest.raises(InputError, match=r"point_labels: cannot be made or read \(File exists\)"):
+        project_points(root)
+    (root / "point_labels").unlink()
+    assert len(list(csv.DictReader(project_points(root).open()))) == 1
+
+
 def test_the_projection_follows_other_processes(root):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
