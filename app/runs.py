@@ -27,6 +27,7 @@ BADGES = {"running": ("Running", ":material/play_circle:", "blue"),
           "died": ("Died", ":material/heart_broken:", "red"),
           "elsewhere": ("Running in a terminal", ":material/terminal:", "blue")}
 UNITS = {1: "step", 2: "epoch"}
+LATELY = 86_400                                         # seconds that a run which left nothing is shown
 SILENCE = 60                                            # seconds after which a run in a terminal is taken for dead
 
 
@@ -36,10 +37,13 @@ def job_of(target: Path) -> Job | None:
 
 
 def begun(dataset: Path) -> list[Run]:
-    """Runs of a data set that a job is at work on, newest first."""
-    folder = ckpt_root() / dataset.name
-    return [Run(Path(job.target)) for job in jobs(ckpt_root())
-            if Path(job.target).parent == folder and status(job).running]
+    """Runs of a data set that may have written nothing yet: a job is at work on them, or has failed lately."""
+    folder, latest = ckpt_root() / dataset.name, {}
+    for job in jobs(ckpt_root()):
+        if Path(job.target).parent == folder:
+            latest.setdefault(job.target, job)
+    return [Run(Path(target)) for target, job in latest.items() if (now := status(job)).running
+            or (now.state in ("failed", "died") and time.time() - job.started < LATELY)]
 
 
 def near(words: Sequence[str]) -> list[str]:
@@ -173,7 +177,7 @@ def _figures_of_merit(run: Run) -> None:
                              "At": f"{UNITS[stage]} {metrics[name]['step']}",
                              **{f"AVG {span}": f"{value:.1%}" for span, value in average.items()}})
     if rows:
-        st.dataframe(rows, hide_index=True)
+        st.table(rows, hide_index=True)
         st.caption("mAP on the test split, averaged over tIoU thresholds. *Best on test* is chosen on the test split, "
                    "as published; *last* is not.")
 

@@ -8,13 +8,14 @@ import streamlit as st
 
 from app.checks import checked
 from app.paths import ckpt_root
-from app.runs import begun, near
+from app.runs import job_of, near
 from app.settings import missing_devices, settings_form
 from app.state import choose
 from app.text import plain, said_of
 from hrpro.config import Config, cfg_of, config_of
 from hrpro.data.run import STAGES, Run, find_runs
 from hrpro.errors import InputError
+from hrpro.jobs.background import status
 from hrpro.jobs.train import shell, start_training, train_arguments
 
 CHAINS = {"Both stages": STAGES, "Stage 1": (1,), "Stage 2": (2,)}
@@ -43,7 +44,8 @@ def new_run(dataset: Path) -> None:
         cfg = cfg_of(dataset)
         st.caption("The same on the command line:")
         st.code(shell(near(train_arguments(cfg, config, chain))), language="bash", wrap_lines=True)
-        if any(run.name == name for run in begun(dataset)):
+        job = job_of(Run.of(config).root)
+        if job and status(job).running:
             obstacles.append("A run of this name is at work. Wait until it ends, cancel it, or choose another name.")
     if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=bool(obstacles),
                  width="stretch"):
