@@ -22,7 +22,7 @@ export class Desk {
     this.url = `${base}/labels/${encodeURIComponent(dataset)}`;
     this.stage = new Stage({ base, dataset, desk: this });
     this.selection = this.stage.selection;
-    this.videos = new VideoPanel({ labels: this.labels, onOpen: (id) => this.open(id) });
+    this.videos = new VideoPanel({ labels: this.labels, onOpen: (id) => this.turnTo(id) });
     this.classes = new ClassPanel({ labels: this.labels, colourOf: (index) => this.colour(index),
       onChoose: (name) => this.choose({ label: name }), onAdd: (name) => this.push(addClass(this.current, name)) });
     this.points = new PointPanel({ labels: this.labels, selection: this.selection,
@@ -102,10 +102,17 @@ export class Desk {
     return null;
   }
 
+  /** Go to a video, unless it is there already and may be playing. */
+  turnTo(id) {
+    if (id !== this.current) this.open(id);
+    this.stage.focus();
+  }
+
   async open(id, seconds = 0) {
     const video = this.videos.videos.find((candidate) => candidate.id === id);
+    this.wanted = id;
     const state = await this.fetchJson(`${this.url}/${encodeURIComponent(id)}`);
-    if (!state || this.gone) return;
+    if (!state || this.gone || this.wanted !== id) return;
     this.current = id;
     sessionStorage.setItem(this.memory, id);
     this.videos.current = id;
@@ -288,8 +295,8 @@ export class Desk {
       nudgeBack: () => this.nudge(-1), nudgeForward: () => this.nudge(1),
       selectAll: () => this.select(this.labels.points.keys()), escape: () => this.select([]),
       undo: () => this.push(goBack("undo", this.current)), redo: () => this.push(goBack("redo", this.current)),
-      nextVideo: () => this.videos.step(1, (id) => this.open(id)),
-      previousVideo: () => this.videos.step(-1, (id) => this.open(id)),
+      nextVideo: () => this.videos.step(1, (id) => this.turnTo(id)),
+      previousVideo: () => this.videos.step(-1, (id) => this.turnTo(id)),
     };
     return actions[action]() ?? true;
   }
