@@ -113,29 +113,32 @@ class Segments:
             raise InputError(f"{path}: has neither a `results` nor a `database` object. "
                              "Give a file in ActivityNet's JSON format.")
         names = tuple(body) if videos is None else tuple(videos)
-        rows, faults = [], []
-        for index, name in enumerate(names):
+        lists, faults = [], []
+        for name in names:
             entries = body.get(name, [])
             if isinstance(entries, dict):
                 entries = entries.get("annotations", [])
             if not isinstance(entries, list):
                 faults.append(f"{path}: video {name!r} holds no list of segments. Write [] where there are none.")
-                continue
-            for position, entry in enumerate(entries):
-                row = _parse_entry(entry)
-                if isinstance(row, str):
-                    faults.append(f"{path}: segment {position} of video {name!r} {row}")
-                else:
-                    rows.append((*row, index))
-        labels = sorted({row[2] for row in rows}) if classes is None else list(classes)
-        lookup = {label: index for index, label in enumerate(labels)}
+                entries = []
+            lists.append(entries)
+        columns = _sound_columns([entry for entries in lists for entry in entries])
+        if columns is None:                             # entry by entry, to name each fault
+            parsed = [[_parse_entry(entry) for entry in entries] for entries in lists]
+            faults += [f"{path}: segment {position} of video {name!r} {row}"
+                       for name, rows in zip(names, parsed, strict=True)
+                       for position, row in enumerate(rows) if isinstance(row, str)]
+            lists = [[row for row in rows if not isinstance(row, str)] for rows in parsed]
+            columns = tuple(zip(*(row for rows in lists for row in rows), strict=True)) or ((), (), (), ())
+        start, end, label, score = columns
+        used = sorted(set(label))
+        labels = used if classes is None else list(classes)
+        lookup = {name: index for index, name in enumerate(labels)}
         known = ", ".join(labels[:8]) + (" …" if len(labels) > 8 else "")
-        faults += [f"{path}: unknown class {label!r}. Correct it; known are {known}."
-                   for label in sorted({row[2] for row in rows} - set(labels))]
+        faults += [f"{path}: unknown class {name!r}. Correct it; known are {known}."
+                   for name in used if name not in lookup]
         raise_if(faults)
-        if not rows:
-            return cls.empty(labels, names)
-        start, end, label, score, video = zip(*rows, strict=True)
+        video = np.repeat(np.arange(len(names)), [len(entries) for entries in lists])
         return cls(start, end, [lookup[name] for name in label], score, video, tuple(labels), names)
 
     def to_activitynet(self) -> dict[str, Any]:
@@ -151,6 +154,19 @@ class Segments:
     def save(self, path: Path) -> None:
         """Write the ActivityNet result file."""
         write_json(path, self.to_activitynet())
+
+
+def _sound_columns(entries: list[Any]) -> tuple[NDArray, NDArray, list[str], NDArray] | None:
+    """start, end, label and score of annotations or detections, all at once; None unless all are plainly sound."""
+    try:
+        label = [entry["label"] for entry in entries]
+        times = np.array([entry["segment"] for entry in entries], np.float64).reshape(len(entries), -1)
+        score = np.array([entry.get("score", 1.) for entry in entries], np.float64)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    sound = entries and times.shape[1] == 2 and score.ndim == 1 and set(map(type, label)) == {str} \
+        and np.isfinite(times).all() and np.isfinite(score).all()
+    return (times[:, 0], times[:, 1], label, score) if sound else None
 
 
 def _parse_entry(entry: Any) -> tuple[float, float, str, float] | str:

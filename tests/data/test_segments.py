@@ -1,0 +1,63 @@
+"""ActivityNet files read: sound ones as they are, others with every fault named."""
+
+import numpy as np
+import pytest
+
+from hrpro.data.segments import Segments
+from hrpro.errors import InputError
+from hrpro.files import write_json
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    rng = np.random.default_rng(0)
+    start = rng.uniform(0, 100, 50)
+    written = Segments(start, start + 1, rng.integers(0, 3, 50), rng.random(50), np.sort(rng.integers(0, 4, 50)),
+                       ("a", "b", "c"), ("v", "w", "x", "y"))
+    written.save(tmp_path / "pred.json")
+    read = Segments.from_activitynet(tmp_path / "pred.json", ("a", "b", "c"))
+    for name in ("start", "end", "label", "score", "video"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
+    assert (read.classes, read.videos) == (written.classes, written.videos)
+
+
+def sound(**changed):
+    return {"label": "a", "segment": [1, 2.5], "score": .5} | changed
+
+
+@pytest.mark.parametrize("entry", [sound(segment=["1", "2.5"]), sound(score="0.5"), sound(segment=["1", 2.5])])
+def test_numbers_written_as_text_count(tmp_path, entry):
+    write_json(tmp_path / "pred.json", {"results": {"v": [sound(), entry], "w": []}})
+    read = Segments.from_activitynet(tmp_path / "pred.json")
+    assert (read.start.tolist(), read.end.tolist(), read.score.tolist()) == ([1, 1], [2.5, 2.5], [.5, .5])
+
+
+@pytest.mark.parametrize(("entry", "said"), [
+    ("a", "has no `label`"), ({"segment": [1, 2]}, "has no `label`"), (sound(label=7), "has no `label`"),
+    ({"label": "a"}, r"has no \[start, end\]"), (sound(segment="12"), r"has no \[start, end\] .*'12'"),
+    (sound(segment=[1, 2, 3]), r"has no \[start, end\]"), (sound(segment=[1, None]), r"has no \[start, end\]"),
+    (sound(segment=[[1], [2]]), r"has no \[start, end\]"), (sound(score=[1]), r"has no \[start, end\]"),
+    (sound(score=None), r"has no \[start, end\]"), (sound(segment=[1, "inf"]), "holds a value that is not finite")])
+def test_each_fault_is_named_with_its_place(tmp_path, entry, said):
+    write_json(tmp_path / "pred.json", {"results": {"v": [sound()], "w": [sound(), sound(), entry], "x": 3}})
+    with pytest.raises(InputError) as error:
+        Segments.from_activitynet(tmp_path / "pred.json")
+    assert error.match(rf"segment 2 of video 'w' {said}")
+    assert any("video 'x' holds no list" in fault for fault in error.value.faults)
+    assert len(error.value.faults) == 2
+
+
+@pytest.mark.parametrize("entry", ["a", sound(segment="12"), sound(segment=[1]), sound(score=[1])])
+def test_a_fault_that_all_entries_share_is_named_too(tmp_path, entry):
+    write_json(tmp_path / "pred.json", {"results": {"v": [entry, entry]}})
+    with pytest.raises(InputError) as error:
+        Segments.from_activitynet(tmp_path / "pred.json")
+    assert ["segment 0" in error.value.faults[0], "segment 1" in error.value.faults[1]] == [True, True]
+
+
+def test_unknown_classes_and_empty_files(tmp_path):
+    write_json(tmp_path / "pred.json", {"results": {"v": [sound(), sound(label="q")]}})
+    with pytest.raises(InputError, match=r"unknown class 'q'.*known are a, b"):
+        Segments.from_activitynet(tmp_path / "pred.json", ("a", "b"))
+    write_json(tmp_path / "pred.json", {"results": {"v": []}})
+    empty = Segments.from_activitynet(tmp_path / "pred.json", ("a", "b"))
+    assert (len(empty), empty.classes, empty.videos) == (0, ("a", "b"), ("v",))
