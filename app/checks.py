@@ -27,5 +27,6 @@ def _pool() -> ThreadPoolExecutor:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _check(root: Path, _state: tuple[int, int]) -> Future[Report]:
+def _check(root: Path, state: tuple[int, int]) -> Future[Report]:
+    """The check of a data set in one state of its files."""
     return _pool().submit(validate, root)

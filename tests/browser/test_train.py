@@ -124,7 +124,7 @@ def test_start_is_off_with_its_reason(app, page, tiny, make_dataset):
     (broken / "gt_full.json").write_bytes((tiny / "gt_full.json").read_bytes())
     page.reload()
     page.wait_for_function("[...document.querySelectorAll('button')].some(b => b.innerText.includes('Start training') "
-                           "&& !b.disabled)")
+                           "&& !b.disabled)", timeout=60_000)
     field = page.get_by_label("lr", exact=True)
     field.fill("fast")
     field.press("Enter")
