@@ -1,7 +1,7 @@
-"""Attention with dropout on its weights that is fast on a CPU, where the stock one is bound by memory.
+"""Dropout, and attention with dropout on its weights, that are fast on a CPU, where the stock ones are not.
 
-Each head is worked through in blocks of queries that stay in a core's cache. The dropped weights are kept apart by
-their sign, so backward needs no mask, and sixteen random bits decide on each weight.
+Sixteen random bits decide on each value. Each head of the attention is worked through in blocks of queries that stay
+in a core's cache; dropped weights are kept apart by their sign, so that backward needs no mask.
 """
 
 from __future__ import annotations
@@ -13,6 +13,21 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 
 BLOCK = 1 << 18                                             # weights in a block: a megabyte
+
+
+class Dropout(torch.nn.Dropout):
+    """Dropout that draws its bits by the word on a CPU, several times as fast as the stock one."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        if not (self.training and self.p and values.device.type == "cpu"):
+            return super().forward(values)
+        kept = _random_signs(_generator(), self.p, values.shape) < 0
+        return values * kept.to(values.dtype).div_(1 - self.p)
+
+
+def _generator() -> np.random.SFC64:
+    """A fast source of bits that follows from torch's generator."""
+    return np.random.SFC64(int(torch.randint(1 << 62, ())))
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
@@ -27,7 +42,7 @@ class _DropoutAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
         heads, length, size = query.shape
-        random = np.random.SFC64(int(torch.randint(1 << 62, ())))
+        random = _generator()
         weights = query.new_empty(heads, length, length)    # negative where kept, positive where dropped
         out = torch.empty_like(value)
         scaled = query * size ** -.5

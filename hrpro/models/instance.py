@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from hrpro.models.attention import Dropout
+
 
 class InstanceModel(nn.Module):
     """Scores a proposal's completeness and moves its ends, from the features of its left, centre and right."""
@@ -13,7 +15,7 @@ class InstanceModel(nn.Module):
         super().__init__()
         self.start_reg_conv = _mlp(dim)
         self.end_reg_conv = _mlp(dim)
-        self.prop_fusion = nn.Sequential(nn.Linear(3 * dim, dim), nn.ReLU(), nn.Dropout(dropout))
+        self.prop_fusion = nn.Sequential(nn.Linear(3 * dim, dim), nn.ReLU(), Dropout(dropout))
         self.prop_completeness = _mlp(dim)
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:

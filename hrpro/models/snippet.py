@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hrpro.models.attention import attention
+from hrpro.models.attention import Dropout, attention
 from hrpro.models.memory import ReliablePrototypeMemory
 
 
@@ -66,7 +66,7 @@ class ReliabilityAwareBlock(nn.Module):
         self.linear2 = nn.Linear(hidden, dim)
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, lengths: Sequence[int]) -> Tensor:
         tokens = self.norm1(tokens + self.dropout(self._attend(tokens, lengths)))
@@ -125,7 +125,7 @@ class SnippetModel(nn.Module):
         self.reference_quirks = reference_quirks
         self.memory = ReliablePrototypeMemory(num_classes, dim, momentum)
         self.encoder = SnippetEncoder(dim, layers, heads, hidden, rab_dropout)
-        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim, num_classes + 1, bias=False))
+        self.classifier = nn.Sequential(Dropout(dropout), nn.Linear(dim, num_classes + 1, bias=False))
 
     def forward(self, features: Tensor, lengths: Sequence[int]) -> SnippetOutput:
         """features: packed snippets [N, D]; lengths: snippets of each of V videos, adding up to N."""

@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from hrpro.models import attention as module
-from hrpro.models.attention import _random_signs, attention
+from hrpro.models.attention import Dropout, _random_signs, attention
 
 
 def heads(length, size=8, count=2):
@@ -52,3 +52,14 @@ def test_signs_are_dropped_at_the_asked_rate():
         signs = _random_signs(np.random.SFC64(0), rate, torch.Size((1000, 1001)))
         lanes = (signs >= 0).double().view(-1)[:1000 * 1000].view(-1, 4).mean(dim=0)
         torch.testing.assert_close(lanes, torch.full((4,), rate, dtype=torch.float64), atol=.003, rtol=0)
+
+
+def test_dropout_keeps_the_mean_and_is_exact_in_backward():
+    values = torch.ones(1000, 1000, requires_grad=True)
+    dropout = Dropout(.3)
+    out = dropout(values)
+    assert out.detach().mean() == pytest.approx(1, abs=.005)
+    assert out.detach().unique().tolist() == [0, pytest.approx(1 / .7)]
+    out.sum().backward()
+    assert torch.equal(values.grad, out.detach())
+    assert torch.equal(dropout.eval()(values), values)
