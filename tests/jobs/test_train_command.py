@@ -1,0 +1,90 @@
+"""`python -m hrpro train`: its command line said back, and both stages trained by a real background process."""
+
+import argparse
+import dataclasses
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hrpro.config import load_config
+from hrpro.data.run import Run
+from hrpro.errors import InputError
+from hrpro.jobs.background import jobs, status, tail
+from hrpro.jobs.train import add_arguments, shell, start_training, train_arguments
+from hrpro.training.command import config_from
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"seed": 3, "data_path": "/data/a b", "ckpt_path": "else/where"}, {"lr": 1e-7, "act_thresh_cas": [.1, .2]},
+    *({"task_info": name} for name in ("a b", "true", "1e-3", "*x", "null", "- x", "#a", "'q'", "ünï", "2020-01-01")),
+    {"points": "", "blocked_videos": ["a", "b c"], "reference_quirks": True, "num_segments": -1}])
+def test_command_line_says_the_settings_back(changes):
+    config = dataclasses.replace(load_config("gtea"), **changes)
+    words = train_arguments("gtea", config, (2,), resume=True)
+    pasted = shlex.split(shell(words))
+    assert pasted[:4] == ["python", "-m", "hrpro", "train"] and pasted[3:] == words
+    args = parse(words[1:])
+    assert config_from(args) == config and (args.cfg, args.stages, args.resume) == ("gtea", [2], True)
+
+
+def test_what_goes_without_saying_is_not_said():
+    assert train_arguments("gtea", load_config("gtea")) == ["train", "--cfg", "gtea"]
+
+
+@pytest.mark.slow
+def test_trains_both_stages_in_the_background_and_goes_on_after_a_kill(tmp_path, make_dataset):
+    root = make_dataset(tmp_path / "tiny", num_iters=60, test_iter=30, max_epochs=2, num_threads=1)
+    cfg = str(root / "config.yaml")
+    words = ["--cfg", cfg, "--data_path", str(root), "--ckpt_path", str(tmp_path / "ckpt"), "--set", "dataset=tiny"]
+
+    def train(*more):
+        return subprocess.run([sys.executable, "-m", "hrpro", "train", *words, *more], capture_output=True, text=True)
+
+    started = train("--detach")
+    assert started.returncode == 0, started.stderr
+    job, = jobs(tmp_path / "ckpt")
+    assert started.stdout.startswith(f"{job.id}: started.")
+    run = Run(tmp_path / "ckpt" / "tiny" / "HR-Pro")
+    for refused in (train(), train("--detach")):
+        assert refused.returncode == 2 and f"job {job.id}" in refused.stderr and "is at work on it" in refused.stderr
+    wait(lambda: run.stage(1).checkpoint("last").exists() or not status(job).running)
+    os.killpg(job.pid, signal.SIGKILL)
+    wait(lambda: not status(job).running)
+    assert status(job).state == "died"
+
+    config = config_from(parse(words))
+    with pytest.raises(InputError, match="--resume needs the settings"):
+        raise InputError(tail(ended(start_training(cfg, dataclasses.replace(config, lr=.5), resume=True)), 1)[0])
+    job = ended(start_training(cfg, config, resume=True))
+    assert status(job).state == "finished", tail(job)
+    for stage in (1, 2):
+        assert run.stage(stage).metrics_file.exists() and run.stage(stage).final_result.exists()
+    steps = [event["step"] for event in run.events(1)[0] if event["event"] == "step"]
+    assert steps[-1] == 60
+
+    before = run.stage(1).proposals_file.stat().st_mtime_ns
+    assert train("--resume").returncode == 0
+    assert run.stage(1).proposals_file.stat().st_mtime_ns == before    # stage 1 was done: not done over
+
+
+def ended(job):
+    wait(lambda: not status(job).running)
+    return job
+
+
+def wait(condition, seconds=240):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(.05)
