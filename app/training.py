@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.checks import checked
 from app.paths import ckpt_root
-from app.runs import job_of, near
+from app.runs import begun, job_of, near
 from app.settings import missing_devices, settings_form
 from app.state import choose
 from app.text import plain, said_of
@@ -83,7 +83,8 @@ def _name(dataset: Path, base: Config, chain: tuple[int, ...]) -> tuple[str, lis
         ready = [name for name, run in runs.items() if run.stage(1).proposals_file.exists()]
         name = st.selectbox("Run to go on from", ready, placeholder="none has finished stage 1")
         return (name, _replaced(runs[name], 2)) if name else (base.task_info, ["Train stage 1 first."])
-    name = st.text_input("Run name (task_info)", _free_name(base.task_info, runs), key=f"name {dataset.name}",
+    free = _free_name(base.task_info, {*runs, *(run.name for run in begun(dataset))})
+    name = st.text_input("Run name (task_info)", free, key=f"name {dataset.name} {free}",
                          help="The run's folder, under ckpt and the data set's name.").strip()
     return name, _replaced(runs[name], 1) if name in runs else []
 
@@ -96,7 +97,7 @@ def _replaced(run: Run, stage: int) -> list[str]:
     return ["A run of this name has been trained. Choose another name, or tick that it may be replaced."]
 
 
-def _free_name(wish: str, taken: dict[str, Run]) -> str:
+def _free_name(wish: str, taken: set[str]) -> str:
     return next(name for name in (wish, *(f"{wish}-{number}" for number in range(2, len(taken) + 3)))
                 if name not in taken)
 

@@ -1,0 +1,222 @@
+"""The Train page, run by Streamlit's own test driver on real folders."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.paths import ROOT
+from app.text import plain
+from hrpro.config import Config
+from hrpro.data.run import Run
+from hrpro.files import write_json
+from hrpro.jobs.background import jobs, start, status
+from hrpro.training.events import EventLog
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    data, ckpt = tmp_path / "dataset", tmp_path / "ckpt"
+    data.mkdir()
+    monkeypatch.setenv("HRPRO_DATA", str(data))
+    monkeypatch.setenv("HRPRO_CKPT", str(ckpt))
+    yield data, ckpt
+    for job in jobs(ckpt):
+        if status(job).running:
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def tiny(folders, make_dataset):
+    return make_dataset(folders[0] / "tiny")
+
+
+def open_page(**query):
+    test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    for key, value in query.items():
+        test.query_params[key] = value
+    test.switch_page("pages/train.py").run()
+    assert not test.exception
+    return test
+
+
+def start_button(test):
+    return next(button for button in test.button if button.label == "Start training")
+
+
+def setting(test, name):
+    return next(field for field in (*test.text_input, *test.number_input, *test.selectbox) if field.label == name)
+
+
+def warnings(test):
+    return "\n".join(warning.value for warning in test.warning)
+
+
+def finished_run(root, stages=(1,), **metrics):
+    """A run's folder as a finished training leaves it, as far as the page reads it."""
+    run = Run(root)
+    for stage in stages:
+        write_json(run.stage(stage).config_file, Config(dataset="tiny").to_dict())
+        write_json(run.stage(stage).metrics_file, metrics)
+        with EventLog(run.stage(stage), resume=False) as log:
+            log.emit("start", stage=stage, mode="train", device="cpu", total=50, unit="step", seed=0, dataset="tiny",
+                     n_train=6, n_test=3, left_out=[], resumed_from=None)
+            log.step(50, 50, {"total": .5}, 8., 0.)
+            log.emit("note", message="left out: train_1.npy: is cut off")
+            log.emit("finish", seconds=65., last=None, best=None)
+    return run
+
+
+def test_without_data_sets_it_says_what_to_do(folders):
+    test = open_page()
+    assert "no data set yet" in test.info[0].value and not test.button
+
+
+def test_the_command_is_the_form(folders, tiny):
+    test = open_page()
+    assert not start_button(test).disabled
+    assert test.code[0].value == (f"python -m hrpro train --cfg {tiny}/config.yaml --ckpt_path {folders[1]} "
+                                  f"--data_path {tiny} --set dataset=tiny")
+    setting(test, "lr").set_value("3e-4")
+    setting(test, "num_iters").set_value(77)
+    setting(test, "act_thresh_cas").set_value("[.1, .2]")
+    setting(test, "reference_quirks").set_value(True)
+    setting(test, "seed").set_value(5)
+    test.run()
+    assert test.code[0].value == (
+        f"python -m hrpro train --cfg {tiny}/config.yaml --seed 5 --ckpt_path {folders[1]} --data_path {tiny} "
+        "--set dataset=tiny reference_quirks=true num_iters=77 lr=0.0003 'act_thresh_cas=[0.1,0.2]'")
+    assert not start_button(test).disabled
+    assert any("2 changed" in expander.label for expander in test.expander)
+
+
+def test_every_fault_stands_at_its_field(folders, tiny):
+    test = open_page()
+    setting(test, "lr").set_value("fast")
+    setting(test, "roi_size").set_value(7)
+    setting(test, "tiou_thresholds").set_value("[.1, 2]")
+    setting(test, "feature_dim").set_value(33)
+    test.run()
+    assert [error.value.replace("\\", "") for error in test.error] == [      # in the order of the fields
+        "lr is 'fast', but must be a number.", "tiou_thresholds is '[0.1, 2]', but must be a list, each 1 or less.",
+        "feature_dim 33 is no multiple of rab_heads 8. Change one.", "roi_size 7 is no multiple of 6. Use 12."]
+    assert start_button(test).disabled and "settings marked above" in warnings(test)
+
+
+def test_a_hostile_run_name_is_refused(folders, tiny):
+    test = open_page()
+    for name in ("../../elsewhere", "", "..", "a/b"):
+        setting(test, "Run name (task_info)").set_value(name)
+        test.run()
+        assert start_button(test).disabled and "cannot name a folder" in test.error[0].value.replace("\\", "")
+
+
+def test_start_is_off_with_the_data_s_faults(folders, tiny):
+    (tiny / "split_test.txt").unlink()
+    test = open_page()
+    assert start_button(test).disabled
+    assert plain("split_test.txt: no such file.") in warnings(test)
+
+
+def test_settings_at_fault_are_said(folders, tiny):
+    (tiny / "config.yaml").write_text("num_itres: 5\nlr: fast\n")
+    test = open_page()
+    said = test.error[0].value.replace("\\", "")
+    assert "unknown setting 'num_itres'. Did you mean 'num_iters'?" in said and "'lr'" in said
+
+
+def test_a_trained_name_is_only_taken_with_leave(folders, tiny):
+    finished_run(folders[1] / "tiny" / "HR-Pro")
+    test = open_page()
+    name = setting(test, "Run name (task_info)")
+    assert name.value == "HR-Pro-2" and not start_button(test).disabled
+    name.set_value("HR-Pro")
+    test.run()
+    assert start_button(test).disabled and "has been trained" in warnings(test)
+    test.checkbox[0].check()
+    test.run()
+    assert not start_button(test).disabled
+
+
+def test_stage_two_alone_goes_on_from_a_run_with_proposals(folders, tiny):
+    test = open_page()
+    test.segmented_control[0].set_value("Stage 2")
+    test.run()
+    assert start_button(test).disabled and "Train stage 1 first" in warnings(test)
+    run = finished_run(folders[1] / "tiny" / "first")
+    write_json(run.stage(1).proposals_file, {})
+    test.run()
+    assert not start_button(test).disabled
+    assert "--stages 2" in test.code[0].value and "task_info=first" in test.code[0].value
+
+
+def test_a_finished_run_shows_both_checkpoints_by_name(folders, tiny):
+    def report(step, value):
+        return {"step": step, "mAP": {"0.1": value}, "average": {"0.1:0.7": value}}
+
+    finished_run(folders[1] / "tiny" / "HR-Pro", (1, 2), last=report(50, .25), best=report(40, .5))
+    test = open_page()
+    table = test.table[0].value
+    assert table["Checkpoint"].tolist() == ["Last", "Best on test"] * 2
+    assert table["AVG 0.1:0.7"].tolist() == ["25.0%", "50.0%"] * 2
+    assert table["At"].tolist() == ["step 50", "step 40", "epoch 50", "epoch 40"]
+    assert [bar.proto.text for bar in test.get("progress")] == [
+        f"**Stage {stage}** · step 50 of 50 · trained in 1 min 5 s" for stage in (1, 2)]
+    assert ":material/check_circle: Finished" in "".join(each.value for each in test.markdown)
+    assert "train\\_1\\.npy" in "".join(each.value for each in test.markdown)
+
+
+def test_the_url_chooses_and_is_kept(folders, tiny, make_dataset):
+    make_dataset(folders[0] / "other")
+    for name in ("one", "two"):
+        finished_run(folders[1] / "tiny" / name)
+    test = open_page(dataset="tiny", run="one")
+    assert [box.value for box in test.selectbox[:1]] == ["tiny"] and setting(test, "Run").value == "one"
+    setting(test, "Run").set_value("two")
+    test.run()
+    assert (test.query_params["dataset"], test.query_params["run"]) == ("tiny", "two")
+    assert open_page(dataset="nowhere", run="nothing").selectbox[0].value == "other"
+
+
+def test_start_runs_a_job_that_the_page_shows(folders, tiny):
+    test = open_page()
+    start_button(test).click()
+    test.run()
+    assert not test.exception
+    job, = jobs(folders[1])
+    assert job.command[:3] == [sys.executable, "-m", "hrpro"] and job.target == str(folders[1] / "tiny" / "HR-Pro")
+    assert status(job).running and setting(test, "Run").value == "HR-Pro"
+    assert "Running" in "".join(each.value for each in test.markdown)
+    assert setting(test, "Run name (task_info)").value == "HR-Pro-2" and not start_button(test).disabled
+    setting(test, "Run name (task_info)").set_value("HR-Pro")
+    test.run()
+    assert start_button(test).disabled and "at work" in warnings(test)
+    next(button for button in test.button if button.label == "Cancel").click()
+    test.run()
+    assert (folders[1] / "jobs" / f"{job.id}.cancel").exists()
+
+
+def test_a_dead_job_is_shown_with_its_words_as_they_are(folders, tiny):
+    job = start(folders[1], [sys.executable, "-c", "import sys; sys.exit('*[a](b) <i>$x$: is wrong.')"], "train tiny/x",
+                folders[1] / "tiny" / "x")
+    while status(job).running:
+        pass
+    test = open_page()
+    assert test.error[0].value == plain("*[a](b) <i>$x$: is wrong.")
+    assert "Resume" in [button.label for button in test.button]
+
+
+def test_devices_that_are_missing_are_off_with_the_reason(folders, tiny):
+    test = open_page()
+    code = "import torch; print(torch.cuda.is_available(), torch.backends.mps.is_available())"
+    present = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+    device = next(control for control in test.segmented_control if control.label == "Device")
+    assert device.options == ["auto", "cpu", *(name for name, here in zip(("cuda", "mps"), present, strict=True)
+                                               if here == "True")]
+    for name in {"cuda", "mps"} - set(device.options):
+        assert any(f"{name}: " in caption.value for caption in test.caption)
+    assert json.dumps(device.value) == '"auto"'
