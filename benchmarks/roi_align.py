@@ -43,9 +43,9 @@ def main() -> None:
     pooled = milliseconds(lambda: roi_pool_1d(features, *regions), args.device, args.repeats)
     kept = milliseconds(lambda: roi_align_1d(features, *regions, out=out), args.device, args.repeats)
     fresh = milliseconds(lambda: roi_align_1d(features, *regions), args.device, args.repeats)
-    print(f"RoI align, {args.proposals} proposals x 12 bins x {args.dim}: {pooled:.0f} ms with their maxima (as in stage "
-          f"2), {kept:.0f} ms into memory at hand, {fresh:.0f} ms into new memory (medians, {args.threads} thread, "
-          f"{args.device})")
+    print(f"RoI align, {args.proposals} proposals x 12 bins x {args.dim}: {pooled:.0f} ms with their maxima, as in "
+          f"stage 2; {kept:.0f} ms into memory at hand, {fresh:.0f} ms into new memory (medians, "
+          f"{args.threads} thread, {args.device})")
 
 
 if __name__ == "__main__":
