@@ -1,0 +1,141 @@
+"""The Projects page, run by Streamlit's own test driver on real folders."""
+
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.checks import checked
+from app.paths import ROOT
+from app.text import plain
+from hrpro.jobs.background import jobs, start, status
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    data, ckpt = tmp_path / "dataset", tmp_path / "ckpt"
+    data.mkdir()
+    monkeypatch.setenv("HRPRO_DATA", str(data))
+    monkeypatch.setenv("HRPRO_CKPT", str(ckpt))
+    yield data, ckpt
+    for job in jobs(ckpt):
+        if status(job).running:
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+def open_page():
+    test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
+    assert not test.exception
+    return test
+
+
+def text(test):
+    return "\n".join(element.value for element in (*test.markdown, *test.caption, *test.info, *test.error))
+
+
+def button(test, label):
+    return next((button for button in test.button if button.label == label), None)
+
+
+def test_nothing_yet(folders):
+    test = open_page()
+    assert "There is no data set yet. Make the demo" in test.info[0].value
+    assert button(test, "Make the demo") and test.expander[0].label == "New project from videos"
+    assert test.code[0].value == f"python -m hrpro demo --out {folders[0]}/demo"
+
+
+def test_a_sound_data_set(folders, make_dataset):
+    make_dataset(folders[0] / "tiny")
+    test = open_page()
+    said = text(test)
+    assert "**9** videos, 0 with a file · **3** classes · **27** points · **27** annotated actions" in said
+    assert "Train: 6 videos, 6 with features, 18 points · Test: 3 videos, 3 with features, 9 annotated actions" in said
+    assert ":green-badge[Ready]" in said and not button(test, "Extract features")
+    assert test.expander[0].label == "Check: 1 note" and not test.expander[0].proto.expanded
+
+
+def test_faults_stand_with_their_remedies_as_they_are(folders, make_dataset):
+    root = make_dataset(folders[0] / "*bad*<b>")
+    (root / "split_test.txt").unlink()
+    np.save(root / "features/train/train_1.npy", np.zeros((0, 32)))
+    test = open_page()
+    said = text(test)
+    assert plain("split_test.txt: no such file. See dataset/README.md") in said
+    assert plain("features/train/train_1.npy: holds no snippet") in said
+    assert test.subheader[0].value == plain("*bad*<b>")
+    assert ":red-badge[At fault]" in said and test.expander[0].proto.expanded
+
+
+def test_only_so_many_findings_are_shown(folders, make_dataset):
+    root = make_dataset(folders[0] / "tiny", train=50)
+    for number in range(40):
+        (root / f"features/train/train_{number}.npy").unlink()
+    assert "… and 11 more; the command below prints them all." in text(open_page())
+
+
+def test_a_mended_file_is_noticed(folders, make_dataset):
+    root = make_dataset(folders[0] / "tiny")
+    good = (root / "gt_full.json").read_bytes()
+    (root / "gt_full.json").write_bytes(good[:100])
+    test = open_page()
+    assert ":red-badge[At fault]" in text(test)
+    (root / "gt_full.json").write_bytes(good)
+    test.run()
+    assert ":green-badge[Ready]" in text(test)
+
+
+def test_a_check_that_takes_long_does_not_hold_the_page(folders, make_dataset, monkeypatch):
+    root = make_dataset(folders[0] / "tiny")
+    os.mkfifo(root / "Ambiguous_test.txt")              # reading it waits until somebody writes
+    began = time.monotonic()
+    test = open_page()
+    assert time.monotonic() - began < 30 and ":gray-badge[Checking]" in text(test)
+    (root / "Ambiguous_test.txt").write_text("")        # lets the reader go on, with nothing
+    until = time.monotonic() + 30
+    while not checked(root):
+        assert time.monotonic() < until
+    assert ":green-badge[Ready]" in text(test.run())
+
+
+def test_a_fresh_project_is_offered_its_features(folders, make_dataset):
+    root = make_dataset(folders[0] / "fresh")
+    (root / "videos").mkdir()
+    (root / "videos/train_0.mp4").touch()
+    for path in root.glob("features/*/*.npy"):
+        path.unlink()
+    test = open_page()
+    assert ":orange-badge[Needs features]" in text(test)
+    button(test, "Extract features").click()
+    test.run()
+    job, = jobs(folders[1])
+    assert job.command == [sys.executable, "-m", "hrpro", "extract", str(root)] and job.target == str(root)
+    assert not test.exception
+
+
+def test_progress_and_failure_of_a_job_are_shown(folders, make_dataset):
+    root = make_dataset(folders[0] / "tiny")
+    code = ("import sys, time; from pathlib import Path; print('video 3/4', flush=True)\n"
+            f"while not Path({str(folders[1] / 'go')!r}).exists(): time.sleep(.05)\n"
+            "sys.exit('a.mp4: is cut off. Copy it again.')")
+    job = start(folders[1], [sys.executable, "-c", code], "extract tiny", root)
+    while job.log.read_text() == "":
+        time.sleep(.05)
+    test = open_page()
+    bar, = test.get("progress")
+    assert bar.proto.value == 75 and bar.proto.text == plain("extract tiny: video 3/4")
+    (folders[1] / "go").touch()
+    while status(job).running:
+        time.sleep(.05)
+    test.run()
+    assert plain("extract tiny: a.mp4: is cut off. Copy it again.") in text(test) and not test.get("progress")
+
+
+def test_a_running_training_is_named(folders, make_dataset):
+    make_dataset(folders[0] / "tiny")
+    start(folders[1], [sys.executable, "-c", "import time; time.sleep(60)"], "train tiny/first",
+          folders[1] / "tiny" / "first")
+    assert ":blue-badge[:material/play_circle: Training]" in text(open_page())
