@@ -1,0 +1,145 @@
+"""Projects made of real video files, whatever they are called and in whatever state."""
+
+import argparse
+import json
+import shutil
+
+import pytest
+from numbered_video import write_video
+
+from hrpro.config import config_of
+from hrpro.data.create import add_arguments, create_project, run
+from hrpro.data.dataset import open_dataset
+from hrpro.data.validate import signature, validate
+from hrpro.errors import InputError
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", range(0, 2000, 40))
+
+
+@pytest.fixture
+def folder(tmp_path, clip):
+    """A folder to fill with copies of a two-second clip: `folder("a.mp4", …) -> its path`."""
+    path = tmp_path / "videos"
+    path.mkdir()
+
+    def fill(*names):
+        for name in names:
+            shutil.copy(clip, path / name)
+        return path
+
+    return fill
+
+
+def database(root):
+    return json.loads((root / "gt_full.json").read_text())["database"]
+
+
+def make(tmp_path, videos, name="mine", classes=()):
+    said = []
+    return create_project(tmp_path / "dataset", name, videos, classes, said.append), said
+
+
+def test_project_of_real_clips_is_ready_to_label(tmp_path, shared):
+    root, said = make(tmp_path, shared / "videos", classes=["pour", " stir ", "", "pour"])
+    assert root == tmp_path / "dataset" / "mine" and said == []
+    assert all(info["duration"] > 1 and info["fps"] > 1 and info["annotations"] == [] for info in database(root).values())
+    report = validate(root)
+    assert not report.broken and report.counts["video_files"] == report.counts["videos"] == 3
+    errors = [finding.message for finding in report.findings if finding.level == "error"]
+    assert len(errors) == 2 and "no features yet" in errors[0] + errors[1] and "no point labels yet" in "".join(errors)
+    dataset = open_dataset(config_of(root), features=False)
+    assert dataset.classes == ("pour", "stir") and dataset.splits["train"] == dataset.splits["test"] == sorted(
+        ["v_GGSY1Qvo990", "v_ZNVhz7ctTq0", "vidat_example"])
+
+
+def test_videos_are_linked_and_the_originals_stay(tmp_path, folder):
+    videos = folder("a.mp4")
+    root, _ = make(tmp_path, videos)
+    assert (root / "videos/a.mp4").samefile(videos / "a.mp4") and not (root / "videos/a.mp4").is_symlink()
+    (videos / "b.mp4").symlink_to(videos / "a.mp4")
+    root, _ = make(tmp_path, videos, "linked")
+    assert not (root / "videos/b.mp4").is_symlink() and (root / "videos/b.mp4").samefile(videos / "a.mp4")
+
+
+def test_lengths_and_rates_are_the_videos_own(tmp_path, folder):
+    root, _ = make(tmp_path, folder("a.mp4"))
+    assert database(root)["a"] == {"subset": "Test", "duration": 2.0, "fps": 25.0, "annotations": []}
+
+
+@pytest.mark.parametrize("name, video", [
+    ("<b>&'\".mp4", "_b____"), (" two  words .mp4", "two  words"), ("a\nb.mp4", "a_b"), ("50%#?.mp4", "50___"),
+    ("ünï 動画.mp4", "ünï 動画"), ("x" * 240 + ".mp4", "x" * 200), ("-rf.MP4", "-rf"), (" .mp4", "video"),
+    (b"\xff\xfe.mp4".decode(errors="surrogateescape"), "__")])
+def test_hostile_names_become_safe_ones(tmp_path, folder, name, video):
+    root, said = make(tmp_path, folder(name))
+    assert list(database(root)) == [video] and (root / "split_train.txt").read_text() == f"{video}\n"
+    assert [path.name for path in (root / "videos").iterdir()] == [f"{video}.mp4"]
+    assert validate(root).counts["video_files"] == 1
+    assert len(said) == (name[:-4] != video) and all(f"is called {video!r} here" in line for line in said)
+
+
+def test_equal_stems_get_numbers(tmp_path, folder, clip):
+    videos = folder("a.mp4", "A.mp4", "a_2.mp4", "b.mp4")
+    shutil.copy(clip, videos / "a.mov")
+    root, _ = make(tmp_path, videos)
+    assert len(database(root)) == len(list((root / "videos").iterdir())) == 5
+    assert len({video.casefold() for video in database(root)}) == 5
+
+
+def test_what_cannot_be_read_is_left_out_and_said(tmp_path, folder, clip):
+    videos = folder("good.mp4", "half.mp4")
+    (videos / "half.mp4").write_bytes(clip.read_bytes()[:2000])
+    (videos / "empty.mkv").touch()
+    (videos / "notes.txt").write_text("not a video, and not called one")
+    root, said = make(tmp_path, videos)
+    assert list(database(root)) == ["good"]
+    assert [line.split(": ")[0] for line in said] == ["Left out", "Left out"]
+    assert "empty.mkv: is an empty file" in said[0] and "half.mp4: cannot be read as a video" in said[1]
+
+
+def test_a_video_that_browsers_cannot_play_is_said(tmp_path, folder):
+    videos = folder("a.mp4")
+    write_video(videos / "b.avi", range(0, 1000, 40), "mpeg4")
+    root, said = make(tmp_path, videos)
+    assert sorted(database(root)) == ["a", "b"] and "'b.avi' (mpeg4 in .avi) cannot be played by browsers" in said[0]
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "../x", ".hidden", " x", "x ", "a\nb", "-"])
+def test_bad_names_are_refused(tmp_path, folder, name):
+    with pytest.raises(InputError, match="cannot name a project"):
+        make(tmp_path, folder("a.mp4"), name)
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_nothing_is_written_over_and_nothing_left_behind(tmp_path, folder, clip):
+    videos = folder("a.mp4")
+    root, _ = make(tmp_path, videos)
+    before = signature(root)
+    with pytest.raises(InputError, match=r"mine: already exists\. Choose another name"):
+        make(tmp_path, videos)
+    (videos / "a.mp4").unlink()
+    (videos / "broken.mp4").write_bytes(clip.read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"broken\.mp4: cannot be read"):
+        make(tmp_path, videos, "other")
+    (videos / "broken.mp4").unlink()
+    with pytest.raises(InputError, match=r"videos: holds no video .* Give the folder that holds them"):
+        make(tmp_path, videos, "other")
+    assert signature(root) == before and [path.name for path in (tmp_path / "dataset").iterdir()] == ["mine"]
+
+
+def test_all_that_is_wrong_is_said_together(tmp_path):
+    with pytest.raises(InputError) as error:
+        make(tmp_path, tmp_path / "nowhere", "..", ["a\nb"])
+    assert len(error.value.faults) == 3
+
+
+def test_command_line(tmp_path, folder, capsys):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    words = ["mine", str(folder("a.mp4")), "--classes", "run", "jump", "--data_path", str(tmp_path / "dataset")]
+    assert run(parser.parse_args(words)) == 0
+    assert "made. Next: `python -m hrpro extract" in capsys.readouterr().out
+    assert (tmp_path / "dataset/mine/classes.txt").read_text() == "run\njump\n"
