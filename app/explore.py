@@ -1,0 +1,169 @@
+"""The list of videos and the viewer of one; used by the Explore page."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app.evidence import Evidence
+from app.lanes import KINDS, highest_score, lanes, likely_classes
+from app.results import Result, result
+from app.runs import near
+from app.text import plain
+from app.timeline import timeline
+from hrpro.data.dataset import SPLITS, DataSet
+from hrpro.data.run import STAGES, Run
+from hrpro.errors import InputError
+from hrpro.evaluation.mistakes import video_mistakes
+
+TIOU = .5                                               # what counts as found in the list of videos
+HIDDEN = ("similarity", "NP")                           # lanes that one asks for
+ORDERS = {"mAP lost": "Most mAP lost first", "missed": "Most missed actions first",
+          "false alarms": "Most false alarms first", "seconds": "Longest first", "video": "By name"}
+HELP = {"mAP lost": "What the video takes from the mAP; all videos together take what it lacks to 100 %.",
+        "missed": "Annotated actions that no detection found.",
+        "false alarms": "Wrong detections among the n best of their class, n being the number of its actions.",
+        "split": "Training or test split, or both."}
+
+
+def choose_video(dataset: DataSet, run: Run | None) -> str | None:
+    """The video that the URL names, else the first of the list; with the list, its filters and its order."""
+    measured = _latest(dataset, run)
+    table = video_table(dataset, measured)
+    if table.empty:
+        st.info("The data set has no video yet. Add some on the Projects page.")
+        return None
+    with st.expander("Filter and order"):
+        split = st.segmented_control("Split", ["all", *SPLITS], default="all", required=True, key="explore split",
+                                     persist_state="session")
+        text = st.text_input("Name contains", key="explore name", persist_state="session").strip()
+        label = st.selectbox("Shows the class", dataset.classes, index=None, placeholder="any",
+                             key=f"explore class {dataset.name}")
+        orders = [name for name in ORDERS if name in table]
+        order = st.selectbox("Order", orders, format_func=ORDERS.get, key=f"explore order {bool(measured)}",
+                             persist_state="session")
+    shown = table[_chosen(dataset, table, split, text, label)].sort_values(order, ascending=order == "video",
+                                                                           kind="stable")
+    wanted = st.query_params.get("video")
+    if wanted not in dataset.duration:
+        if wanted:
+            st.warning(plain(f"{dataset.name} has no video {wanted!r}; here is another."))
+        wanted = (shown if len(shown) else table)["video"].iloc[0]
+    _list(shown, wanted, key=f"videos {dataset.name} {split} {text} {label} {order} {measured and measured.name}")
+    about = f"{len(shown)} of {len(table)} videos"
+    if measured:
+        about += f". Mistakes of {plain(measured.name)} on the test split at tIoU {_threshold(measured)[1]:g}"
+    st.caption(f"{about}.")
+    return wanted
+
+
+def video_table(dataset: DataSet, measured: Result | None) -> pd.DataFrame:
+    """One row a video: what it holds and, where detections were measured, what goes wrong in it."""
+    videos = list(dataset.duration)
+    names = {split: set(dataset.listed[split]) for split in SPLITS}
+    table = pd.DataFrame({
+        "video": videos,
+        "split": ["/".join(split for split in SPLITS if video in names[split]) for video in videos],
+        "seconds": list(dataset.duration.values()),
+        "actions": np.bincount(dataset.ground_truth.video, minlength=len(videos)),
+        "points": np.bincount(dataset.points.video, minlength=len(videos))})
+    if measured and measured.precision:
+        mistakes = video_mistakes(measured.precision, _threshold(measured)[0])
+        table = table.join(pd.DataFrame({"mAP lost": mistakes.lost, "missed": mistakes.missed,
+                                         "false alarms": mistakes.false_alarms}, index=mistakes.videos), on="video")
+    return table
+
+
+def _latest(dataset: DataSet, run: Run | None) -> Result | None:
+    """The measured detections of the run's last stage that has some."""
+    for stage in sorted(STAGES, reverse=True):
+        if run and run.stage(stage).final_result.exists():
+            try:
+                measured = result(dataset, run, stage)
+            except InputError:                          # the viewer says so
+                continue
+            if measured.precision:
+                return measured
+    return None
+
+
+def _threshold(measured: Result) -> tuple[int, float]:
+    """Index and value of the measured threshold nearest to TIOU."""
+    k = int(np.abs(measured.precision.tiou - TIOU).argmin())
+    return k, float(measured.precision.tiou[k])
+
+
+def _chosen(dataset: DataSet, table: pd.DataFrame, split: str, text: str, label: str | None) -> pd.Series:
+    keep = table["video"].str.contains(text, case=False, regex=False)
+    if split != "all":
+        keep &= table["split"].str.contains(split, regex=False)
+    if label is not None:
+        index = dataset.classes.index(label)
+        rows = [part.video[part.label == index] for part in (dataset.ground_truth, dataset.points)]
+        keep &= np.isin(np.arange(len(table)), np.concatenate(rows))
+    return keep
+
+
+def _list(shown: pd.DataFrame, current: str, key: str) -> None:
+    """The table; the box or the name of a row opens its video."""
+    videos, button = shown["video"].tolist(), f"open {key}"
+
+    def open_row() -> None:
+        clicked, rows = st.session_state[button], st.session_state[key]["selection"]["rows"]
+        if clicked:
+            rows = [clicked["row"]]
+            st.session_state[key] = {"selection": {"rows": rows}}
+        if rows:
+            st.query_params["video"] = videos[rows[0]]
+            st.query_params.pop("t", None)
+
+    columns: dict[str, Any] = {name: st.column_config.Column(help=HELP.get(name)) for name in shown}
+    columns["video"] = st.column_config.ButtonColumn(type="tertiary", alignment="left", on_click=open_row, key=button)
+    columns["seconds"] = st.column_config.NumberColumn("length", format="%.0f s")
+    if "mAP lost" in shown:
+        columns["mAP lost"] = st.column_config.NumberColumn(format="percent", help=HELP["mAP lost"])
+    order = ["video", *(name for name in ("mAP lost", "missed", "false alarms") if name in shown), "split", "actions",
+             "points", "seconds"]
+    st.dataframe(shown, key=key, height=330, hide_index=True, column_order=order, column_config=columns,
+                 on_select=open_row, selection_mode="single-row", placeholder="",
+                 selection_default={"selection": {"rows": [videos.index(current)] if current in videos else []}},
+                 alt="Videos of the data set; the box or the name of a row opens its video")
+
+
+@st.fragment
+def viewer(dataset: DataSet, known: Evidence) -> None:
+    """The video over its lanes, with the choice of what is shown."""
+    place = f"{dataset.name} {known.video}"
+    classes, score, number, more = st.columns([5, 3, 2, 2], vertical_alignment="bottom")
+    indices = classes.multiselect("Classes", range(len(known.classes)), likely_classes(known),
+                                  format_func=lambda index: known.classes[index], key=f"classes {place}")
+    top = math.ceil(highest_score(known) * 100) / 100
+    least = score.slider("Detections scored at least", 0., max(top, .01), round(top / 5, 2), .01,
+                         key=f"least {place} {top}", disabled=not known.detections)
+    keep = number.number_input("Best proposals", 1, 5000, 50, key="explore keep", persist_state="session",
+                               help="How many PP a class, and NP, are shown: the best by score.")
+    with more.popover("Lanes", width="stretch"):
+        kinds = st.pills("Show", list(KINDS), selection_mode="multi", format_func=KINDS.get,
+                         default=[kind for kind in KINDS if kind not in HIDDEN], key="explore kinds",
+                         persist_state="session")
+    timeline(dataset, known.video, lanes(known, indices, kinds, keep=int(keep), least=least), key="explore",
+             seek=moment(st.query_params.get("t")))
+
+
+def moment(text: str | None) -> float:
+    """Seconds from the URL; 0 for what is none."""
+    try:
+        seconds = float(text or 0)
+    except ValueError:
+        return 0.
+    return seconds if 0 <= seconds < math.inf else 0.
+
+
+def missing(known: Evidence) -> None:
+    """What there is not of the video, with what to do."""
+    if known.missing:
+        st.markdown("**Not shown, and why**\n" + "\n".join(f"- {plain(said)}" for said in near(known.missing)))

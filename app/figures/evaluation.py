@@ -1,0 +1,116 @@
+"""Figures of what detections are worth: pure functions from measurements to a figure and what it says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape  # figures read a little HTML; names are shown as they are
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
+
+from app.colours import colour
+from hrpro.evaluation.average_precision import AveragePrecision
+
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+ROW = 20                                                # pixels of a class in the heat map
+CELLS = 60                                              # more classes than this, and the numbers show on hover only
+
+
+class Drawn(NamedTuple):
+    """A figure, and what it shows as a sentence for those who cannot see it."""
+
+    figure: go.Figure
+    words: str
+
+
+def map_figure(reports: Mapping[str, Mapping[str, Any]]) -> Drawn:
+    """mAP against tIoU, a line a report; reports: {name: what `evaluate --json` prints}."""
+    figure, words = _figure("mAP against tIoU", "tIoU threshold", "mAP"), []
+    for index, (name, report) in enumerate(reports.items()):
+        tiou, values = [float(key) for key in report["mAP"]], list(report["mAP"].values())
+        figure.add_scatter(x=tiou, y=values, name=escape(name), mode="lines+markers", marker={"size": 7},
+                           line=_line(index), hovertemplate="%{y:.1%}")
+        words.append(f"{name}: from {values[0]:.1%} at tIoU {tiou[0]:g} to {values[-1]:.1%} at {tiou[-1]:g}")
+    figure.update_layout(hovermode="x unified")
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    return Drawn(figure, f"Mean average precision against tIoU. {'; '.join(words)}.")
+
+
+def class_order(per_class: Mapping[str, Sequence[float]], actions: Mapping[str, int], by: str,
+                other: Mapping[str, Sequence[float]] | None = None) -> list[str]:
+    """Classes by "AP" (mean over thresholds, highest first), "actions" (most first), "difference" to the `other`
+    result (largest gain first) or "name"."""
+    def mean(of: Mapping[str, Sequence[float]], name: str) -> float:
+        return float(np.mean(of[name])) if name in of else 0.
+
+    keys = {"AP": lambda name: -mean(per_class, name), "actions": lambda name: -actions.get(name, 0),
+            "difference": lambda name: mean(other or {}, name) - mean(per_class, name), "name": lambda name: name}
+    return sorted(sorted(per_class), key=keys[by])
+
+
+def per_class_figure(title: str, tiou: ArrayLike, per_class: Mapping[str, Sequence[float]], order: Sequence[str],
+                     actions: Mapping[str, int]) -> Drawn:
+    """AP of every class at every tIoU as a heat map; per_class: {class: AP at each threshold}; first class on top."""
+    names = [name for name in order if name in per_class]
+    values = np.array([per_class[name] for name in names]).reshape(len(names), -1)
+    figure = _figure(title, "tIoU threshold", "")
+    text = "%{z:.0%}" if len(names) <= CELLS else None
+    figure.add_heatmap(
+        z=values, x=[f"{threshold:g}" for threshold in np.asarray(tiou)], y=[escape(name) for name in names],
+        zmin=0, zmax=1, texttemplate=text, colorscale="Cividis", xgap=1, ygap=1,
+        colorbar={"title": "AP", "tickformat": ".0%", "thickness": 12},
+        customdata=np.repeat([[actions.get(name, 0)] for name in names], values.shape[1], axis=1),
+        hovertemplate="%{y}, %{customdata} actions<br>AP %{z:.1%} at tIoU %{x}<extra></extra>")
+    figure.update_layout(height=110 + ROW * len(names))
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(type="category", autorange="reversed", dtick=1, ticksuffix="  ", title=None)
+    if not names:
+        return Drawn(figure, "No class was measured.")
+    means = values.mean(axis=1)
+    best, worst = names[int(means.argmax())], names[int(means.argmin())]
+    return Drawn(figure, f"Average precision of {len(names)} classes at {values.shape[1]} tIoU thresholds. Highest "
+                         f"mean: {best} with {means.max():.1%}; lowest: {worst} with {means.min():.1%}.")
+
+
+def precision_recall_figure(precision: AveragePrecision, label: str, thresholds: Sequence[int]) -> Drawn:
+    """Precision against recall of one class; thresholds: indices into precision.tiou, a curve each."""
+    figure, words = _figure(f"Precision and recall of {label}", "recall", "precision"), []
+    for index, k in enumerate(thresholds):
+        recall, height, score = precision.curve(label, k)
+        kept = corners(recall)
+        ap = precision.per_class[precision.classes.index(label), k]
+        figure.add_scatter(x=recall[kept], y=height[kept], customdata=score[kept], mode="lines", line=_line(index),
+                           name=f"tIoU {precision.tiou[k]:g}, AP {ap:.1%}",
+                           hovertemplate="precision %{y:.1%} at recall %{x:.1%}<br>score ≥ %{customdata:.3f}")
+        reached = f", recall up to {recall[-1]:.1%}" if len(recall) else ", never detected"
+        words.append(f"tIoU {precision.tiou[k]:g}: AP {ap:.1%}{reached}")
+    figure.update_xaxes(range=[0, 1.01], tickformat=".0%")
+    figure.update_yaxes(range=[0, 1.03], tickformat=".0%")
+    return Drawn(figure, f"Precision against recall of {label}. {'; '.join(words)}.")
+
+
+def corners(recall: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Rows of a precision-recall curve that its drawing needs: around each rise of recall, and the ends.
+
+    Between two rises precision only falls, so nothing is lost but length: at most two rows an action.
+    """
+    rises = np.flatnonzero(np.diff(recall, prepend=0) > 0)
+    ends = [0, len(recall) - 1] if len(recall) else []
+    return np.unique(np.concatenate([rises, rises - 1, ends]).clip(0)).astype(np.intp)
+
+
+def _figure(title: str, x: str, y: str) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(height=380, margin={"l": 8, "r": 8, "t": 44, "b": 8}, showlegend=True,
+                         title={"text": escape(title), "font": {"size": 15}},
+                         legend={"orientation": "h", "y": -.2, "font": {"size": 12}})
+    figure.update_xaxes(title=x)
+    figure.update_yaxes(title=y)
+    return figure
+
+
+def _line(index: int) -> dict[str, object]:
+    """Told apart by colour and dash."""
+    return {"color": colour(index), "width": 2, "dash": _DASHES[index % len(_DASHES)]}

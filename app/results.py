@@ -1,0 +1,139 @@
+"""A data set and what its runs left, read once for each state of their files and shared by all tabs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from hrpro.config import Config, config_of
+from hrpro.data.dataset import SPLITS, DataSet, open_dataset
+from hrpro.data.features import read_timebase
+from hrpro.data.ranked import Ranked, read_ranked
+from hrpro.data.run import Run
+from hrpro.data.segments import Segments
+from hrpro.evaluation.average_precision import AveragePrecision, average_precision
+from hrpro.files import read_json
+from hrpro.timebase import Timebase
+
+Stamp = tuple[tuple[str, int, int], ...]
+CHECKPOINTS = {"last": "last", "best": "best on test"}
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What one stage of a run is worth.
+
+    precision: of the detections on disk, measured now; None without ground truth. checkpoint: "last" or "best", whose
+    figures they have; "" if neither's. reports: {"last", "best"} -> what training measured, as `evaluate --json`
+    prints it, with "step". config: the settings that the stage ran with.
+    """
+
+    run: Run
+    stage: int
+    config: Config
+    precision: AveragePrecision | None
+    checkpoint: str
+    reports: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def name(self) -> str:
+        return f"{self.run.name}, stage {self.stage}"
+
+
+def stamp(*paths: Path) -> Stamp:
+    """Changes whenever one of the files does: path, time and size of those that are there."""
+    found = ((path, path.stat()) for path in paths if path.exists())
+    return tuple((str(path), status.st_mtime_ns, status.st_size) for path, status in found)
+
+
+def data_stamp(root: Path) -> Stamp:
+    """The state of a data set's text files: all but videos and features."""
+    names = ("gt_full.json", "classes.txt", "split_train.txt", "split_test.txt", "config.yaml", "Ambiguous_test.txt",
+             "features/timebase.yaml")
+    return stamp(*(root / name for name in names), *sorted((root / "point_labels").glob("*.csv")))
+
+
+def opened(root: Path) -> DataSet:
+    """The data set, without its features.
+
+    Raises:
+        InputError: its settings or files are at fault, all faults together.
+    """
+    return _opened(root, data_stamp(root))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the data set")
+def _opened(root: Path, _state: Stamp) -> DataSet:
+    return open_dataset(config_of(root), features=False)
+
+
+def timebase_of(root: Path) -> Timebase:
+    """The rate of a data set's features."""
+    return read_timebase(root / "features", config_of(root).timebase)
+
+
+def detections(run: Run, stage: int, dataset: DataSet) -> Segments:
+    """Final detections of a stage.
+
+    Raises:
+        InputError: none yet, or not of this data set.
+    """
+    path = run.stage(stage).final_result
+    return _detections(run, stage, dataset.classes, stamp(path))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading detections")
+def _detections(run: Run, stage: int, classes: tuple[str, ...], _state: Stamp) -> Segments:
+    return run.detections(stage, classes)
+
+
+def ranked(run: Run, dataset: DataSet) -> dict[str, dict[str, Ranked]]:
+    """PP, RP and NP of every video, by split.
+
+    Raises:
+        InputError: none yet, or not of this data set.
+    """
+    return _ranked(run.stage(1).proposals_file, dataset.root, dataset.classes, stamp(run.stage(1).proposals_file))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading proposals")
+def _ranked(path: Path, root: Path, classes: tuple[str, ...], _state: Stamp) -> dict[str, dict[str, Ranked]]:
+    return read_ranked(path, classes, dict.fromkeys(SPLITS, timebase_of(root)))
+
+
+def result(dataset: DataSet, run: Run, stage: int) -> Result:
+    """What a stage's detections are worth on the data set's test split.
+
+    Raises:
+        InputError: no detections yet, or files that do not belong together.
+    """
+    folder = run.stage(stage)
+    return _result(dataset.root, run, stage, data_stamp(dataset.root),
+                   stamp(folder.final_result, folder.metrics_file, folder.config_file))
+
+
+@st.cache_resource(max_entries=16, show_spinner="Measuring detections")
+def _result(root: Path, run: Run, stage: int, _data: Stamp, _files: Stamp) -> Result:
+    dataset, config = opened(root), run.config(stage)
+    found = detections(run, stage, dataset)
+    truth = dataset.test_truth(config.blocked_videos)
+    precision = average_precision(truth, found, config.tiou_thresholds) if len(truth) else None
+    metrics = run.stage(stage).metrics_file
+    reports = read_json(metrics) if metrics.exists() else {}
+    reports = {name: reports[name] for name in CHECKPOINTS if reports.get(name, {}).get("mAP")}
+    return Result(run, stage, config, precision, _checkpoint(precision, reports, config.checkpoint), reports)
+
+
+def _checkpoint(precision: AveragePrecision | None, reports: Mapping[str, Mapping[str, Any]], wish: str) -> str:
+    """Which checkpoint the detections on disk are of: the one whose figures they have."""
+    if precision is None:
+        return ""
+    measured = list(precision.mAP)
+    return next((name for name in sorted(reports, key=lambda name: name != wish)
+                 if len(reports[name]["mAP"]) == len(measured)
+                 and np.allclose(list(reports[name]["mAP"].values()), measured, atol=1e-6)), "")

@@ -1,0 +1,29 @@
+"""One video at a time: what is labelled in it, and what a run says of it, on one clock."""
+
+import streamlit as st
+
+from app.evidence import evidence
+from app.explore import choose_video, missing, viewer
+from app.results import opened
+from app.state import choose_dataset, choose_run
+from app.text import plain
+from hrpro.errors import InputError
+
+st.html("<style>.stMainBlockContainer { padding: 4rem 1.5rem .5rem; }</style>")
+left, right = st.columns([2, 5], gap="medium")
+with left:
+    root = choose_dataset()
+    run = choose_run(root)
+    try:
+        dataset = opened(root)
+    except InputError as error:
+        st.error("\n\n".join(plain(fault) for fault in error.faults))
+        st.page_link("pages/projects.py", label="See the whole check on Projects", icon=":material/folder:")
+        st.stop()
+    video = choose_video(dataset, run)
+    if video is None:
+        st.stop()
+    known = evidence(dataset, run, video)
+    missing(known)
+with right:
+    viewer(dataset, known)
