@@ -1,6 +1,8 @@
 /** One video with lanes that Python made, read-only: a click on any of them goes there. */
 
 import { el } from "./dom.js";
+import { rowAt } from "./hit.js";
+import { readout } from "./readout.js";
 import { Stage } from "./stage.js";
 
 export class Viewer {
@@ -10,6 +12,10 @@ export class Viewer {
   constructor(parent, data) {
     this.stage = new Stage({ base: data.base, dataset: data.dataset, desk: null });
     this.root = el("div", { class: "viewer" }, this.stage.root);
+    this.said = el("output", { class: "readout" });
+    this.stage.tools.append(this.said);
+    this.stage.canvas.addEventListener("pointermove", (event) => this.#read(event));
+    this.stage.canvas.addEventListener("pointerleave", () => this.said.replaceChildren());
     parent.append(this.root);
     this.update(data);
   }
@@ -24,11 +30,18 @@ export class Viewer {
       else this.stage.open(data.video, data.seek);
       if (data.seek) this.stage.axis.show(data.seek - 10, data.seek + 10);
     }
+    this.root.classList.toggle("unfilmed", !data.video.file);
     const lanes = JSON.stringify(data.lanes);
     if (lanes !== this.#lanes) {
       this.#lanes = lanes;
       this.stage.setLanes(data.lanes.map((lane) => ({ layers: [], ...lane })));
     }
+  }
+
+  #read({ offsetX, offsetY }) {
+    const { rows = [], axis } = this.stage.scene ?? {};
+    const row = rowAt(rows, offsetY);
+    this.said.textContent = row ? readout(row, axis, offsetX) : "";
   }
 
   dispose() {
