@@ -96,11 +96,7 @@ def _said(missing: list[str]) -> Iterator[None]:
 def _scores(known: Evidence, dataset: DataSet, run: Run, splits: list[str]) -> None:
     video, width = known.video, len(dataset.classes) + 1
     for split in splits:
-        try:
-            scores, similarity = run.snippet_scores(split, video), run.similarity(split, video)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{run.stage(1).snippet_scores_file(split)}: cannot be read ({error}). Test stage 1 "
-                             "again.") from None
+        scores, similarity = run.snippet_scores(split, video), run.similarity(split, video)
         if scores is None:
             continue
         if scores.shape[1] != width:

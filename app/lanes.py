@@ -33,12 +33,12 @@ def lanes(known: Evidence, classes: Sequence[int], kinds: Collection[str], *, ke
 
 
 def likely_classes(known: Evidence, limit: int = 3) -> list[int]:
-    """The classes to show first: annotated ones, else those of the points, else those of the best detections."""
-    best = [found[np.argsort(-found.score)].label for _, found in sorted(known.detections.items(), reverse=True)]
-    for labels in (known.truth.label, known.points.label, *best, np.arange(len(known.classes))):
-        if len(labels):
-            return list(dict.fromkeys(labels.tolist()))[:limit]
-    return []
+    """The classes to show first: annotated ones, else those of the points, and that of the best detection; the first
+    of all where none of these is known."""
+    labelled = known.truth.label if len(known.truth) else known.points.label
+    best = [found.label[found.score.argmax()] for _, found in sorted(known.detections.items()) if len(found)]
+    chosen = list(dict.fromkeys(labelled.tolist()))[:limit - 1 if best else limit] + [int(label) for label in best[-1:]]
+    return list(dict.fromkeys(chosen)) or list(range(len(known.classes)))[:1]
 
 
 def highest_score(known: Evidence) -> float:

@@ -68,7 +68,7 @@ def opened(root: Path) -> DataSet:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the data set")
-def _opened(root: Path, _state: Stamp) -> DataSet:
+def _opened(root: Path, state: Stamp) -> DataSet:
     return open_dataset(config_of(root), features=False)
 
 
@@ -88,7 +88,7 @@ def detections(run: Run, stage: int, dataset: DataSet) -> Segments:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading detections")
-def _detections(run: Run, stage: int, classes: tuple[str, ...], _state: Stamp) -> Segments:
+def _detections(run: Run, stage: int, classes: tuple[str, ...], state: Stamp) -> Segments:
     return run.detections(stage, classes)
 
 
@@ -102,7 +102,7 @@ def ranked(run: Run, dataset: DataSet) -> dict[str, dict[str, Ranked]]:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading proposals")
-def _ranked(path: Path, root: Path, classes: tuple[str, ...], _state: Stamp) -> dict[str, dict[str, Ranked]]:
+def _ranked(path: Path, root: Path, classes: tuple[str, ...], state: Stamp) -> dict[str, dict[str, Ranked]]:
     return read_ranked(path, classes, dict.fromkeys(SPLITS, timebase_of(root)))
 
 
@@ -118,7 +118,7 @@ def result(dataset: DataSet, run: Run, stage: int) -> Result:
 
 
 @st.cache_resource(max_entries=16, show_spinner="Measuring detections")
-def _result(root: Path, run: Run, stage: int, _data: Stamp, _files: Stamp) -> Result:
+def _result(root: Path, run: Run, stage: int, data: Stamp, files: Stamp) -> Result:
     dataset, config = opened(root), run.config(stage)
     found = detections(run, stage, dataset)
     truth = dataset.test_truth(config.blocked_videos)

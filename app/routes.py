@@ -206,10 +206,8 @@ def _scores(request: Request) -> Response:
     with _or(404):
         run = Run(inside(ckpt_root(), names["dataset"], names["run"]))
     read = run.snippet_scores if names["kind"] == "cas" else run.similarity
-    try:
+    with _or(422):
         array = read(names["split"], names["video"])
-    except (OSError, ValueError) as error:
-        raise HTTPException(422, f"{run.name}: its scores cannot be read ({error}). Test stage 1 again.") from None
     if array is None:
         raise HTTPException(404, f"{run.name}: has no scores of {names['video']!r}. Test stage 1 first.")
     return Response(np.ascontiguousarray(array, "<f4").tobytes(), media_type="application/octet-stream",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -61,3 +62,15 @@ def _make_dataset(root: Path, *, train: int = 6, test: int = 3, dim: int = 32, s
         {"feature_dim": dim, "num_iters": 40, "test_iter": 10, "batch_size": 4, "max_epochs": 4, "batch_size2": 4,
          "lr": 1e-3, "lr2": 1e-3} | settings))
     return root
+
+
+@pytest.fixture(scope="session")
+def trained_world(tmp_path_factory) -> Path:
+    """dataset/small and ckpt/small/first: a data set, and a run that was really trained, too short to be right."""
+    world = tmp_path_factory.mktemp("world")
+    data = _make_dataset(world / "dataset" / "small", dataset="small", task_info="first", num_iters=6, test_iter=3,
+                         max_epochs=2)
+    command = ["train", "--cfg", data / "config.yaml", "--data_path", data, "--ckpt_path", world / "ckpt"]
+    subprocess.run([sys.executable, "-m", "hrpro", *command], cwd=ROOT, check=True, capture_output=True, timeout=300,
+                   env=os.environ | {"OMP_NUM_THREADS": "1"})
+    return world

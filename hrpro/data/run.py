@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,19 +117,26 @@ class Run:
         return events, offset + len(whole) + bool(whole)
 
     def snippet_scores(self, split: str, video: str) -> NDArray[np.float32] | None:
-        """CAS fused [P, b] of one video, [T, C + 1], from stage 1's test; None where there is none."""
+        """CAS fused [P, b] of one video, [T, C + 1], from stage 1's test; None where there is none.
+
+        Raises:
+            InputError: the file of scores is broken.
+        """
         return self._array(split, video)
 
     def similarity(self, split: str, video: str) -> NDArray[np.float32] | None:
-        """Cosine of each snippet's embedding with each reliable prototype, [T, C]; None where there is none."""
+        """Cosine of each snippet's embedding with each reliable prototype, [T, C]; else as `snippet_scores`."""
         return self._array(split, f"similarity/{video}")
 
     def _array(self, split: str, key: str) -> NDArray[np.float32] | None:
         path = self.stage(1).snippet_scores_file(split)
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as arrays:    # uncompressed: reads one member, not the file
-            return arrays.get(key)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:    # uncompressed: reads one member, not the file
+                return arrays.get(key)
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: cannot be read ({error}). Test stage 1 again.") from None
 
     def detections(self, stage: int, classes: tuple[str, ...] | None = None) -> Segments:
         """Final detections of a stage; InputError if there are none."""
