@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from app.colours import colour
 from hrpro.evaluation.average_precision import AveragePrecision
@@ -50,18 +50,18 @@ def class_order(per_class: Mapping[str, Sequence[float]], actions: Mapping[str, 
     return sorted(sorted(per_class), key=keys[by])
 
 
-def per_class_figure(title: str, tiou: ArrayLike, per_class: Mapping[str, Sequence[float]], order: Sequence[str],
+def per_class_figure(title: str, tiou: Sequence[float], per_class: Mapping[str, Sequence[float]], order: Sequence[str],
                      actions: Mapping[str, int]) -> Drawn:
     """AP of every class at every tIoU as a heat map; per_class: {class: AP at each threshold}; first class on top."""
     names = [name for name in order if name in per_class]
-    values = np.array([per_class[name] for name in names]).reshape(len(names), -1)
+    values = np.array([per_class[name] for name in names]).reshape(len(names), len(tiou))
     figure = _figure(title, "tIoU threshold", "")
     text = "%{z:.0%}" if len(names) <= CELLS else None
     figure.add_heatmap(
-        z=values, x=[f"{threshold:g}" for threshold in np.asarray(tiou)], y=[escape(name) for name in names],
+        z=values, x=[f"{threshold:g}" for threshold in tiou], y=[escape(name) for name in names],
         zmin=0, zmax=1, texttemplate=text, colorscale="Cividis", xgap=1, ygap=1,
         colorbar={"title": "AP", "tickformat": ".0%", "thickness": 12},
-        customdata=np.repeat([[actions.get(name, 0)] for name in names], values.shape[1], axis=1),
+        customdata=np.broadcast_to([[actions.get(name, 0)] for name in names] or 0, values.shape),
         hovertemplate="%{y}, %{customdata} actions<br>AP %{z:.1%} at tIoU %{x}<extra></extra>")
     figure.update_layout(height=110 + ROW * len(names))
     figure.update_xaxes(type="category")

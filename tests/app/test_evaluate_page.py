@@ -1,0 +1,241 @@
+"""The Evaluate page, run by Streamlit's own test driver on a really trained run."""
+
+import base64
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.evaluate import all_reports, command, false_positives, listed, map_table, misses
+from app.paths import ROOT
+from app.results import opened, result
+from hrpro.data.run import Run
+from hrpro.data.segments import Segments
+from hrpro.evaluation.average_precision import average_precision
+from hrpro.files import read_json, write_json
+
+
+@pytest.fixture
+def world(trained_world, tmp_path, monkeypatch):
+    world = shutil.copytree(trained_world, tmp_path / "world")
+    monkeypatch.setenv("HRPRO_DATA", str(world / "dataset"))
+    monkeypatch.setenv("HRPRO_CKPT", str(world / "ckpt"))
+    return world
+
+
+@pytest.fixture
+def run(world):
+    return Run(world / "ckpt" / "small" / "first")
+
+
+@pytest.fixture
+def data(world):
+    return world / "dataset" / "small"
+
+
+def open_page(**query):
+    test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    for key, value in query.items():
+        test.query_params[key] = value
+    test.switch_page("pages/evaluate.py").run()
+    assert not test.exception
+    return test
+
+
+def said(test):
+    return "\n".join(markdown.value for markdown in test.markdown)
+
+
+def field(test, label):
+    return next(each for each in (*test.selectbox, *test.button_group) if each.label == label)
+
+
+def figure(test, title):
+    found = (json.loads(chart.proto.spec) for chart in test.get("plotly_chart"))
+    return next(spec for spec in found if spec["layout"]["title"]["text"].startswith(title))
+
+
+def test_both_checkpoints_stand_in_the_table_by_their_names(world, run):
+    test = open_page()
+    table = test.dataframe[0].value.set_index("mAP in %")
+    metrics = read_json(run.stage(2).metrics_file)
+    for name, title in (("last", "last (epoch 2)"), ("best", "best on test (epoch 1)")):
+        row = table.loc[f"first, stage 2, {title}"]
+        assert row["@0.5"] == pytest.approx(100 * metrics[name]["mAP"]["0.5"])
+        assert row["AVG 0.1:0.7"] == pytest.approx(100 * metrics[name]["average"]["0.1:0.7"])
+    assert "**test** split of small: 3 videos with 9 annotated actions of 3 classes" in said(test)
+    assert "flatters" in said(test)
+    assert all(chart.proto.alt for chart in test.get("plotly_chart"))
+
+
+def test_one_row_where_last_is_best(run, data):
+    measured = result(opened(data), run, 1)
+    assert [name.partition(", stage 1, ")[2] for name in all_reports([measured])] == ["last and best on test (step 6)"]
+
+
+def test_the_command_prints_the_same_figures(run, data):
+    for stage in (1, 2):
+        measured = result(opened(data), run, stage)
+        words = shlex.split(command(opened(data), measured))
+        assert words[:4] == ["python", "-m", "hrpro", "evaluate"]
+        out = subprocess.run([sys.executable, *words[1:], "--json"], capture_output=True, text=True, check=True,
+                             cwd=ROOT).stdout
+        assert json.loads(out) == measured.precision.to_json()
+
+
+def test_blocked_videos_other_thresholds_and_other_subsets_reach_the_command(run, data):
+    path = run.stage(2).config_file
+    write_json(path, read_json(path) | {"blocked_videos": ["test_1"], "tiou_thresholds": [.25, .5]})
+    document = read_json(data / "gt_full.json")
+    document["database"]["spare"] = {"subset": "Test", "duration": 9, "fps": 30, "annotations": []}
+    write_json(data / "gt_full.json", document)
+    measured = result(opened(data), run, 2)
+    line = command(opened(data), measured)
+    assert line.endswith("--subset Test --tiou 0.25,0.5 --ignore-video test_1 spare")
+    assert measured.checkpoint == ""                    # other settings, other figures
+    assert "detections on disk" in list(all_reports([measured]))[-1]
+    assert "figures of neither checkpoint" in said(open_page())
+    document["database"]["test_0"]["subset"] = "Other"
+    write_json(data / "gt_full.json", document)
+    assert command(opened(data), result(opened(data), run, 2)) is None
+    assert any("no one command" in caption.value for caption in open_page().caption)
+
+
+def test_the_other_checkpoint_can_be_put_on_disk(run, data):
+    line = next(code.value for code in open_page().code if "checkpoint=best" in code.value)
+    subprocess.run([sys.executable, *shlex.split(line)[1:]], check=True, capture_output=True, cwd=ROOT)
+    assert result(opened(data), run, 2).checkpoint == "best"
+
+
+def test_classes_in_their_order(world, run):
+    test = open_page()
+    report = read_json(run.stage(2).metrics_file)["last"]["per_class"]
+    assert figure(test, "AP by class")["data"][0]["y"] == sorted(report, key=lambda name: -np.mean(report[name]))
+    field(test, "Order").set_value("name").run()
+    assert figure(test, "AP by class")["data"][0]["y"] == sorted(report)
+    field(test, "Checkpoint").set_value("best").run()
+    best = read_json(run.stage(2).metrics_file)["best"]["per_class"]
+    drawn = figure(test, "AP by class")["data"][0]["z"]
+    values = np.frombuffer(base64.b64decode(drawn["bdata"]), drawn["dtype"]).reshape(len(best), -1)
+    np.testing.assert_allclose(values, [best[name] for name in sorted(best)])
+
+
+def test_two_results_side_by_side(world):
+    test = open_page()
+    field(test, "Compare with").set_value("first, stage 1").run()
+    assert len(test.dataframe[0].value) == 3
+    assert figure(test, "AP by class, first, stage 2") and figure(test, "AP by class, first, stage 1")
+    field(test, "Order").set_value("difference").run()
+    assert not test.exception
+
+
+def test_curves_follow_class_and_thresholds(world):
+    test = open_page()
+    test.selectbox(key="curve class").set_value("wave").run()
+    thresholds = next(group for group in test.button_group if group.label == "tIoU")
+    thresholds.set_value([0]).run()
+    lines = figure(test, "Precision and recall of wave")["data"]
+    assert [line["name"].split(",")[0] for line in lines] == ["tIoU 0.1"]
+    next(group for group in test.button_group if group.label == "tIoU").set_value([]).run()
+    assert any("at least one" in caption.value for caption in test.caption)
+
+
+def test_lists_of_mistakes_against_a_loop(run, data):
+    precision = result(opened(data), run, 2).precision
+    k = 4
+    wrong = false_positives(precision, k, "wave")
+    table = listed(wrong, precision, 10, of_detections=True)
+    assert len(wrong) == np.sum((precision.matched[:, k] < 0) & (precision.predictions.label == 2))
+    assert len(table) == 10 and set(table["class"]) == {"wave"}
+    assert (np.diff(table["score"]) <= 0).all()
+    truth = precision.ground_truth
+    for row in table.itertuples():
+        overlaps = [0.]
+        for start, end, label, video in zip(truth.start, truth.end, truth.label, truth.video, strict=True):
+            if (truth.classes[label], truth.videos[video]) == ("wave", row.video):
+                shared = max(0, min(end, row.end) - max(start, row.start))
+                overlaps.append(shared / (end - start + row.length - shared))
+        assert row[-1] == pytest.approx(max(overlaps))
+    few = average_precision(truth, precision.predictions[:3], precision.tiou)
+    missed = misses(few, 6)
+    assert len(missed) >= 6 and (np.diff(missed.length) <= 0).all()
+    table = listed(missed, few, 1000, of_detections=False)
+    assert "score" not in table and (table["best tIoU"] < .7).all()
+
+
+def test_mistakes_are_listed_on_the_page(world, run, data):
+    test = open_page()
+    precision = result(opened(data), run, 2).precision
+    assert [subheader.value for subheader in test.subheader] == \
+        [f"False positives: {len(false_positives(precision, 4)):,}", f"Misses: {len(misses(precision, 4)):,}"]
+    test.selectbox(key="list class").set_value("jump").run()
+    assert set(test.dataframe[1].value["class"]) == {"jump"}
+
+
+def test_results_are_read_once_for_each_state_of_the_files(run, data):
+    first = result(opened(data), run, 2)
+    assert result(opened(data), run, 2) is first
+    found = Segments.from_activitynet(run.stage(2).final_result)
+    found[:5].save(run.stage(2).final_result)
+    again = result(opened(data), run, 2)
+    assert len(again.precision.predictions) == 5
+    (data / "split_test.txt").write_text("test_0\n")
+    assert len(result(opened(data), run, 2).precision.ground_truth.videos) == 1
+
+
+@pytest.mark.slow
+def test_180000_detections_are_measured_within_seconds(run, data):
+    rng = np.random.default_rng(0)
+    truth = opened(data).test_truth()
+    row = rng.integers(0, len(truth), 180_000)
+    start = truth.start[row] + rng.normal(0, 2, len(row))
+    Segments(start, start + rng.uniform(1, 9, len(row)), truth.label[row], rng.random(len(row)), truth.video[row],
+             truth.classes, truth.videos).save(run.stage(2).final_result)
+    began = time.process_time()
+    measured = result(opened(data), run, 2)
+    assert len(measured.precision.predictions) == 180_000
+    assert time.process_time() - began < 3              # under 1 s on a quiet machine
+    began = time.process_time()
+    result(opened(data), run, 2)
+    assert time.process_time() - began < .05
+
+
+def test_training_and_test_videos_that_are_the_same_are_said_to_be(data, run):
+    (data / "split_train.txt").write_text((data / "split_train.txt").read_text() + "test_0\n")
+    assert "**1 of these videos are in the training split too" in said(open_page())
+
+
+def test_no_ground_truth_says_what_to_do(data):
+    document = read_json(data / "gt_full.json")
+    for info in document["database"].values():
+        info["annotations"] = []
+    write_json(data / "gt_full.json", document)
+    (data / "classes.txt").write_text("jump\nrun\nwave\n")
+    assert "no annotated action" in open_page().info[0].value
+
+
+def test_no_run_and_no_detections_say_what_to_do(world, run):
+    shutil.rmtree(run.stage(2).root)
+    assert "stage 1" in said(open_page())
+    run.stage(1).final_result.unlink()
+    assert "no detections yet" in open_page().info[0].value
+    shutil.rmtree(world / "ckpt")
+    assert "No run of this data set yet" in open_page().info[0].value
+
+
+def test_a_broken_result_file_is_said_to_be_one(run):
+    run.stage(2).final_result.write_text('{"results": {')
+    assert "final_result_test.json" in open_page().error[0].value.replace("\\", "")
+
+
+def test_map_table_is_in_percent():
+    report = {"mAP": {"0.5": .25}, "average": {"0.1:0.7": .5}, "step": 1}
+    table = map_table({"a": report, "b": {"mAP": {"0.3": .1}, "average": {}}})
+    assert table.columns.tolist() == ["mAP in %", "@0.5", "AVG 0.1:0.7", "@0.3"]
+    assert table["@0.5"].tolist()[0] == 25

@@ -1,0 +1,88 @@
+"""Evaluation's figures against small measurements worked out by hand."""
+
+import numpy as np
+import pytest
+
+from app.figures.evaluation import class_order, corners, map_figure, per_class_figure, precision_recall_figure
+from hrpro.data.segments import Segments
+from hrpro.evaluation.average_precision import average_precision
+
+REPORT = {"mAP": {"0.1": .5, "0.5": .25}, "average": {}, "per_class": {"jump": [.6, .3], "run": [.4, .2]}}
+ACTIONS = {"jump": 3, "run": 8, "swim": 9}
+
+
+def test_map_has_a_line_a_result_and_says_its_ends():
+    figure, words = map_figure({"a": REPORT, "b <i>": REPORT})
+    assert [line.name for line in figure.data] == ["a", "b &lt;i&gt;"]
+    assert (list(figure.data[0].x), list(figure.data[0].y)) == ([.1, .5], [.5, .25])
+    assert len({(line.line.color, line.line.dash) for line in figure.data}) == 2
+    assert figure.layout.xaxis.title.text == "tIoU threshold" and figure.layout.yaxis.title.text == "mAP"
+    assert "a: from 50.0% at tIoU 0.1 to 25.0% at 0.5; b <i>: " in words
+
+
+@pytest.mark.parametrize(("by", "expected"), [("AP", ["jump", "run"]), ("actions", ["run", "jump"]),
+                                              ("name", ["jump", "run"]), ("difference", ["run", "jump"])])
+def test_classes_in_order(by, expected):
+    other = {"jump": [.6, .3], "run": [.1, .1]}
+    assert class_order(REPORT["per_class"], ACTIONS, by, other) == expected
+
+
+def test_a_class_that_the_other_lacks_gains_all_it_has():
+    assert class_order(REPORT["per_class"], ACTIONS, "difference", {"run": [.4, .2]}) == ["jump", "run"]
+
+
+def test_heat_map_has_a_row_a_class_from_the_top():
+    figure, words = per_class_figure("AP", [.1, .5], REPORT["per_class"], ["swim", "run", "jump"], ACTIONS)
+    heat, = figure.data
+    assert list(heat.y) == ["run", "jump"] and list(heat.x) == ["0.1", "0.5"]
+    np.testing.assert_allclose(heat.z, [[.4, .2], [.6, .3]])
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert heat.customdata.tolist() == [[8, 8], [3, 3]]
+    assert "2 classes at 2 tIoU thresholds" in words and "jump with 45.0%" in words and "run with 30.0%" in words
+
+
+def test_heat_map_of_many_classes_grows_and_drops_its_numbers():
+    many = {f"class {index}": [.5, .5] for index in range(200)}
+    figure, _ = per_class_figure("AP", [.1, .5], many, list(many), {})
+    assert figure.layout.height > 200 * 15
+    assert figure.data[0].texttemplate is None
+    assert per_class_figure("AP", [.1, .5], {}, [], {}).words == "No class was measured."
+
+
+def measured():
+    """Four jumps; detections by score: found, wrong, wrong, found, wrong."""
+    def segments(start, score=None):
+        return Segments.make(start, np.add(start, 1), np.zeros(len(start), int), ("jump", "run"), ("v",), score)
+
+    return average_precision(segments([0, 10, 20, 30]), segments([0, 5, 6, 10, 7], [.9, .8, .7, .6, .5]), [.3, .5])
+
+
+def test_precision_recall_keeps_every_corner():
+    figure, words = precision_recall_figure(measured(), "jump", [1])
+    line, = figure.data
+    np.testing.assert_allclose(line.x, [.25, .25, .5, .5])
+    np.testing.assert_allclose(line.y, [1, 1 / 3, .5, .4])
+    np.testing.assert_allclose(line.customdata, [.9, .7, .6, .5])
+    assert line.name == "tIoU 0.5, AP 37.5%"
+    assert words == "Precision against recall of jump. tIoU 0.5: AP 37.5%, recall up to 50.0%."
+    assert [figure.layout.xaxis.title.text, figure.layout.yaxis.title.text] == ["recall", "precision"]
+
+
+def test_precision_recall_of_a_class_never_detected():
+    truth = Segments.make([0], [1], [0], ("jump", "run"), ("v",))
+    figure, words = precision_recall_figure(average_precision(truth, truth[:0], [.5]), "jump", [0])
+    assert len(figure.data[0].x) == 0
+    assert "never detected" in words
+
+
+def test_corners_bound_what_is_drawn():
+    rng = np.random.default_rng(0)
+    hits = np.zeros(100_000)
+    hits[rng.choice(100_000, 50, replace=False)] = 1
+    recall = np.cumsum(hits) / 50
+    kept = corners(recall)
+    assert len(kept) <= 2 * 50 + 2
+    assert set(np.flatnonzero(hits)) <= set(kept)
+    precision = np.cumsum(hits) / np.arange(1, 100_001)
+    drawn = np.interp(np.arange(100_000), kept, precision[kept])
+    assert precision[kept].max() == precision.max() and (drawn - precision > -1e-9).all()   # it falls convexly between

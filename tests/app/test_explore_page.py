@@ -1,0 +1,132 @@
+"""The Explore page, run by Streamlit's own test driver on a really trained run."""
+
+import json
+import shutil
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.explore import moment, video_table
+from app.paths import ROOT
+from app.results import opened, result
+from hrpro.data.run import Run
+
+
+@pytest.fixture
+def world(trained_world, tmp_path, monkeypatch):
+    world = shutil.copytree(trained_world, tmp_path / "world")
+    monkeypatch.setenv("HRPRO_DATA", str(world / "dataset"))
+    monkeypatch.setenv("HRPRO_CKPT", str(world / "ckpt"))
+    return world
+
+
+def open_page(**query):
+    test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    for key, value in query.items():
+        test.query_params[key] = value
+    test.switch_page("pages/explore.py").run()
+    assert not test.exception
+    return test
+
+
+def shown(test):
+    """What the timeline was given."""
+    element, = test.get("bidi_component")
+    return json.loads(element.proto.mixed.json or element.proto.json)
+
+
+def field(test, label):
+    return next(each for each in (*test.multiselect, *test.selectbox, *test.slider, *test.number_input,
+                                  *test.text_input, *test.button_group) if each.label == label)
+
+
+def test_a_link_opens_its_moment(world):
+    data = shown(open_page(dataset="small", run="first", video="train_1", t="12.5"))
+    assert (data["video"]["id"], data["seek"], data["video"]["file"]) == ("train_1", 12.5, False)
+    assert {"truth 0", "cas 0", "PP 0", "RP 0", "background"} <= {lane["id"] for lane in data["lanes"]}
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("12.5", 12.5), (None, 0), ("", 0), ("soon", 0), ("-3", 0), ("nan", 0),
+                                               ("inf", 0)])
+def test_moments_of_links(text, seconds):
+    assert moment(text) == seconds
+
+
+def test_the_costliest_video_comes_first(world):
+    test = open_page()
+    table = test.dataframe[0].value
+    assert table["mAP lost"].iloc[0] == table["mAP lost"].max()
+    assert shown(test)["video"]["id"] == table["video"].iloc[0]
+    assert "9 of 9 videos. Mistakes of first, stage 2 on the test split at tIoU 0.5" in test.caption[0].value
+
+
+def test_losses_of_the_videos_add_up(world):
+    dataset, run = opened(world / "dataset" / "small"), Run(world / "ckpt" / "small" / "first")
+    measured = result(dataset, run, 2)
+    table = video_table(dataset, measured)
+    assert table["mAP lost"].sum() == pytest.approx(1 - measured.precision.mAP[4])
+    assert table.set_index("video")["split"]["train_0"] == "train"
+    assert table["mAP lost"].isna().sum() == 6
+    assert "mAP lost" not in video_table(dataset, None)
+
+
+def test_the_list_is_filtered(world):
+    test = open_page()
+    field(test, "Split").set_value("train").run()
+    assert set(test.dataframe[0].value["split"]) == {"train"}
+    field(test, "Name contains").set_value("_3").run()
+    assert test.dataframe[0].value["video"].tolist() == ["train_3"]
+    field(test, "Name contains").set_value("none such").run()
+    assert test.dataframe[0].value.empty and not test.exception
+    assert "0 of 9 videos" in test.caption[0].value
+
+
+def test_lanes_follow_their_controls(world):
+    test = open_page(video="test_1")
+    every = shown(test)["lanes"]
+    field(test, "Classes").set_value([1]).run()
+    assert {lane["colour"] for lane in shown(test)["lanes"]} < {lane["colour"] for lane in every}
+    count = {lane["id"]: len(lane["layers"][0]["items"]) for lane in shown(test)["lanes"] if lane["id"] == "PP 1"}
+    field(test, "Best proposals").set_value(3).run()
+    kept = next(lane for lane in shown(test)["lanes"] if lane["id"] == "PP 1")
+    assert len(kept["layers"][0]["items"]) == 3 < count["PP 1"]
+    slider = field(test, "Detections scored at least")
+    slider.set_value(slider.max).run()
+    assert all(not lane["layers"][0]["items"] for lane in shown(test)["lanes"] if lane["id"] == "stage 1 1")
+    field(test, "Show").set_value(["cas"]).run()
+    assert [lane["id"] for lane in shown(test)["lanes"]] == ["cas 1"]
+
+
+def test_no_run_and_no_ground_truth_still_show_the_video(world):
+    shutil.rmtree(world / "ckpt")
+    path = world / "dataset" / "small" / "gt_full.json"
+    document = json.loads(path.read_text())
+    for info in document["database"].values():
+        info["annotations"] = []
+    path.write_text(json.dumps(document))
+    (world / "dataset" / "small" / "classes.txt").write_text("jump\nrun\nwave\n")
+    test = open_page(video="train_1")
+    assert {lane["id"] for lane in shown(test)["lanes"]} == {"truth 0", "truth 1", "truth 2"}
+    said = test.markdown[0].value
+    assert "no run yet" in said and "no annotated action" in said
+    assert "mAP lost" not in test.dataframe[0].value
+
+
+def test_an_unknown_video_is_said_to_be_one(world):
+    test = open_page(video="*gone*")
+    assert "no video '\\*gone\\*'" in test.warning[0].value
+    assert shown(test)["video"]["id"] in ("test_0", "test_1", "test_2")
+
+
+def test_a_broken_data_set_says_what_to_mend(world):
+    (world / "dataset" / "small" / "gt_full.json").write_text("{")
+    test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    test.switch_page("pages/explore.py").run()
+    assert not test.exception
+    assert "is not JSON" in test.error[0].value and not test.get("bidi_component")
+
+
+def test_without_data_sets_it_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("HRPRO_DATA", str(tmp_path))
+    test = open_page()
+    assert "no data set yet" in test.info[0].value
