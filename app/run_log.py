@@ -53,9 +53,9 @@ class StageLog:
         """How much of what it is at now is done, 0 to 1."""
         if self.ended.get("event") == "finish":
             return 1.
-        total = self.total if self.now.get("event") == "step" else self.now.get("total")
-        done = self.now.get("step", self.now.get("done", 0))
-        return min(1., done / total) if total else 0.
+        if self.mode == "train":
+            return min(1., self.steps[-1] / self.total) if self.steps else 0.
+        return self.now["done"] / self.now["total"] if self.now else 0.
 
     @property
     def position(self) -> str:

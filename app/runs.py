@@ -18,7 +18,7 @@ from hrpro.data.run import STAGES, Run
 from hrpro.errors import InputError
 from hrpro.files import read_json
 from hrpro.jobs.background import Job, Status, cancel, jobs, last_line, progress, start, status, tail
-from hrpro.jobs.train import start_training
+from hrpro.jobs.train import shell, start_training
 
 BADGES = {"running": ("Running", ":material/play_circle:", "blue"),
           "stopping": ("Stopping", ":material/stop:", "orange"),
@@ -28,6 +28,7 @@ BADGES = {"running": ("Running", ":material/play_circle:", "blue"),
           "elsewhere": ("Running in a terminal", ":material/terminal:", "blue")}
 UNITS = {1: "step", 2: "epoch"}
 LATELY = 86_400                                         # seconds that a run which left nothing is shown
+LOG_LINES = 15
 SILENCE = 60                                            # seconds after which a run in a terminal is taken for dead
 
 
@@ -69,7 +70,7 @@ def _run_panel(run: Run, live: bool) -> None:
     _headline(run, job, now, state)
     for log in logs:
         st.progress(log.fraction, text=_progress_text(log, state in ("running", "stopping", "elsewhere")))
-    if not logs:
+    if not logs and not (now and now.message):
         st.info(plain(f"Getting ready. {last_line(job)}" if live else "Nothing was trained yet."))
     _figures_of_merit(run)
     for log in logs:
@@ -82,8 +83,12 @@ def _run_panel(run: Run, live: bool) -> None:
         with st.expander(f"Said of the data ({len(notes)})"):
             st.markdown("\n".join(f"- {plain(note)}" for note in notes))
     if job:
-        with st.expander("Log", expanded=now.state in ("failed", "died")):
-            st.code("\n".join(tail(job, 60)) or "Nothing printed yet.", language=None, height=240)
+        with st.expander("Log and command", expanded=now.state in ("failed", "died")):
+            st.code("\n".join(tail(job, LOG_LINES)) or "Nothing printed yet.", language=None)
+            st.caption("All of it:")
+            st.code(shell(near(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language="bash")
+            st.caption("Started by:")
+            st.code(shell(near(job.command[3:])), language="bash", wrap_lines=True)
 
 
 def _log(run: Run, stage: int) -> StageLog:
@@ -105,9 +110,8 @@ def _headline(run: Run, job: Job | None, now: Status | None, state: str) -> None
     label, icon, color = BADGES[state]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(run.dataset)} / {plain(run.name)}**", width="content")
-        st.badge(label, icon=icon, color=color)
-        if job:
-            st.caption(f"since {time.strftime('%d %b, %H:%M', time.localtime(job.started))}", width="content")
+        st.badge(label, icon=icon, color=color,
+                 help=f"Started {time.strftime('%d %b, %H:%M', time.localtime(job.started))}." if job else None)
         if now and now.running:
             if st.button("Cancel", icon=":material/stop:", disabled=now.stopping,
                          help="Stops after the present step; what was trained is kept and can be resumed."):

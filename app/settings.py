@@ -26,27 +26,30 @@ ELSEWHERE = ("dataset", "data_path", "ckpt_path", "task_info", "device")
 COLUMNS = 4
 
 
-def settings_form(base: Config, given: Mapping[str, Any]) -> Config | None:
+def settings_form(base: Config, given: Mapping[str, Any]) -> Config | list[str]:
     """Fields for every setting, beginning at `base`; `given` settles those that are asked for elsewhere.
 
-    Returns the settings, or None while something is at fault; each fault stands at its field.
+    Returns the settings, or the names of those at fault; each fault stands at its field.
     """
     fields = {field.name: field for field in dataclasses.fields(Config)}
     hidden = [name for name in fields if name not in VISIBLE + ELSEWHERE]
     general = st.empty()
     values, slots = _fields(base, [fields[name] for name in VISIBLE])
-    changed = [name for name in hidden if st.session_state.get(_key(base, name)) not in (None, _shown(base, name))]
-    with st.expander("All settings" + (f" ({len(changed)} changed)" if changed else "")):
+    with st.expander("All settings"):
         more, more_slots = _fields(base, [fields[name] for name in hidden])
+    if changed := [name for name in hidden if more[name] != getattr(base, name)]:
+        st.caption(f"Changed among them: {', '.join(changed)}.")
     slots |= more_slots
     try:
         return check(values | more | given, "Settings")
     except InputError as error:
+        faulty = []
         for fault in error.faults:
             text = fault.removeprefix("Settings: ")
-            name = next((name for name in slots if f"setting {name!r}" in text or text.startswith(f"{name} ")), None)
-            slots.get(name, general).error(plain(text.replace(f"setting {name!r}", f"{name}")))
-        return None
+            name = next((name for name in fields if f"setting {name!r}" in text or text.startswith(f"{name} ")), "")
+            slots.get(name, general).markdown(f":red[{plain(text.replace(f'setting {name!r}', name))}]")
+            faulty.append(name)
+        return faulty
 
 
 def _fields(base: Config, fields: list[dataclasses.Field]) -> tuple[dict[str, Any], dict[str, DeltaGenerator]]:

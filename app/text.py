@@ -13,4 +13,7 @@ def plain(text: str) -> str:
 
 def said_of(root: Path, message: str) -> str:
     """A sentence about a data set's files, for a place where it is plain whose files they are; as Markdown."""
-    return plain(message.replace(f"{root}/", "").removeprefix(f"{root}: "))
+    if message.startswith(f"{root}: "):
+        message = message.removeprefix(f"{root}: ")
+        message = message[0].upper() + message[1:]
+    return plain(message.replace(f"{root}/", ""))

@@ -38,8 +38,8 @@ def new_run(dataset: Path) -> None:
     obstacles = [*lacking, *obstacle]
     config = settings_form(base, {"dataset": dataset.name, "data_path": str(dataset), "ckpt_path": str(ckpt_root()),
                                   "task_info": name, "device": _device(base)})
-    if config is None:
-        obstacles.append("Mend the settings marked above.")
+    if isinstance(config, list):
+        obstacles.append(f"Mend these settings, as it says beside them: {', '.join(config)}.")
     else:
         cfg = cfg_of(dataset)
         st.caption("The same on the command line:")

@@ -65,7 +65,7 @@ def _figure(log: StageLog, title: str) -> go.Figure:
                          title={"text": f"Stage {log.stage} · {title} by {log.unit}", "font": {"size": 15}},
                          legend={"orientation": "h", "yanchor": "top", "y": -.14, "font": {"size": 12}},
                          uirevision="kept")             # what a person zoomed into stays while points come in
-    figure.update_xaxes(range=[0, 1.03 * log.total] if log.total else None)
+    figure.update_xaxes(rangemode="tozero")
     return figure
 
 

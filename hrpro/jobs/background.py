@@ -147,7 +147,7 @@ def status(job: Job) -> Status:
     if code < 0:
         return Status("died", f"Killed by {signal.Signals(-code).name}"
                       + ("; memory may have run out." if code == -signal.SIGKILL else "."), code, ended)
-    return Status("failed", last_line(job), code, ended)
+    return Status("failed", last_line(job).removeprefix("error: "), code, ended)
 
 
 def cancel(job: Job) -> None:

@@ -40,7 +40,7 @@ def test_reads_on_from_where_it_was(run):
         log.emit("progress", what="test", done=3, total=4)
         stage.read()
         assert stage.steps == [10, 20] and stage.losses == {"total": [2., 1.], "action": [1., .5]}
-        assert stage.fraction == .75
+        assert stage.fraction == .2 and stage.now["done"] == 3
         log.test(20, report(.25), .9, True)
         log.emit("finish", seconds=3., last=None, best=None)
     stage.read()
