@@ -99,7 +99,7 @@ def _log(run: Run, stage: int) -> StageLog:
 
 def _state_by(logs: Sequence[StageLog]) -> str:
     """The state of a run that no job of this program is behind: what it told last, and how long ago."""
-    last = max((log for log in logs), key=lambda log: log.heard, default=None)
+    last = max(logs, key=lambda log: log.heard, default=None)
     if last and not last.ended and time.time() - last.heard < SILENCE:
         return "elsewhere"
     said = last.ended.get("event") if last else None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import glob
 import json
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -115,6 +118,26 @@ class Run:
             except ValueError:                          # a line cut off by a crash, then written over by nothing
                 continue
         return events, offset + len(whole) + bool(whole)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from working on this run meanwhile. The lock goes with the process, however it ends.
+
+        Raises:
+            InputError: another process is at work on it, or the folder cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = open(self.root / ".lock", "wb")      # noqa: SIM115  closed below
+        except OSError as error:
+            raise InputError(f"{self.root}: cannot be written ({error.strerror}). Make the folder writable.") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(f"{self.root}: another process is at work on this run. Wait until it ends, or give "
+                                 "the new run another name (task_info).") from None
+            yield
 
     def snippet_scores(self, split: str, video: str) -> NDArray[np.float32] | None:
         """CAS fused [P, b] of one video, [T, C + 1], from stage 1's test; None where there is none.

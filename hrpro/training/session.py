@@ -180,21 +180,22 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
     torch.manual_seed(config.seed)
-    if fresh:
-        _start_afresh(folder, config, dataset)
-    with EventLog(folder, resume=not fresh) as events:
-        session = Session(config, stage, dataset, folder, device, events, state)
-        events.emit("start", stage=stage, mode=mode, device=_name(device), total=total, unit=unit, seed=config.seed,
-                    dataset=dataset.name, n_train=len(dataset.splits["train"]), n_test=len(dataset.splits["test"]),
-                    left_out=[finding.message for finding in dataset.findings if finding.level == "left out"],
-                    resumed_from=state["step"] if resume else None)
-        for finding in dataset.findings:
-            events.emit("note", message=f"{finding.level}: {finding.message}")
-        with _stoppable(session):
-            yield session
-            metrics = read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
-            events.emit("finish", seconds=time.monotonic() - session.began, last=metrics.get("last"),
-                        best=metrics.get("best"))
+    with run.alone():
+        if fresh:
+            _start_afresh(folder, config, dataset)
+        with EventLog(folder, resume=not fresh) as events:
+            session = Session(config, stage, dataset, folder, device, events, state)
+            events.emit("start", stage=stage, mode=mode, device=_name(device), total=total, unit=unit, seed=config.seed,
+                        dataset=dataset.name, n_train=len(dataset.splits["train"]), n_test=len(dataset.splits["test"]),
+                        left_out=[finding.message for finding in dataset.findings if finding.level == "left out"],
+                        resumed_from=state["step"] if resume else None)
+            for finding in dataset.findings:
+                events.emit("note", message=f"{finding.level}: {finding.message}")
+            with _stoppable(session):
+                yield session
+                metrics = read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
+                events.emit("finish", seconds=time.monotonic() - session.began, last=metrics.get("last"),
+                            best=metrics.get("best"))
 
 
 def _check_same_settings(folder: StageFolder, config: Config) -> None:

@@ -58,6 +58,9 @@ def test_trains_both_stages_in_the_background_and_goes_on_after_a_kill(tmp_path,
     run = Run(tmp_path / "ckpt" / "tiny" / "HR-Pro")
     for refused in (train(), train("--detach")):
         assert refused.returncode == 2 and f"job {job.id}" in refused.stderr and "is at work on it" in refused.stderr
+    wait(lambda: run.stage(1).events_file.exists() or not status(job).running)
+    refused = subprocess.run([sys.executable, "main.py", "--mode", "train", *words], capture_output=True, text=True)
+    assert refused.returncode == 2 and "another process is at work on this run" in refused.stderr, refused.stderr
     wait(lambda: run.stage(1).checkpoint("last").exists() or not status(job).running)
     os.killpg(job.pid, signal.SIGKILL)
     wait(lambda: not status(job).running)
