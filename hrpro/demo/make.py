@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import multiprocessing
 import os
-import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,23 +16,26 @@ from pathlib import Path
 import av
 import numpy as np
 import orjson
+import yaml
 from PIL import Image, ImageChops, ImageDraw
 
-from hrpro.config import CONFIG_DIR
 from hrpro.data.points import CSV_COLUMNS
 from hrpro.demo.figure import ACTIONS, FPS, INDEX, Looks, Pose, blend, draw, fidget, skeleton, stand, walk
 from hrpro.demo.scenes import SCENES, melody
-from hrpro.errors import InputError
-from hrpro.features.extract import extract_dataset
-from hrpro.files import write_atomic, write_json
+from hrpro.errors import InputError, raise_if
+from hrpro.features.extract import FEATURE_DIM, extract_dataset
+from hrpro.files import read_json, write_atomic, write_json
 
-VERSION = "HR-Pro Studio demo 1"
+VERSION = "demo-1"
 SEED = 20240
+SUBSETS = {"train": "Validation", "test": "Test"}
+FILMING = .6                                            # its share of the time; the rest is the features'
+SETTINGS = {"feature_dim": FEATURE_DIM, "num_iters": 400, "test_iter": 50, "batch_size": 12, "lr": 5e-4,
+            "class_thresh": .3, "max_epochs": 20, "batch_size2": 6, "lr2": 2e-4, "max_proposal": 400}
 # How many kinds of action each video of a subset shows.
 VIDEOS = {"train": (2, 3, 1, 3, 2, 4, 2, 3, 1, 3, 2, 4), "test": (2, 3, 3, 1, 3, 2)}
 WIDTH, HEIGHT, MARGIN, GRAIN = 320, 240, 16, 32
 SOUND_RATE = 44_100
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Script:
     """What happens in one video. segments: (kind, first frame, frame after the last); poses: [F, P]."""
 
     name: str
+    subset: str
     number: int
     segments: tuple[tuple[str, int, int], ...]
     poses: Pose
@@ -63,11 +66,11 @@ def write_scripts() -> list[Script]:
                     hand += deck.permutation(list(ACTIONS)).tolist()
                 kinds.append(next(kind for kind in hand if kind not in kinds))
                 hand.remove(kinds[-1])
-            scripts.append(_write_script(f"demo_{subset}_{number:02}", len(scripts), kinds))
+            scripts.append(_write_script(f"demo_{subset}_{number:02}", subset, len(scripts), kinds))
     return scripts
 
 
-def _write_script(name: str, number: int, kinds: list[str]) -> Script:
+def _write_script(name: str, subset: str, number: int, kinds: list[str]) -> Script:
     rng = np.random.default_rng([SEED, 1, number])
     target, at, x = rng.uniform(21, 30) * FPS, 0, 0.
     pieces: list[tuple[int, Pose]] = []
@@ -76,11 +79,11 @@ def _write_script(name: str, number: int, kinds: list[str]) -> Script:
         for kind in rng.permutation(kinds).tolist():
             idle = int(rng.uniform(.8, 3.2) * FPS)
             draw_of = rng.random()
-            if draw_of < .45:
-                way = np.clip(rng.uniform(-.5, .5) - x, -.7 * idle / FPS, .7 * idle / FPS)
+            if draw_of < .7:
+                way = np.clip(rng.uniform(-.75, .75) - x, -.75 * idle / FPS, .75 * idle / FPS)
                 pieces.append((at, walk(idle, rng, way)))
                 x += way
-            elif draw_of < .6:
+            elif draw_of < .85:
                 pieces.append((at, fidget(idle, rng)))
             at += idle
             if at >= target:
@@ -95,7 +98,7 @@ def _write_script(name: str, number: int, kinds: list[str]) -> Script:
         part = slice(begin, begin + len(piece))
         poses[part] = blend(poses[part], piece)
         poses[begin + len(piece):, INDEX["x"]] += piece[-1, INDEX["x"]]
-    return Script(name, number, tuple(segments), poses)
+    return Script(name, subset, number, tuple(segments), poses)
 
 
 def _choose_looks(rng: np.random.Generator) -> Looks:
@@ -118,7 +121,7 @@ def film(script: Script, path: Path) -> None:
     stage = scene((2 * (WIDTH + 2 * MARGIN), 2 * (HEIGHT + 2 * MARGIN)), ground, rng)
     origin = 2 * (MARGIN + WIDTH / 2 + rng.uniform(-30, 30)), ground
     shadow = tuple(int(channel * .72) for channel in stage.getpixel((int(origin[0]), int(ground) + 4)))
-    joints = skeleton(script.poses, rng.choice([-1, 1]) * rng.uniform(.25, .7))
+    joints = skeleton(script.poses, rng.choice([-1, 1]) * rng.uniform(.3, .7))
     shake = _shake(script.frames, rng)
     grain = rng.normal(GRAIN, rng.uniform(2, 4.5), (2 * HEIGHT, 2 * WIDTH)).clip(0, 2 * GRAIN).astype(np.uint8)
     grain = Image.fromarray(np.repeat(grain[..., None], 3, 2))
@@ -168,10 +171,91 @@ def _mux_sound(container: av.container.OutputContainer, stream: av.AudioStream, 
     container.mux(stream.encode(None))
 
 
-def _film_to(script: Script, folder: Path) -> str:
+def make_demo(out: Path, progress: Callable[[float, str], object] = lambda fraction, text: None, *,
+              force: bool = False, workers: int | None = None) -> None:
+    """Make the demo data set, features included, in place of an older one.
+
+    It is made beside `out` and moved there when it is complete; one that was broken off is gone on with. progress: is
+    told the fraction done and a sentence; force: replace a demo in which people have labelled; workers: processes, one
+    a processor if None.
+
+    Raises:
+        InputError: `out` is something else than a demo, or holds people's labels.
+    """
+    out = Path(out)
+    _refuse_to_lose(out, force)
+    making = out.with_name(f".{out.name}.{VERSION}")
+    (making / "videos").mkdir(parents=True, exist_ok=True)
+    scripts = write_scripts()
+    _film_all(scripts, making / "videos", lambda part, text: progress(FILMING * part, text), workers or os.cpu_count())
+    _write_labels(scripts, making)
+    write_atomic(making / "config.yaml", yaml.safe_dump({"dataset": out.name} | SETTINGS, sort_keys=False))
+    done = extract_dataset(making, lambda part, text: progress(FILMING + (1 - FILMING) * part, text), workers)
+    raise_if(list(done.failed.values()))
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".old-") as old:
+        if out.exists():
+            out.rename(Path(old) / out.name)
+        making.rename(out)
+
+
+def _refuse_to_lose(out: Path, force: bool) -> None:
+    if not out.exists():
+        return
+    truth = out / "gt_full.json"
+    if not truth.exists() or not str(read_json(truth)["version"]).startswith("demo-"):
+        raise InputError(f"{out}: exists and is no demo. Remove it or choose another folder.")
+    log = out / "labels" / "operations.jsonl"
+    lines = log.read_bytes().splitlines() if log.exists() else []
+    if not force and any(orjson.loads(line)["kind"] != "import" for line in lines):
+        raise InputError(f"{out}: holds labels made by people, which would be lost. Move it away, or give --force.")
+
+
+def _film_all(scripts: list[Script], folder: Path, progress: Callable[[float, str], object], workers: int) -> None:
+    # Fresh processes: a fork would copy whatever threads its parent has in whatever state.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(scripts)), context) as pool:
+        waiting = {pool.submit(_film_to, script, folder) for script in scripts}
+        try:
+            for count, future in enumerate(as_completed(waiting), 1):
+                future.result()
+                progress(count / len(scripts), f"{count} of {len(scripts)} videos drawn")
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _film_to(script: Script, folder: Path) -> None:
     path = folder / f"{script.name}.mp4"
     if not path.exists():
-        unfinished = path.with_suffix(".unfinished")
+        unfinished = folder / f".{script.name}.unfinished"
         film(script, unfinished)
         unfinished.replace(path)
-    return path.name
+
+
+def _write_labels(scripts: list[Script], root: Path) -> None:
+    """Ground truth, splits, classes and points; times are whole frames."""
+    database = {script.name: {
+        "subset": SUBSETS[script.subset], "duration": script.frames / FPS, "fps": FPS,
+        "annotations": [{"label": kind, "segment": [begin / FPS, end / FPS]} for kind, begin, end in script.segments],
+    } for script in scripts}
+    write_json(root / "gt_full.json", {"version": VERSION, "database": database}, indent=True)
+    for subset in SUBSETS:
+        names = [script.name for script in scripts if script.subset == subset]
+        write_atomic(root / f"split_{subset}.txt", "".join(f"{name}\n" for name in names))
+    write_atomic(root / "classes.txt", "".join(f"{kind}\n" for kind in ACTIONS))
+    points = io.StringIO()
+    writer = csv.writer(points, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for script in scripts:
+        if script.subset == "train":
+            writer.writerows(_click(script))
+    write_atomic(root / "point_labels" / "point_gaussian.csv", points.getvalue())
+
+
+def _click(script: Script) -> Iterator[tuple[str, int, int, int, str, int]]:
+    """Rows of the point CSV: where a person would click, spread over the action (sd a fifth of it), a few forgotten."""
+    rng = np.random.default_rng([SEED, 3, script.number])
+    for kind, begin, end in script.segments:
+        place, forgotten = np.clip(rng.normal(.5, .2), .03, .97), rng.random() < .07
+        if not forgotten:
+            point = int(begin + place * (end - begin))
+            yield kind, list(ACTIONS).index(kind), begin, end, script.name, point

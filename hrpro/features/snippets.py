@@ -1,9 +1,12 @@
 """Appearance and motion statistics of snippets, straight from the pixels.
 
-Three views of a snippet's 16 frames, all after taking out the camera's own movement:
-- the whole picture: colours, edges and motion in coarse cells;
-- the figure: what differs from the background, in a window that follows it, as silhouette, motion and their rhythm;
-- the figure's course: position, extent and speed, and their rhythm.
+Three views of a snippet's frames, after taking out the camera's own movement:
+- the picture: colours, edges and motion in coarse cells, less their mean over the video's stretch;
+- the figure, which is what differs from the background: silhouette, motion, edges and their rhythm in a window that
+  follows it, the same for a mirrored figure;
+- the figure's course: its extent, place and speed, and their rhythm.
+Each group of values is brought to about zero mean and unit spread by constants, so that a video's features depend on
+nothing but the video.
 """
 
 from __future__ import annotations
@@ -12,99 +15,174 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 96, 72
-WINDOW = 8
-RHYTHMS = 5
+DIM = 512
+CLIP = 16
+STRETCH = 64
+
+_WINDOW, _HALF = 8, 4
+_RHYTHMS = 5
+_ORIENTATIONS = 4
+_TOGETHER = 8 * CLIP
 Maps = NDArray[np.float32]
 
 
-def describe(frames: NDArray[np.uint8], clip: int) -> Maps:
-    """Features of consecutive snippets, [S, D].
+def describe(frames: NDArray[np.uint8]) -> Maps:
+    """Features of consecutive snippets of CLIP frames, float32 [S, DIM].
 
-    frames: RGB [S * clip, HEIGHT, WIDTH, 3]. The background is the median over all of them, so give some twenty
-    seconds at a time.
+    frames: RGB [S * CLIP, HEIGHT, WIDTH, 3]. Background and scene are taken from all of them: about STRETCH snippets
+    at a time are best.
     """
-    luma, blue, red = _to_channels(frames)
-    shifts = _camera_path(luma, clip)
-    aligned = _shift(luma, shifts)
-    chroma = [_shift(channel, shifts / 2) for channel in (blue, red)]
-    foreground = _foreground(aligned, chroma, clip)
-    change = np.diff(aligned.reshape(-1, clip, HEIGHT, WIDTH), axis=1)
-    change = np.sign(change) * np.maximum(np.abs(change) - 3 * np.median(np.abs(change[:, ::4])), 0)
-    down, across = np.gradient(aligned, axis=(1, 2))
-    strength = np.hypot(down, across)
-    down, across, strength = (part.reshape(-1, clip, HEIGHT, WIDTH) for part in (down, across, strength))
-    speed_x, speed_y = (-change * part[:, 1:] / (strength[:, 1:] + 4) for part in (across, down))
-    foreground = foreground.reshape(-1, clip, HEIGHT, WIDTH)
-    motion = [np.maximum(part, 0) for part in (speed_x, -speed_x, speed_y, -speed_y)]
-    return np.concatenate([
-        _picture(luma, blue, red, clip, down, across, strength, change),
-        _figure(foreground, np.abs(change), motion),
-        _course(foreground, np.abs(change), np.diff(shifts.reshape(-1, clip, 2), axis=1)),
-    ], axis=1)
+    # Few frames at a time stay in the processor's cache.
+    parts = [_to_channels(frames[at:at + _TOGETHER]) for at in range(0, len(frames), _TOGETHER)]
+    path = _camera_path([luma for luma, _, _ in parts])
+    paths = [path[at:at + _TOGETHER] for at in range(0, len(frames), _TOGETHER)]
+    aligned = [[_shift(channel, way * (channel.shape[1] / HEIGHT)) for channel in part]
+               for part, way in zip(parts, paths, strict=True)]
+    few = [np.concatenate(samples) for samples in zip(*([channel[::_HALF] for channel in part] for part in aligned),
+                                                      strict=True)]
+    background = [np.median(channel, axis=0) for channel in few]
+    _, y, _, tall, _ = _moments(_foreground(few, background))
+    window = float(np.median(y)), 2.3 * float(np.clip(np.median(tall), 4, HEIGHT / 4))
+    groups = [_describe(*part, background, window) for part in zip(parts, aligned, paths, strict=True)]
+    features = [_scale(np.concatenate(values), *scale)
+                for *values, scale in zip(*groups, _SCALES.values(), strict=True)]
+    for scene in features[:4]:
+        scene -= scene.mean(0)
+    return np.concatenate(features, axis=1).astype(np.float32)
 
 
-def _to_channels(frames: NDArray[np.uint8]) -> tuple[Maps, Maps, Maps]:
+# Typical mean and spread of each group's square roots, measured on the demo's videos, in the order of `_describe`.
+_SCALES = {
+    "luma": (12.1, 2.2), "colour": (-.43, 3.8), "edges": (1.5, .48), "energy": (.9, .53),
+    "silhouette": (.21, .27), "silhouette's spread": (.11, .13), "figure's energy": (.84, .77), "motion": (.43, .37),
+    "silhouette's rhythm": (.049, .055), "figure's edges": (.57, .63),
+    "extent": (.51, .36), "extent's spread": (.17, .098), "speed": (.05, .31), "course's rhythm": (.078, .058),
+    "whole energy": (1., .28), "energy's rhythm": (.35, .15), "camera": (.4, .15),
+}
+
+
+def _scale(values: Maps, mean: float, spread: float) -> Maps:
+    return (np.sign(values) * np.sqrt(np.abs(values)) - mean) / spread
+
+
+def _to_channels(frames: NDArray[np.uint8]) -> list[Maps]:
     """Luma [N, H, W] and two colour differences at half its size."""
+    weights = np.array([.299, .587, .114], np.float32)
     colour = frames.astype(np.float32)
-    luma = colour @ np.array([.299, .587, .114], np.float32)
-    small = colour.reshape(len(frames), HEIGHT // 2, 2, WIDTH // 2, 2, 3).mean((2, 4))
-    grey = small @ np.array([.299, .587, .114], np.float32)
-    return luma, (small[..., 2] - grey) * .6, (small[..., 0] - grey) * .7
+    small = (colour[:, ::2, ::2] + colour[:, 1::2, ::2] + colour[:, ::2, 1::2] + colour[:, 1::2, 1::2]) / 4
+    grey = small @ weights
+    return [colour @ weights, (small[..., 2] - grey) * .6, (small[..., 0] - grey) * .7]
 
 
-def _camera_path(luma: Maps, clip: int) -> NDArray[np.float32]:
-    """Where the picture has moved to, against the first snippet's middle: [N, 2] pixels down and right.
+def _camera_path(luma: list[Maps]) -> Maps:
+    """How far each picture is from the place of the median picture, [N, 2] pixels down and right.
 
-    Phase correlation of each frame with its snippet's middle frame, and of the middle frames with their predecessors.
+    Each frame against its snippet's middle, and the middles against the median: where the camera leaves the scene, only
+    the second goes astray, and motion within snippets is still right.
     """
-    taper = np.outer(np.hanning(HEIGHT), np.hanning(WIDTH)).astype(np.float32)
-    spectra = np.fft.rfft2((luma - luma.mean((1, 2), keepdims=True)) * taper)
-    middles = spectra[clip // 2::clip]
-    between = np.cumsum(np.concatenate([np.zeros((1, 2)), _displacement(middles[1:], middles[:-1])]), axis=0)
-    within = _displacement(spectra, np.repeat(middles, clip, axis=0))
-    return (within + np.repeat(between, clip, axis=0)).astype(np.float32)
+    median = np.median(np.concatenate([part[::CLIP // 2] for part in luma]), axis=0)
+    middles = _spectra(np.concatenate([part[CLIP // 2::CLIP] for part in luma]))
+    between = _displacement(middles, _spectra(median[None]))
+    per_part = _TOGETHER // CLIP
+    within = [_displacement(_spectra(part), np.repeat(middles[index * per_part:][:per_part], CLIP, axis=0))
+              for index, part in enumerate(luma)]
+    return np.concatenate(within) + np.repeat(between, CLIP, axis=0)
 
 
-def _displacement(spectra: NDArray, references: NDArray) -> NDArray[np.float64]:
-    """Displacement of pictures against references by phase correlation, [N, 2] pixels, to a fraction of a pixel."""
-    if not len(spectra):
-        return np.zeros((0, 2))
+def _fade(size: int) -> Maps:
+    """1, but 0 within a few pixels of both ends: a figure likes to be in the middle, and must not lead."""
+    inward = np.minimum(np.arange(size), np.arange(size)[::-1]) + .5
+    return np.sin(np.pi / 2 * np.minimum(inward / 6, 1)).astype(np.float32) ** 2
+
+
+_EDGES = np.outer(_fade(HEIGHT), _fade(WIDTH))
+_FINENESS = np.hypot(np.fft.fftfreq(HEIGHT)[:, None], np.fft.rfftfreq(WIDTH))
+_COARSE = np.exp(-(_FINENESS / .35) ** 2).astype(np.float32)
+
+
+def _spectra(pictures: Maps) -> NDArray[np.complex64]:
+    return np.fft.rfft2((pictures - pictures.mean((1, 2), keepdims=True)) * _EDGES)
+
+
+def _displacement(spectra: NDArray[np.complex64], references: NDArray[np.complex64]) -> Maps:
+    """Displacement of pictures against references, [N, 2] pixels, to a tenth of a pixel.
+
+    Phase correlation, half whitened and without the finest detail, which is noise; at most a sixth of the picture.
+    """
     cross = spectra * references.conj()
-    surface = np.fft.irfft2(cross / (np.abs(cross) + 1e-3 * np.abs(cross).mean()), s=(HEIGHT, WIDTH))
-    peak = surface.reshape(len(surface), -1).argmax(1)
-    at = np.stack(np.unravel_index(peak, (HEIGHT, WIDTH)), 1)
-    found, row = at.astype(np.float64), np.arange(len(at))
+    cross *= _COARSE / (np.sqrt(np.abs(cross)) + np.float32(1e-9))
+    surface = np.fft.irfft2(cross, s=(HEIGHT, WIDTH))
+    surface[:, HEIGHT // 6:-HEIGHT // 6] = surface[:, :, WIDTH // 6:-WIDTH // 6] = -np.inf
+    peak = np.stack(np.unravel_index(surface.reshape(len(surface), -1).argmax(1), (HEIGHT, WIDTH)), 1)
+    found, row = peak.astype(np.float32), np.arange(len(peak))
     for axis, size in enumerate((HEIGHT, WIDTH)):
         step = np.eye(2, dtype=int)[axis]
-        before, after = (surface[row, *((at + sign * step) % (HEIGHT, WIDTH)).T] for sign in (-1, 1))
-        centre = surface[row, *at.T]
-        found[:, axis] += .5 * (before - after) / np.minimum(before - 2 * centre + after, -1e-9)
+        before, centre, after = (surface[row, *((peak + sign * step) % (HEIGHT, WIDTH)).T] for sign in (-1, 0, 1))
+        bend = before - 2 * centre + after
+        inside = np.isfinite(bend) & (bend < 0)
+        found[inside, axis] += .5 * (before - after)[inside] / bend[inside]
         found[:, axis] = (found[:, axis] + size / 2) % size - size / 2
     return found
 
 
-def _shift(pictures: Maps, shifts: NDArray[np.float32]) -> Maps:
-    """Pictures moved back by `shifts`, by fractions of a pixel too."""
+def _shift(pictures: Maps, path: Maps) -> Maps:
+    """Pictures moved back along `path`, by fractions of a pixel too."""
     height, width = pictures.shape[1:]
-    down = np.exp(2j * np.pi * np.fft.fftfreq(height).astype(np.float32) * shifts[:, :1])
-    right = np.exp(2j * np.pi * np.fft.rfftfreq(width).astype(np.float32) * shifts[:, 1:])
+    down, right = (np.exp(2j * np.pi * frequencies * path[:, axis, None]).astype(np.complex64)
+                   for axis, frequencies in enumerate((np.fft.fftfreq(height), np.fft.rfftfreq(width))))
     spectra = np.fft.rfft2(pictures)
-    spectra *= down.astype(np.complex64)[:, :, None]
-    spectra *= right.astype(np.complex64)[:, None, :]
+    spectra *= down[:, :, None]
+    spectra *= right[:, None, :]
     return np.fft.irfft2(spectra, s=(height, width))
 
 
-def _foreground(luma: Maps, chroma: list[Maps], clip: int) -> Maps:
+def _foreground(channels: list[Maps], background: list[Maps]) -> Maps:
     """How surely each pixel is not background, 0 .. 1, [N, H, W]."""
-    difference = np.abs(luma - np.median(luma[::clip // 2], axis=0))
-    coarse = sum(np.abs(channel - np.median(channel[::clip // 2], axis=0)) for channel in chroma)
-    difference += coarse.repeat(2, axis=1).repeat(2, axis=2)
+    luma, *chroma = (np.abs(channel - still) for channel, still in zip(channels, background, strict=True))
+    difference = luma + sum(chroma).repeat(2, axis=1).repeat(2, axis=2)
     for axis in (1, 2):
         difference = (np.roll(difference, 1, axis) + difference + np.roll(difference, -1, axis)) / 3
-    noise = np.median(difference[::clip // 2])
+    noise = np.median(difference[::CLIP])
     surely = np.clip((difference - 2.5 * noise - 6) / 20, 0, 1)
     surely[:, :3] = surely[:, -3:] = surely[:, :, :3] = surely[:, :, -3:] = 0
     return surely
+
+
+def _describe(channels: list[Maps], aligned: list[Maps], path: Maps, background: list[Maps],
+              window: tuple[float, float]) -> list[Maps]:
+    """Groups of raw values, [S, ...] each, flattened."""
+    luma, foreground = (_by_snippet(maps) for maps in (aligned[0], _foreground(aligned, background)))
+    change = np.diff(luma, axis=1)
+    noise = 3 * np.median(np.abs(change[:, ::_HALF]))
+    down, across = np.gradient(luma, axis=(2, 3))
+    strength = np.sqrt(down * down + across * across)
+    energy = np.maximum(np.abs(change) - noise, 0)
+    # Change against the gradient is movement along it.
+    flow = -np.sign(change) * energy / (strength[:, 1:] + 4)
+    flow_y, flow_x = flow * down[:, 1:], flow * across[:, 1:]
+    few = slice(None, None, _HALF)
+    edges = _orientations(down[:, few], across[:, few], strength[:, few])
+    colours = [_cells(_by_snippet(channel).mean(1), 3, 4) for channel in channels]
+    groups = [
+        colours[0],
+        np.stack(colours[1:], 1),
+        _cells(edges.mean(1), 2, 2),
+        _cells(energy.mean(1), 3, 4),
+        *_figure(foreground, energy, flow_y, flow_x, edges * foreground[:, few, None], window),
+        *_course(foreground, energy.mean((2, 3)), window, np.diff(path.reshape(-1, CLIP, 2), axis=1)),
+    ]
+    return [group.reshape(len(luma), -1) for group in groups]
+
+
+def _by_snippet(maps: Maps) -> Maps:
+    return maps.reshape(-1, CLIP, *maps.shape[1:])
+
+
+def _orientations(down: Maps, across: Maps, strength: Maps) -> Maps:
+    """Gradient strength by steepness, shared between the two nearest bins: [..., bins, H, W]."""
+    steepness = np.arctan2(np.abs(down), np.abs(across)) * ((_ORIENTATIONS - 1) / (np.pi / 2))
+    distance = np.abs(steepness[..., None, :, :] - np.arange(_ORIENTATIONS, dtype=np.float32)[:, None, None])
+    return np.maximum(1 - distance, 0) * strength[..., None, :, :]
 
 
 def _cells(maps: Maps, rows: int, columns: int) -> Maps:
@@ -113,76 +191,65 @@ def _cells(maps: Maps, rows: int, columns: int) -> Maps:
     return maps.reshape(*lead, rows, height // rows, columns, width // columns).mean((-3, -1))
 
 
-def _flat(maps: Maps, lead: int = 1) -> Maps:
-    return maps.reshape(*maps.shape[:lead], -1)
-
-
-def _orientations(down: Maps, across: Maps, strength: Maps, bins: int = 8) -> Maps:
-    """Gradient strength by orientation, shared between the two nearest bins: [..., bins, H, W]."""
-    place = np.arctan2(down, across) % np.pi * (bins / np.pi)
-    distance = np.abs(place[..., None, :, :] - np.arange(bins, dtype=np.float32)[:, None, None])
-    return np.maximum(1 - np.minimum(distance, bins - distance), 0) * strength[..., None, :, :]
-
-
-def _picture(luma: Maps, blue: Maps, red: Maps, clip: int, down: Maps, across: Maps, strength: Maps,
-             change: Maps) -> Maps:
-    colours = [_cells(channel.reshape(-1, clip, *channel.shape[1:]).mean(1), 3, 4) for channel in (luma, blue, red)]
-    middle = clip // 2
-    edges = _cells(_orientations(down[:, middle], across[:, middle], strength[:, middle]), 2, 3)
-    return np.concatenate([*map(_flat, colours), _flat(edges), _flat(_cells(np.abs(change).mean(1), 3, 4))], axis=1)
-
-
 def _moments(weight: Maps) -> tuple[Maps, ...]:
     """Area, centre (down, right) and extent (down, right) of weights [..., H, W], in pixels."""
-    rows, columns = np.arange(weight.shape[-2]), np.arange(weight.shape[-1])
-    profile_y, profile_x = weight.sum(-1) + 1e-3, weight.sum(-2) + 1e-3
-    area = profile_y.sum(-1)
-    y, x = (profile_y * rows).sum(-1) / area, (profile_x * columns).sum(-1) / profile_x.sum(-1)
+    rows, columns = (np.arange(size, dtype=np.float32) for size in weight.shape[-2:])
+    profile_y, profile_x = weight.sum(-1) + np.float32(1e-3), weight.sum(-2) + np.float32(1e-3)
+    area, area_x = profile_y.sum(-1), profile_x.sum(-1)
+    y, x = profile_y @ rows / area, profile_x @ columns / area_x
     tall = np.sqrt((profile_y * (rows - y[..., None]) ** 2).sum(-1) / area)
-    wide = np.sqrt((profile_x * (columns - x[..., None]) ** 2).sum(-1) / profile_x.sum(-1))
+    wide = np.sqrt((profile_x * (columns - x[..., None]) ** 2).sum(-1) / area_x)
     return area, y, x, tall, wide
 
 
+def _figure(foreground: Maps, energy: Maps, flow_y: Maps, flow_x: Maps, edges: Maps, window: tuple[float, float]
+            ) -> list[Maps]:
+    """The figure in a window that follows it sideways, while its height (y, pixels) and half size stay."""
+    _, _, x, _, _ = _moments(foreground.mean(1))
+    rows = _overlap(np.full_like(x, window[0]), window[1], HEIGHT)
+    columns = _overlap(x, window[1], WIDTH).swapaxes(-1, -2)
+
+    def look(maps: Maps) -> Maps:
+        return rows[:, None] @ maps @ columns[:, None]
+
+    silhouette = look(foreground)
+    right, left, falling, rising = (look(np.maximum(flow, 0).mean(1, keepdims=True))[:, 0]
+                                    for flow in (flow_x, -flow_x, flow_y, -flow_y))
+    outward, inward = (np.concatenate([one[..., :_HALF], other[..., _HALF:]], -1)
+                       for one, other in ((left, right), (right, left)))
+    motion = np.stack([outward, inward, falling, rising], 1)
+    return [_fold(maps) for maps in (
+        silhouette.mean(1), silhouette.std(1), look(energy.mean(1, keepdims=True)), _cells(motion, _HALF, _HALF),
+        _rhythm(_cells(silhouette, _HALF, _HALF)), _cells(look(edges.mean(1)), _HALF, _HALF))]
+
+
 def _overlap(centre: Maps, half: float, size: int) -> Maps:
-    """Weights that average `size` pixels into WINDOW bins over centre ± half: [S, WINDOW, size]."""
-    edges = centre[:, None] + half * np.linspace(-1, 1, WINDOW + 1)
+    """Weights that average `size` pixels into _WINDOW bins over centre ± half: [S, _WINDOW, size]."""
+    edges = centre[:, None] + half * np.linspace(-1, 1, _WINDOW + 1)
     pixel = np.arange(size)
     covered = np.minimum(edges[:, 1:, None], pixel + 1) - np.maximum(edges[:, :-1, None], pixel)
-    return (np.maximum(covered, 0) / (2 * half / WINDOW)).astype(np.float32)
+    return (np.maximum(covered, 0) / (2 * half / _WINDOW)).astype(np.float32)
+
+
+def _fold(maps: Maps) -> Maps:
+    """A window's halves laid on each other: their mean and their difference."""
+    half = maps.shape[-1] // 2
+    left, right = maps[..., :half], maps[..., :half - 1:-1]
+    return np.concatenate([left + right, np.abs(left - right)], axis=-1) / 2
 
 
 def _rhythm(series: Maps) -> Maps:
-    """Amplitudes of the lowest frequencies of [S, clip, ...] along the clip: [S, RHYTHMS, ...]."""
-    time = series.shape[1]
-    centred = series - series.mean(1, keepdims=True)
-    return np.abs(np.fft.rfft(centred, axis=1)[:, 1:RHYTHMS + 1]).astype(np.float32) / time
+    """Amplitudes of the lowest frequencies of [S, CLIP, ...] along the clip: [S, _RHYTHMS, ...]."""
+    return np.abs(np.fft.rfft(series, axis=1)[:, 1:_RHYTHMS + 1]) / series.shape[1]
 
 
-def _figure(foreground: Maps, change: Maps, motion: list[Maps]) -> Maps:
-    """The figure in a window that follows it sideways and keeps its height and scale over all snippets."""
-    _, y, x, tall, _ = _moments(foreground.mean(1))
-    half = 2.3 * float(np.clip(np.median(tall), 4, HEIGHT / 4))
-    rows = _overlap(np.full_like(x, np.median(y)), half, HEIGHT)[:, None]
-    columns = _overlap(x, half, WIDTH)[:, None].swapaxes(-1, -2)
-
-    def look(maps: Maps) -> Maps:
-        return rows @ maps @ columns
-
-    silhouette, energy = look(foreground), look(change)
-    quarter = WINDOW // 2
-    course = [_flat(_cells(look(direction).mean(1), quarter, quarter)) for direction in motion]
-    rhythm = _rhythm(_cells(silhouette, quarter, quarter))
-    return np.concatenate([_flat(silhouette.mean(1)), _flat(silhouette.std(1)), _flat(energy.mean(1)), *course,
-                           _flat(rhythm)], axis=1)
-
-
-def _course(foreground: Maps, change: Maps, camera: NDArray[np.float32]) -> Maps:
+def _course(foreground: Maps, energy: Maps, window: tuple[float, float], camera: Maps) -> list[Maps]:
+    """Size, extent and place of the figure in units of the window's half size, their speed and rhythm."""
+    middle, unit = window
     area, y, x, tall, wide = _moments(foreground)
-    energy = change.mean((2, 3))
-    series = np.stack([np.sqrt(area), y, x, tall, wide], 1)
-    last = series.shape[-1]
-    slope = (series * (np.arange(last) - (last - 1) / 2)).sum(-1)
-    rhythm = _rhythm(series.swapaxes(1, 2))
-    shake = np.abs(camera).mean(1), camera.mean(1)
-    return np.concatenate([series.mean(-1), series.std(-1), slope, _flat(rhythm), energy.mean(1, keepdims=True),
-                           _flat(_rhythm(energy)), *shake], axis=1).astype(np.float32)
+    series = np.stack([np.sqrt(area), tall, wide, y - middle, x], 1) / np.float32(unit)
+    slope = (series * (np.arange(CLIP) - (CLIP - 1) / 2)).mean(-1)
+    slope[:, 4] = np.abs(slope[:, 4])
+    step = np.abs(camera)
+    return [series[:, :4].mean(-1), series.std(-1), slope, _rhythm(series.swapaxes(1, 2)),
+            energy.mean(1, keepdims=True), _rhythm(energy), np.concatenate([step.mean(1), step.max(1)[:, :1]], axis=1)]

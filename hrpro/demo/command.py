@@ -1,0 +1,25 @@
+"""`python -m hrpro demo`: make the demo data set."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from hrpro.features.command import show
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=Path("dataset/demo"), metavar="DIR",
+                        help="folder to make (default: %(default)s)")
+    parser.add_argument("--force", action="store_true", help="replace a demo even if points were labelled in it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the demo, with a bar."""
+    from hrpro.demo.make import make_demo  # drawing and decoder load only when needed
+
+    began = time.monotonic()
+    make_demo(args.out, show, force=args.force)
+    print(f"\n{args.out}: made in {time.monotonic() - began:.0f} s.")
+    return 0

@@ -1,0 +1,31 @@
+"""`python -m hrpro extract`: compute a data set's features from its videos."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder with videos/ and the splits")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a processor)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Extract, with a bar; 2 if some video has no features in the end."""
+    from hrpro.features.extract import extract_dataset  # decoder and processes load only when needed
+
+    done = extract_dataset(args.dataset, show, args.workers)
+    print()
+    print(f"{args.dataset}: {len(done.made)} videos extracted, {len(done.kept)} had features already, "
+          f"{len(done.failed)} failed.")
+    for fault in done.failed.values():
+        print(f"error: {fault}", file=sys.stderr)
+    return 2 if done.failed else 0
+
+
+def show(fraction: float, text: str) -> None:
+    """Rewrite a progress bar in place. It says `done/total`, which background jobs read."""
+    bar = "#" * round(20 * fraction)
+    print(f"\r[{bar:20}] {round(100 * fraction)}/100  {text:60}", end="", flush=True)

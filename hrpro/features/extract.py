@@ -1,0 +1,201 @@
+"""The built-in extractor: features of videos from their pixels alone, without downloaded weights."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from hrpro.data.dataset import SPLITS, read_names
+from hrpro.data.features import read_header
+from hrpro.errors import InputError, raise_if
+from hrpro.features.snippets import CLIP, DIM, HEIGHT, STRETCH, WIDTH, describe
+from hrpro.files import link_or_copy, read_text, write_atomic
+from hrpro.timebase import Timebase
+from hrpro.video.decode import iter_frames
+from hrpro.video.probe import probe
+
+FEATURE_DIM = DIM
+EXTRACTOR = "hrpro statistics 1"
+TIMEBASE = Timebase(fps=25.0, stride=CLIP, clip=CLIP, offset=0)
+
+
+def extract(video_path: Path, progress: Callable[[float], object] | None = None) -> np.ndarray:
+    """Features of one video, float32 [T, FEATURE_DIM], at TIMEBASE; memory does not grow with its length.
+
+    progress: is told the fraction done. A video shorter than a snippet gives one, its last frame repeated.
+
+    Raises:
+        InputError: the video cannot be read; see `hrpro.video.probe.probe`.
+    """
+    info = probe(video_path)
+    count = TIMEBASE.count(info.duration)
+    frames = iter_frames(info, TIMEBASE.fps, (WIDTH, HEIGHT))
+    bounds = np.linspace(0, count, math.ceil(count / STRETCH) + 1).astype(int)
+    parts = []
+    for begin, end in itertools.pairwise(bounds):
+        stretch = np.empty(((end - begin) * CLIP, HEIGHT, WIDTH, 3), np.uint8)
+        filled = 0
+        for filled, frame in enumerate(itertools.islice(frames, len(stretch)), 1):
+            stretch[filled - 1] = frame
+        if not filled:
+            raise InputError(f"{video_path}: ends before {TIMEBASE.seconds(begin):.2f} s. Copy the video again.")
+        stretch[filled:] = stretch[filled - 1]
+        parts.append(describe(stretch))
+        if progress:
+            progress(end / count)
+    return np.concatenate(parts)
+
+
+@dataclass
+class Extraction:
+    """What became of a data set's videos. made, kept (were there already): names; failed: {name: sentence}."""
+
+    made: list[str]
+    kept: list[str]
+    failed: dict[str, str]
+
+
+def extract_dataset(root: Path, progress: Callable[[float, str], object] = lambda fraction, text: None,
+                    workers: int | None = None) -> Extraction:
+    """Write features/{train,test}/<video>.npy for all videos of the splits, and features/timebase.yaml.
+
+    Videos that have features keep them, so that a run that was broken off goes on; one that fails does not stop the
+    others. progress: is told the fraction done and a sentence with rate and time left; workers: processes, one a
+    processor if None.
+
+    Raises:
+        InputError: splits or videos/ cannot be read, or features/ holds another extractor's features.
+    """
+    root = Path(root)
+    folders, files = _plan(root)
+    done = Extraction([], [], {})
+    for video, targets in folders.items():
+        there = [target for target in targets if _is_sound(target)]
+        if there:
+            _spread(there[0], targets)
+            done.kept.append(video)
+        elif len(files.get(video, ())) != 1:
+            done.failed[video] = _which_file(root, video, files.get(video, []))
+    todo = {video: files[video][0] for video in folders if video not in done.failed and video not in done.kept}
+    if todo:
+        write_atomic(root / "features" / "timebase.yaml",
+                     yaml.safe_dump(asdict(TIMEBASE) | {"extractor": EXTRACTOR}, sort_keys=False))
+        for video, fault in _extract_all({video: (path, folders[video]) for video, path in todo.items()}, progress,
+                                         workers or os.cpu_count() or 1):
+            if fault:
+                done.failed[video] = fault
+            else:
+                done.made.append(video)
+    progress(1., f"features of {len(done.made) + len(done.kept)} of {len(folders)} videos")
+    return done
+
+
+def _plan(root: Path) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+    """{video of a split: its feature files} and {name: files under videos/ that bear it}."""
+    if not (root / "videos").is_dir():
+        raise InputError(f"{root / 'videos'}: no such folder. Put the videos there, named as in the splits.")
+    folders: dict[str, list[Path]] = {}
+    for split in SPLITS:
+        for video in dict.fromkeys(read_names(root / f"split_{split}.txt")):
+            folders.setdefault(video, []).append(root / "features" / split / f"{video}.npy")
+    raise_if([f"{root}: the splits name a video {video!r}, which is no file name. Use plain names."
+              for video in folders if Path(video).name != video])
+    others = root / "features" / "timebase.yaml"
+    if any((root / "features").glob("*/*.npy")) and not (others.exists() and EXTRACTOR in read_text(others)):
+        raise InputError(f"{root / 'features'}: holds features of another extractor. Move that folder away to have "
+                         "these made.")
+    files: dict[str, list[Path]] = {}
+    for path in sorted((root / "videos").iterdir()):
+        if path.is_file() and not path.name.startswith("."):
+            files.setdefault(path.stem, []).append(path)
+    return folders, files
+
+
+def _which_file(root: Path, video: str, found: list[Path]) -> str:
+    if found:
+        return f"{root / 'videos'}: {', '.join(path.name for path in found)} bear the same name. Keep one."
+    return f"{root / 'videos' / video}.*: no such video file. Put it there, or remove the video from the splits."
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        return read_header(path)[0][1] == FEATURE_DIM
+    except InputError:
+        return False
+
+
+def _spread(source: Path, targets: Iterable[Path]) -> None:
+    """Give a feature file its name in the other split as well, without using space."""
+    for target in targets:
+        if target != source and not _is_sound(target):
+            target.unlink(missing_ok=True)
+            link_or_copy(source, target)
+
+
+_reports = None
+
+
+def _share(reports: multiprocessing.SimpleQueue) -> None:
+    global _reports
+    _reports = reports
+
+
+def _extract_to(video: str, path: Path, targets: list[Path]) -> float:
+    """Extract one video to its files; gives its length in seconds. Runs in a process of its own."""
+    features = extract(path, lambda fraction: _reports.put((video, fraction)))
+    write_atomic(targets[0], lambda file: np.save(file, features))
+    _spread(targets[0], targets)
+    return float(TIMEBASE.seconds(len(features)))
+
+
+def _extract_all(todo: dict[str, tuple[Path, list[Path]]], progress: Callable[[float, str], object], workers: int
+                 ) -> Iterator[tuple[str, str]]:
+    """(video, fault or "") as each gets done, the longest files first."""
+    # Fresh processes: a fork would copy whatever threads its parent has in whatever state.
+    context = multiprocessing.get_context("spawn")
+    reports = context.SimpleQueue()
+    size = {video: path.stat().st_size for video, (path, _) in todo.items()}
+    fraction, seconds, began = dict.fromkeys(todo, 0.), 0., time.monotonic()
+    with ProcessPoolExecutor(min(workers, len(todo)), context, _share, (reports,)) as pool:
+        try:
+            waiting: dict[Future[float], str] = {pool.submit(_extract_to, video, *todo[video]): video
+                                                 for video in sorted(todo, key=size.get, reverse=True)}
+            while waiting:
+                finished, _ = wait(waiting, timeout=.2, return_when="FIRST_COMPLETED")
+                while not reports.empty():
+                    video, fraction[video] = reports.get()
+                for future in finished:
+                    video = waiting.pop(future)
+                    fraction[video] = 1.
+                    fault = _fault_of(future, todo[video][0])
+                    if not fault:
+                        seconds += future.result()
+                    yield video, fault
+                part = sum(fraction[video] * size[video] for video in todo) / sum(size.values())
+                progress(part, _sentence(len(todo) - len(waiting), len(todo), part, seconds, time.monotonic() - began))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _fault_of(future: Future[float], path: Path) -> str:
+    error = future.exception()
+    if error is None or isinstance(error, InputError):
+        return str(error or "")
+    return (f"{path}: its features could not be computed ({type(error).__name__}: {error}). Run the command again; "
+            "if it fails again, convert the video to MP4 (H.264).")
+
+
+def _sentence(done: int, total: int, part: float, seconds: float, spent: float) -> str:
+    rate = f", {seconds / spent:.0f} x real time" if seconds else ""
+    left = f", {spent * (1 - part) / part:.0f} s left" if part > .02 else ""
+    return f"features of {done} of {total} videos{rate}{left}"
