@@ -192,5 +192,8 @@ def job_progress(job: Job) -> None:
     if now.running:
         fraction, text = progress(job)
         st.progress(fraction or 0., text=plain(f"{job.label}: {text or 'starting'}"))
+        if st.button("Cancel", icon=":material/stop:", key=f"cancel {job.id}", disabled=now.stopping):
+            cancel(job)
+            st.rerun(scope="fragment")
     elif now.state in ("failed", "died"):
         st.error(plain(f"{job.label}: {now.message}"))

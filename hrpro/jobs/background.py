@@ -176,12 +176,13 @@ def last_line(job: Job) -> str:
 
 
 def progress(job: Job) -> tuple[float | None, str]:
-    """(fraction done, what a job last said). A command tells how far it is as `done/total` in its last line."""
+    """(fraction done, what a job last said). A command tells how far it is as `done/total` in its last line, and in
+    words after that."""
     text = last_line(job)
     counts = re.search(r"(\d+) ?/ ?(\d+)", text)
     if not counts or not int(counts[2]):
         return None, text
-    return min(1.0, int(counts[1]) / int(counts[2])), text
+    return min(1.0, int(counts[1]) / int(counts[2])), text[counts.end():].strip() or text
 
 
 @contextlib.contextmanager

@@ -204,6 +204,9 @@ def test_progress_is_read_off_the_last_line(begin):
                 ready=False)
     ended(job)
     assert progress(job) == (.75, "videos 3/4") and tail(job) == ["reading", "videos 3/4"]
+    job = begin(r"print('\r[##  ] 50/100  features of 1 of 2 videos   ', end='')", ready=False)
+    ended(job)
+    assert progress(job) == (.5, "features of 1 of 2 videos")
     assert progress(begin(SLEEP, target="other")) == (None, "ready")
 
 
