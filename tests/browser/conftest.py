@@ -18,6 +18,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "video"))
 
+# For a page: what is painted on the timeline, wherever the component has put it.
+STAGE = """window.stage = () => {
+  const find = (root) => {
+    const canvas = root.querySelector("canvas");
+    if (canvas?.stage) return canvas;
+    for (const element of root.querySelectorAll("*")) {
+      const found = element.shadowRoot && find(element.shadowRoot);
+      if (found) return found;
+    }
+    return null;
+  };
+  return find(document)?.stage;
+}"""
+
 
 class App:
     """The app as `streamlit run` starts it, with more flags if given; data and ckpt are its folders."""

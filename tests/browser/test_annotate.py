@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import App, make_data_set
+from conftest import STAGE, App, make_data_set
 from numbered_video import BITS, write_video
 
 from hrpro.data.operations import LabelStore
@@ -33,18 +33,7 @@ class Desk:
 
     def __init__(self, page, app: App, dataset: str):
         self.page, self.store_root = page, app.data / dataset
-        page.add_init_script("""window.stage = () => {
-          const find = (root) => {
-            const canvas = root.querySelector("canvas");
-            if (canvas?.stage) return canvas;
-            for (const element of root.querySelectorAll("*")) {
-              const found = element.shadowRoot && find(element.shadowRoot);
-              if (found) return found;
-            }
-            return null;
-          };
-          return find(document)?.stage;
-        }""")
+        page.add_init_script(STAGE)
         self.address = f"{app.url}/annotate?dataset={dataset}"
         self.open()
 
