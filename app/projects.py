@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.checks import checked
-from app.paths import ROOT, ckpt_root, data_root
+from app.paths import ckpt_root, data_root
 from app.runs import job_of, job_progress, near
 from app.state import choose
 from app.text import plain, said_of
@@ -25,33 +25,36 @@ SHOWN = 30                                              # findings of a card; th
 
 def card(root: Path) -> None:
     """One data set: state, counts, findings with their remedies, and where to go from here."""
+    settled = _settled(root) is not None
+    st.fragment(_card, run_every=None if settled else "1s")(root, settled)
+
+
+def _settled(root: Path) -> Report | None:
+    """The data set's report, once no job changes its files any more and they have been checked."""
     job = job_of(root)
-    waiting = bool(job and status(job).running) or checked(root) is None
-    st.fragment(_card, run_every="1s" if waiting else None)(root, waiting)
+    return None if job and status(job).running else checked(root)
 
 
-def _card(root: Path, waiting: bool) -> None:
-    job, report = job_of(root), checked(root)
-    if waiting and report and not (job and status(job).running):
+def _card(root: Path, was_settled: bool) -> None:
+    job, report = job_of(root), _settled(root)
+    if report and not was_settled:
         st.rerun()
     with st.container(border=True, key=f"card {root.name}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(plain(root.name), anchor=False, width="content")
-            state, color = _state(report)
-            st.badge(state, color=color)
+            label, color = _state(report) if report else ("Checking", "gray")
+            st.badge("At work" if job and status(job).running else label, color=color)
         if job:
             job_progress(job)
-        if report is None:
-            st.caption("Checking the files.")
-            return
-        _counts(report)
+        if report:
+            _counts(report)
         _actions(root, report)
-        _findings(root, report)
+        if report:
+            _findings(root, report)
 
 
-def _state(report: Report | None) -> tuple[str, str]:
-    if report is None:
-        return "Checking", "gray"
+def _state(report: Report) -> tuple[str, str]:
+    """What the badge says, and its colour."""
     if report.ready:
         gaps = any(finding.level == "left out" for finding in report.findings)
         return ("Ready, with gaps", "yellow") if gaps else ("Ready", "green")
@@ -70,18 +73,17 @@ def _counts(report: Report) -> None:
                f"Test: {test['videos']} videos, {test['features']} with features, {test['segments']} annotated actions")
 
 
-def _actions(root: Path, report: Report) -> None:
-    busy = (job := job_of(root)) and status(job).running
+def _actions(root: Path, report: Report | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         for page, label, icon in (("annotate", "Annotate", "edit"), ("train", "Train", "model_training"),
                                   ("explore", "Explore", "search")):
-            if (ROOT / "pages" / f"{page}.py").exists():
-                st.page_link(f"pages/{page}.py", label=label, icon=f":material/{icon}:",
-                             query_params={"dataset": root.name})
-        if report.counts["video_files"] and not all(of["features"] for of in report.counts["splits"].values()):
+            st.page_link(f"pages/{page}.py", label=label, icon=f":material/{icon}:",
+                         query_params={"dataset": root.name})
+        if report and report.counts["video_files"] and not all(
+                of["features"] for of in report.counts["splits"].values()):
             arguments = ["extract", str(root)]
-            if st.button("Extract features", icon=":material/memory:", key=f"extract {root}", disabled=bool(busy),
-                         type="primary", help=plain(shell(near(arguments)))):
+            if st.button("Extract features", icon=":material/memory:", key=f"extract {root}", type="primary",
+                         help=plain(shell(near(arguments)))):
                 _start(arguments, f"extract {root.name}", root)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.figures.training import loss_figure, map_figure
-from app.paths import ROOT, ckpt_root, data_root
+from app.paths import ckpt_root, data_root
 from app.run_log import StageLog
 from app.text import plain
 from hrpro.config import cfg_of
@@ -122,9 +122,8 @@ def _headline(run: Run, job: Job | None, now: Status | None, state: str) -> None
             _resume(run, job)
         if run.stages and not (now and now.running):
             for page, label in (("explore", "Explore"), ("evaluate", "Evaluate")):
-                if (ROOT / "pages" / f"{page}.py").exists():
-                    st.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:",
-                                 query_params={"dataset": run.dataset, "run": run.name})
+                st.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:",
+                             query_params={"dataset": run.dataset, "run": run.name})
     if now and now.message:
         st.error(plain(now.message) + (" *Resume* goes on from the last checkpoint." if state == "died" else ""))
 

@@ -127,6 +127,7 @@ def test_progress_and_failure_of_a_job_are_shown(folders, make_dataset):
     test = open_page()
     bar, = test.get("progress")
     assert bar.proto.value == 75 and bar.proto.text == plain("extract tiny: video 3/4")
+    assert ":gray-badge[At work]" in text(test) and button(test, "Cancel")
     (folders[1] / "go").touch()
     while status(job).running:
         time.sleep(.05)
