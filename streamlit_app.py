@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-from app.paths import ROOT
+from app.paths import ASSETS, ROOT
 from app.routes import routes
 
 PAGES = {"projects": ("Projects", ":material/folder:"), "annotate": ("Annotate", ":material/edit:"),
@@ -12,9 +12,9 @@ PAGES = {"projects": ("Projects", ":material/folder:"), "annotate": ("Annotate",
 
 
 def ui() -> None:
-    st.set_page_config("HR-Pro Studio", layout="wide")
-    pages = [st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon)
-             for name, (title, icon) in PAGES.items() if (ROOT / "pages" / f"{name}.py").exists()]
+    st.set_page_config("HR-Pro Studio", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+    st.logo(str(ASSETS / "logo.svg"), size="large")
+    pages = [st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon) for name, (title, icon) in PAGES.items()]
     st.navigation(pages, position="top").run()
 
 
