@@ -22,7 +22,7 @@ def tiny(app, make_dataset):
 
 
 def badge(page, state, seconds=90):
-    page.locator(".stMarkdownBadge", has_text=state).wait_for(timeout=1000 * seconds)
+    page.locator(".stMarkdownBadge", has_text=state).first.wait_for(timeout=1000 * seconds)
 
 
 def button(page, name):
