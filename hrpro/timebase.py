@@ -33,8 +33,8 @@ class Timebase:
         """Fractional snippet coordinate -> seconds; inverse of `snippets`."""
         return (np.asarray(snippets, np.float64) * self.stride + self.offset) / self.fps
 
-    def rows(self, seconds: ArrayLike, length: int) -> NDArray[np.intp]:
-        """Snippet row that holds each moment, clamped to 0 .. length - 1.
+    def rows(self, seconds: ArrayLike, length: int | NDArray[np.intp]) -> NDArray[np.intp]:
+        """Snippet row that holds each moment, clamped to 0 .. length - 1; one length for all, or one for each.
 
         The billionth guards moments that lie on a snippet's edge, where a quotient of floats may fall just short.
         """

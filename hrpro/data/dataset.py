@@ -80,9 +80,9 @@ class DataSet:
         stays: what is not detected there is missed.
         """
         videos = tuple(video for video in self.listed["test"] if video not in set(blocked))
-        position = np.full(len(self.ground_truth.videos), -1)
-        for index, video in enumerate(videos):
-            position[self.ground_truth.videos.index(video)] = index
+        row = {video: index for index, video in enumerate(self.ground_truth.videos)}
+        position = np.full(len(row), -1)
+        position[[row[video] for video in videos]] = np.arange(len(videos))
         mine = self.ground_truth[position[self.ground_truth.video] >= 0]
         return Segments(mine.start, mine.end, mine.label, mine.score, position[mine.video], self.classes, videos)
 
@@ -326,7 +326,8 @@ def _check_points(dataset: DataSet) -> None:
         dataset.find("error", f"{dataset.root}: there is no class to learn. Add some in the app, or list them in "
                      "classes.txt.")
     points, where = dataset.points, dataset.points_file
-    mine = np.isin(points.video, [points.videos.index(video) for video in train])
+    index = {video: row for row, video in enumerate(points.videos)}
+    mine = np.isin(points.video, [index[video] for video in train])
     if not mine.any():
         if train and where.exists():
             dataset.find("error", f"{where}: has no point in a training video. Label some first.")
@@ -335,17 +336,20 @@ def _check_points(dataset: DataSet) -> None:
     for label in sorted(set(range(len(dataset.classes))) - set(used.tolist())):
         dataset.find("note", f"{where}: class {dataset.classes[label]!r} has no point in a training video; its "
                      "prototype stays zero and it is never learnt. Label one.")
-    if bare := [video for video in train if not len(points.of_video(video))]:
+    count = np.bincount(points.video, minlength=len(index))
+    if bare := [video for video in train if not count[index[video]]]:
         dataset.find("note", f"{where}: {len(bare)} training video(s) have no point and teach nothing but their "
                      f"video label: {some(bare)}. Label them, or take them out of split_train.txt.")
     if features := dataset.features.get("train"):
-        crowded = []
-        for video in train:
-            rows = features.timebase.rows(points.of_video(video).seconds, features.lengths[video])
-            crowded += [video] * (len(rows) - len(np.unique(rows)))
+        kept = points[mine]
+        lengths = np.array([features.lengths.get(video, 1) for video in points.videos])
+        rows = features.timebase.rows(kept.seconds, lengths[kept.video])
+        (video, _), times = np.unique([kept.video, rows], axis=1, return_counts=True)
+        crowded = int((times - 1).sum())
         if crowded:
-            dataset.find("note", f"{where}: {len(crowded)} point(s) share a snippet with another and count together, "
-                         f"in {some(list(dict.fromkeys(crowded)))}. Move one of each if they mark two actions.")
+            names = [points.videos[row] for row in np.unique(video[times > 1])]
+            dataset.find("note", f"{where}: {crowded} point(s) share a snippet with another and count together, "
+                         f"in {some(names)}. Move one of each if they mark two actions.")
 
 
 def some(names: list[str]) -> str:
