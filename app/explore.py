@@ -50,9 +50,12 @@ def choose_video(dataset: DataSet, run: Run | None) -> str | None:
                                                                            kind="stable")
     wanted = st.query_params.get("video")
     if wanted not in dataset.duration:
-        if wanted:
+        if wanted and st.session_state.get("explored", dataset.name) == dataset.name:
             st.warning(plain(f"{dataset.name} has no video {wanted!r}; here is another."))
         wanted = (shown if len(shown) else table)["video"].iloc[0]
+        st.query_params["video"] = wanted
+        st.query_params.pop("t", None)
+    st.session_state["explored"] = dataset.name
     _list(shown, wanted, key=f"videos {dataset.name} {split} {text} {label} {order} {measured and measured.name}")
     about = f"{len(shown)} of {len(table)} videos"
     if measured:

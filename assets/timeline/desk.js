@@ -1,6 +1,6 @@
 /** The annotation desk: the stage, the lists beside it, and labels that are on screen at once and saved soon after. */
 
-import { button, el, icon } from "./dom.js";
+import { button, el, fillWindow, icon } from "./dom.js";
 import { addClass, addPoint, changePoints, goBack, markDone, removePoints } from "./edits.js";
 import { lowerBound } from "./hit.js";
 import { Labels } from "./labels.js";
@@ -9,7 +9,6 @@ import { Stage } from "./stage.js";
 import { Sync } from "./sync.js";
 
 const REACTION = .25;       // seconds from seeing to pressing, of a person who waits for the event
-const LEAST_HEIGHT = 560;
 
 export class Desk {
   #truth = new Map();
@@ -44,12 +43,7 @@ export class Desk {
     this.root = el("div", { class: "desk" }, this.videos.root, this.stage.root,
       el("aside", { class: "panel labels", "aria-label": "Labels" }, this.classes.root, this.points.root), this.bar);
     parent.append(this.root);
-    this.fit = () => {
-      const above = this.root.getBoundingClientRect().top;
-      this.root.style.height = `${Math.max(innerHeight - Math.max(above, 0) - 12, LEAST_HEIGHT)}px`;
-    };
-    this.fit();
-    window.addEventListener("resize", this.fit);
+    this.filling = fillWindow(this.root);
     this.begin();
   }
 
@@ -58,7 +52,7 @@ export class Desk {
 
   dispose() {
     this.sync?.stop();
-    window.removeEventListener("resize", this.fit);
+    this.filling.stop();
     this.stage.dispose();
     this.root.remove();
     this.gone = true;

@@ -1,5 +1,7 @@
 /** Making elements. Text always goes in as text. */
 
+const LEAST_HEIGHT = 560;
+
 const SHAPES = {
   play: "M5 3l10 6-10 6z", pause: "M4 3h4v12H4zM10 3h4v12h-4z", back: "M12 3v12L5 9zM3 3h2v12H3z",
   forward: "M6 3l7 6-7 6zM13 3h2v12h-2z", undo: "M7 3L2 8l5 5V9.5c4 0 6 1.5 7.5 4C14 9 11.5 6.5 7 6.500z",
@@ -33,6 +35,17 @@ export function icon(name) {
 
 export function button(label, content, onclick, attributes = {}) {
   return el("button", { type: "button", title: label, "aria-label": label, onclick, ...attributes }, content);
+}
+
+/** Let an element reach the window's lower edge; returns {fit, stop}. */
+export function fillWindow(element) {
+  const fit = () => {
+    const above = element.getBoundingClientRect().top;
+    element.style.height = `${Math.max(innerHeight - Math.max(above, 0) - 12, LEAST_HEIGHT)}px`;
+  };
+  fit();
+  window.addEventListener("resize", fit);
+  return { fit, stop: () => window.removeEventListener("resize", fit) };
 }
 
 /** A list that makes elements only for the rows in view; `draw(item)` makes one, `key(item)` names it. */

@@ -1,6 +1,6 @@
 /** One video with lanes that Python made, read-only: a click on any of them goes there. */
 
-import { el } from "./dom.js";
+import { el, fillWindow } from "./dom.js";
 import { rowAt } from "./hit.js";
 import { readout } from "./readout.js";
 import { Stage } from "./stage.js";
@@ -17,11 +17,13 @@ export class Viewer {
     this.stage.canvas.addEventListener("pointermove", (event) => this.#read(event));
     this.stage.canvas.addEventListener("pointerleave", () => this.said.replaceChildren());
     parent.append(this.root);
+    this.filling = fillWindow(this.root);
     this.update(data);
   }
 
   /** The page ran again: other lanes keep the video where it is, another video or moment goes there. */
   update(data) {
+    this.filling.fit();
     const shown = JSON.stringify([data.video, data.seek]);
     if (shown !== this.#shown) {
       const same = this.stage.current?.id === data.video.id;
@@ -45,6 +47,7 @@ export class Viewer {
   }
 
   dispose() {
+    this.filling.stop();
     this.stage.dispose();
     this.root.remove();
   }

@@ -115,7 +115,16 @@ def test_no_run_and_no_ground_truth_still_show_the_video(world):
 def test_an_unknown_video_is_said_to_be_one(world):
     test = open_page(video="*gone*")
     assert "no video '\\*gone\\*'" in test.warning[0].value
-    assert shown(test)["video"]["id"] in ("test_0", "test_1", "test_2")
+    assert test.query_params["video"] == shown(test)["video"]["id"]
+    shutil.copytree(world / "dataset" / "small", world / "dataset" / "other")
+    split = world / "dataset" / "other" / "gt_full.json"
+    split.write_text(split.read_text().replace("test_", "else_"))
+    for name in ("test", "train"):
+        (world / "dataset" / "other" / f"split_{name}.txt").write_text("else_1\n")
+    test.run()
+    field(test, "Data set").set_value("other").run()    # a data set chosen, no link: nothing to warn of
+    assert not test.warning and not test.exception
+    assert shown(test)["dataset"] == "other"
 
 
 def test_a_broken_data_set_says_what_to_mend(world):
