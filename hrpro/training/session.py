@@ -188,7 +188,7 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
             events.emit("start", stage=stage, mode=mode, device=_name(device), total=total, unit=unit, seed=config.seed,
                         dataset=dataset.name, n_train=len(dataset.splits["train"]), n_test=len(dataset.splits["test"]),
                         left_out=[finding.message for finding in dataset.findings if finding.level == "left out"],
-                        resumed_from=state["step"] if resume else None)
+                        resumed_from=state.get("epoch", state["step"]) if resume else None)
             for finding in dataset.findings:
                 events.emit("note", message=f"{finding.level}: {finding.message}")
             with _stoppable(session):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hrpro.config import Config
 from hrpro.data.segments import Segments
+from hrpro.errors import InputError
 from hrpro.files import write_arrays
 from hrpro.models.snippet import SnippetModel, SnippetOutput
 from hrpro.proposals.generate import snippet_proposals
@@ -113,8 +114,11 @@ def train_step(session: Session, model: SnippetModel, optimizer: torch.optim.Opt
     model.train()
     with session.autocast:
         output = model(batch.features.to(device, non_blocking=True), batch.lengths)
-    action, background = pseudo_labels(output.background.detach().cpu().numpy(), batch.points, batch.lengths,
-                                       act_thresh=config.act_thresh, bkg_thresh=config.bkg_thresh)
+    score = output.background.detach().cpu().numpy()
+    if not np.isfinite(score).all():
+        raise InputError("the model's scores are not finite. Lower the learning rate lr, or check the features.")
+    action, background = pseudo_labels(score, batch.points, batch.lengths, act_thresh=config.act_thresh,
+                                       bkg_thresh=config.bkg_thresh)
     targets = SnippetTargets(*(torch.from_numpy(array).to(device) for array in (batch.points, action, background)),
                              batch.video_label.to(device))
     losses = snippet_losses(output, targets, model.memory, r_act=config.r_act, temperature=config.temperature,

@@ -146,7 +146,7 @@ def test_resuming_after_kill_9_ends_with_the_same_weights(trained, data, tmp_pat
     main(data, tmp_path, *arguments, "--resume")
     assert_same_weights(trained, run, stage)
     events, _ = run.events(stage)
-    assert [event["resumed_from"] for event in events if event["event"] == "start"][-1] > 0
+    assert [event["resumed_from"] for event in events if event["event"] == "start"][-1] in range(1, 41)
 
 
 def test_a_signal_saves_and_stops(trained, data, tmp_path):
@@ -167,6 +167,10 @@ def test_all_wrong_settings_are_told_together_and_nothing_is_written(data, tmp_p
     for part in ("'feature_dim'", "lr", "batch_size", "tpu"):
         assert part in told
     assert not list(tmp_path.iterdir())
+
+
+def test_a_learning_rate_that_blows_up_is_told(data, tmp_path):
+    assert "Lower the learning rate" in main(data, tmp_path, "--set", "lr=1e30", code=2)
 
 
 def test_steps_out_of_order_say_what_comes_first(data, tmp_path):
