@@ -15,6 +15,8 @@ from hrpro.evaluation.average_precision import AveragePrecision
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 ROW = 20                                                # pixels of a class in the heat map
+# The dark half of viridis: white numbers can be read on all of it (WCAG contrast at least 4.5).
+SCALE = ("#440154", "#3b528b", "#218189")
 CELLS = 60                                              # more classes than this, and the numbers show on hover only
 
 
@@ -59,7 +61,7 @@ def per_class_figure(title: str, tiou: Sequence[float], per_class: Mapping[str, 
     text = "%{z:.0%}" if len(names) <= CELLS else None
     figure.add_heatmap(
         z=values, x=[f"{threshold:g}" for threshold in tiou], y=[escape(name) for name in names],
-        zmin=0, zmax=1, texttemplate=text, colorscale="Cividis", xgap=1, ygap=1,
+        zmin=0, zmax=1, texttemplate=text, textfont={"color": "#fff"}, colorscale=SCALE, xgap=1, ygap=1,
         colorbar={"title": "AP", "tickformat": ".0%", "thickness": 12},
         customdata=np.broadcast_to([[actions.get(name, 0)] for name in names] or 0, values.shape),
         hovertemplate="%{y}, %{customdata} actions<br>AP %{z:.1%} at tIoU %{x}<extra></extra>")

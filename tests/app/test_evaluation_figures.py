@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from app.figures.evaluation import class_order, corners, map_figure, per_class_figure, precision_recall_figure
+from app.colours import contrast
+from app.figures.evaluation import SCALE, class_order, corners, map_figure, per_class_figure, precision_recall_figure
 from hrpro.data.segments import Segments
 from hrpro.evaluation.average_precision import average_precision
 
@@ -39,6 +40,13 @@ def test_heat_map_has_a_row_a_class_from_the_top():
     assert figure.layout.yaxis.autorange == "reversed"
     assert heat.customdata.tolist() == [[8, 8], [3, 3]]
     assert "2 classes at 2 tIoU thresholds" in words and "jump with 45.0%" in words and "run with 30.0%" in words
+
+
+def test_numbers_can_be_read_on_every_cell():
+    stops = [[int(stop[at:at + 2], 16) for at in (1, 3, 5)] for stop in SCALE]
+    for share in np.linspace(0, 1, 21):
+        cell = [round(np.interp(share, np.linspace(0, 1, len(SCALE)), channel)) for channel in zip(*stops, strict=True)]
+        assert contrast("#ffffff", "#" + bytes(cell).hex()) >= 4.5
 
 
 def test_heat_map_of_many_classes_grows_and_drops_its_numbers():
