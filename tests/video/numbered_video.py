@@ -23,15 +23,16 @@ def read_number(picture: np.ndarray) -> int:
 
 
 def write_video(path: Path, milliseconds: Sequence[int], codec: str = "libx264", options: dict | None = None,
-                container_options: dict | None = None, rotation: int = 0) -> Path:
-    """A video with frame i on screen from milliseconds[i] on."""
+                container_options: dict | None = None, rotation: int = 0,
+                numbers: Sequence[int] | None = None) -> Path:
+    """A video with frame i on screen from milliseconds[i] on; it shows i, or numbers[i]."""
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=25, options={"g": "12", **(options or {})})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         if rotation:
             stream.set_display_rotation(rotation)
-        for number, moment in enumerate(milliseconds):
+        for number, moment in zip(numbers or range(len(milliseconds)), milliseconds, strict=True):
             frame = av.VideoFrame.from_ndarray(draw_number(number), format="rgb24")
             frame.pts, frame.time_base = moment, Fraction(1, 1000)
             container.mux(stream.encode(frame))
