@@ -76,9 +76,9 @@ def jump(frames: int, rng: np.random.Generator) -> Pose:
     phase = _cycles(frames, rng.uniform(.85, 1.05))
     crouch = _pulse(phase, .0, .36) + .7 * _pulse(phase, .68, 1)
     air = _pulse(phase, .34, .72)
+    fling = _pulse(phase, .2, .9)
     put(pose, lift=rng.uniform(.22, .3) * air, lean=.4 * crouch, both_thigh_flex=.95 * crouch + .25 * air,
-        both_shin_flex=-.85 * crouch - .5 * air, both_arm_flex=-.6 * crouch + 2.4 * air,
-        both_forearm_flex=-.3 * crouch + 2.7 * air)
+        both_shin_flex=-.85 * crouch - .5 * air, both_arm_flex=2.4 * fling, both_forearm_flex=2.7 * fling)
     return pose
 
 
@@ -123,12 +123,13 @@ def bow(frames: int, rng: np.random.Generator) -> Pose:
 def kick(frames: int, rng: np.random.Generator) -> Pose:
     """One leg flung forward, then the other."""
     pose = _rest(frames)
-    phase = _cycles(frames, rng.uniform(.85, 1.1))
+    period = rng.uniform(.85, 1.1)
+    phase = _cycles(frames, period)
     height = _pulse(phase, .1, .95) * rng.uniform(1.35, 1.7)
     back = _pulse(phase, 0, .25)
     legs = ["left", "right"]
     rng.shuffle(legs)
-    odd = np.floor(np.arange(frames) / frames * _count(frames, .98)).astype(int) % 2
+    odd = np.arange(frames) * _count(frames, period) // frames % 2
     for leg, mine in zip(legs, (odd == 0, odd == 1), strict=True):
         other = "right" if leg == "left" else "left"
         put(pose, **{f"{leg}_thigh_flex": mine * (height - .4 * back), f"{leg}_shin_flex": mine * (height - 1. * back),

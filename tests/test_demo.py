@@ -1,0 +1,191 @@
+"""The demo: exact labels, films that show what they say, made anew and gone on with without losing anything."""
+
+import csv
+import dataclasses
+import shutil
+import subprocess
+import sys
+from collections import Counter
+
+import av
+import numpy as np
+import orjson
+import pytest
+
+from hrpro.config import config_of
+from hrpro.data.points import Points
+from hrpro.data.segments import Segments
+from hrpro.data.validate import validate
+from hrpro.demo import make
+from hrpro.demo.figure import ACTIONS, FPS, skeleton
+from hrpro.demo.make import film, make_demo, write_scripts
+from hrpro.errors import InputError
+from hrpro.video.decode import frames_at
+from hrpro.video.probe import probe
+
+SMALL = {"train": (2,), "test": (1,)}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A demo of two videos, for the time's sake."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make, "VIDEOS", SMALL)
+        told = []
+        make_demo(tmp_path_factory.mktemp("demo") / "small", lambda *state: told.append(state), workers=2)
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions) and fractions[-1] == 1
+    return tmp_path_factory.getbasetemp() / "demo0" / "small"
+
+
+@pytest.fixture
+def copy(demo, tmp_path, monkeypatch):
+    monkeypatch.setattr(make, "VIDEOS", SMALL)
+    return shutil.copytree(demo, tmp_path / "small")
+
+
+def test_scripts_are_the_same_every_time():
+    for one, other in zip(write_scripts(), write_scripts(), strict=True):
+        assert (one.name, one.segments) == (other.name, other.segments)
+        np.testing.assert_array_equal(one.poses, other.poses)
+
+
+def test_what_happens_in_all_videos():
+    scripts = write_scripts()
+    assert Counter(script.subset for script in scripts) == {"train": 12, "test": 6}
+    for subset in ("train", "test"):
+        mine = [script for script in scripts if script.subset == subset]
+        assert {kind for script in mine for kind, _, _ in script.segments} == set(ACTIONS)
+        assert sum(len({kind for kind, _, _ in script.segments}) > 1 for script in mine) >= len(mine) / 2
+    lengths = np.array([end - begin for script in scripts for _, begin, end in script.segments]) / FPS
+    assert 1 <= lengths.min() < 1.6 and 4 < lengths.max() <= 8
+    for script in scripts:
+        assert 20 < script.frames / FPS < 45
+        edges = [0, *(edge for _, begin, end in script.segments for edge in (begin, end)), script.frames]
+        gaps = np.diff(edges)[::2]
+        assert gaps.min() >= .8 * FPS - 1
+
+
+def test_figures_keep_their_joints_together_and_their_feet_on_the_ground():
+    for script in write_scripts():
+        joints = skeleton(script.poses, .5)
+        shins = np.linalg.norm(joints["left_knee"] - joints["left_ankle"], axis=1)
+        np.testing.assert_allclose(shins, shins[0])
+        lowest = np.minimum(joints["left_ankle"][:, 1], joints["right_ankle"][:, 1])
+        assert lowest.min() > 0
+        inside = np.zeros(script.frames, bool)
+        for kind, begin, end in script.segments:
+            inside[begin:end] |= kind == "jump"
+        assert lowest[~inside].max() < .05
+        # No limb teleports: the fastest hand moves by a quarter of the body's height from a frame to the next.
+        assert max(np.abs(np.diff(at, axis=0)).max() for at in joints.values()) < .3
+
+
+def test_data_set_is_sound(demo):
+    report = validate(demo)
+    assert report.ready and not [finding for finding in report.findings if finding.level != "note"]
+    assert config_of(demo).dataset == "small"
+    truth = orjson.loads((demo / "gt_full.json").read_bytes())["database"]
+    for video, entry in truth.items():
+        info = probe(demo / "videos" / f"{video}.mp4")
+        assert (info.frames, info.fps) == (entry["duration"] * entry["fps"], entry["fps"])
+        assert (info.codec, info.pixel_format, info.width, info.height) == ("h264", "yuv420p", 320, 240)
+        assert info.browser_playable and info.even and info.start == 0
+        assert np.diff(info.keyframes).max() <= FPS
+        head = (demo / "videos" / f"{video}.mp4").read_bytes()
+        assert head.index(b"moov") < head.index(b"mdat")
+
+
+def test_points_are_clicked_inside_their_actions(tmp_path):
+    scripts = write_scripts()
+    make._write_labels(scripts, tmp_path)
+    truth = Segments.from_activitynet(tmp_path / "gt_full.json")
+    path = tmp_path / "point_labels" / "point_gaussian.csv"
+    points = Points.read(path, truth.classes, dict.fromkeys(truth.videos, FPS), ignore_unknown_videos=False)
+    with open(path) as file:
+        rows = list(csv.DictReader(file))
+    place = []
+    for row in rows:
+        begin, end, point = (int(row[key]) for key in ("start_frame", "stop_frame", "point"))
+        assert begin <= point < end
+        place.append((point - begin) / (end - begin))
+    assert .15 < np.std(place) < .25
+    actions = sum(len(script.segments) for script in scripts if script.subset == "train")
+    assert .85 * actions < len(points) < actions
+    assert {points.videos[video] for video in points.video} == {s.name for s in scripts if s.subset == "train"}
+    first = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    make._write_labels(write_scripts(), tmp_path)
+    assert first == {path: path.read_bytes() for path in first}
+
+
+def test_films_are_repeatable_and_some_have_sound(tmp_path):
+    script = write_scripts()[1]
+    script = dataclasses.replace(script, poses=script.poses[:30])
+    for name in ("one.mp4", "other.mp4"):
+        film(script, tmp_path / name)
+    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "other.mp4").read_bytes()
+    film(dataclasses.replace(script, number=3), tmp_path / "silent.mp4")
+    assert [probe(tmp_path / name).has_audio for name in ("one.mp4", "silent.mp4")] == [True, False]
+    with av.open(str(tmp_path / "one.mp4")) as container:
+        assert max(np.abs(frame.to_ndarray()).max() for frame in container.decode(audio=0)) > .02
+
+
+def test_a_jump_is_seen_at_its_time(tmp_path):
+    """The ground truth belongs to the pixels: the figure leaves the ground where the label says."""
+    script = next(script for script in write_scripts() if any(kind == "jump" for kind, _, _ in script.segments))
+    begin, end = next((begin, end) for kind, begin, end in script.segments if kind == "jump")
+    film(script, tmp_path / "jump.mp4")
+    lift = skeleton(script.poses, 0)["left_ankle"][:, 1]
+    top = begin + int(lift[begin:end].argmax())
+    still, high = frames_at(tmp_path / "jump.mp4", np.array([begin - 1, top]) / FPS)
+    shirt = make._choose_looks(np.random.default_rng([make.SEED, 2, script.number])).shirt
+    rows = [np.nonzero(np.abs(picture - np.array(shirt)).max(-1) < 25)[0].mean() for picture in (still, high)]
+    assert rows[0] - rows[1] > 10
+
+
+def test_made_again_in_place(copy):
+    (copy / "cache").mkdir()
+    before = (copy / "gt_full.json").read_bytes()
+    make_demo(copy, workers=2)
+    assert (copy / "gt_full.json").read_bytes() == before and not (copy / "cache").exists()
+    assert [path.name for path in copy.parent.iterdir()] == ["small"]
+
+
+def test_peoples_labels_are_not_lost(copy):
+    log = copy / "labels" / "operations.jsonl"
+    log.parent.mkdir()
+    log.write_text('{"kind": "import"}\n{"kind": "add"}\n')
+    with pytest.raises(InputError, match="labels made by people"):
+        make_demo(copy)
+    assert log.exists() and (copy / "videos").is_dir()
+
+
+def test_something_else_is_not_replaced(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("dear")
+    with pytest.raises(InputError, match="is no demo"):
+        make_demo(tmp_path / "mine", force=True)
+    assert (tmp_path / "mine" / "diary.txt").exists()
+
+
+def test_broken_off_making_goes_on(copy, tmp_path):
+    making = tmp_path / "again" / f".small.{make.VERSION}"
+    making.mkdir(parents=True)
+    done = "demo_train_01.mp4"
+    (making / "videos").mkdir()
+    shutil.copy2(copy / "videos" / done, making / "videos")
+    (making / "videos" / ".demo_test_01.unfinished").write_bytes(b"half")
+    stamp = (making / "videos" / done).stat().st_mtime_ns
+    make_demo(tmp_path / "again" / "small", workers=2)
+    made = tmp_path / "again" / "small"
+    assert (made / "videos" / done).stat().st_mtime_ns == stamp
+    assert sorted(path.name for path in (made / "videos").iterdir()) == ["demo_test_01.mp4", done]
+    assert (made / "videos" / "demo_test_01.mp4").read_bytes() == (copy / "videos" / "demo_test_01.mp4").read_bytes()
+    assert [path.name for path in made.parent.iterdir()] == ["small"]
+
+
+def test_command_refuses_with_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("x")
+    command = [sys.executable, "-m", "hrpro", "demo", "--out", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 2 and "is no demo" in ended.stderr and "Traceback" not in ended.stderr
