@@ -17,6 +17,7 @@ from hrpro.data.run import Run
 from hrpro.data.segments import Segments
 from hrpro.evaluation.average_precision import average_precision
 from hrpro.evaluation.report import evaluate_files
+from hrpro.files import read_json
 
 TIOU = [.1, .2, .3, .4, .5, .6, .7]
 
@@ -24,7 +25,9 @@ TIOU = [.1, .2, .3, .4, .5, .6, .7]
 def timed(*arguments: str | Path) -> float:
     """Seconds that `python -m hrpro` takes."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "hrpro", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+    ended = subprocess.run([sys.executable, "-m", "hrpro", *map(str, arguments)], capture_output=True, text=True)
+    if ended.returncode:
+        sys.exit(ended.stderr)
     return time.perf_counter() - began
 
 
@@ -37,8 +40,8 @@ def guess(data: Path, rng: np.random.Generator, per_video: int) -> tuple[Segment
     train, test = ((data / f"split_{split}.txt").read_text().split() for split in ("train", "test"))
     known = everything[np.isin(everything.video, [everything.videos.index(video) for video in train])]
     truth = Segments.from_activitynet(data / "gt_full.json", everything.classes, test)
-    features = data / "features" / "test"
-    duration = np.array([len(np.load(features / f"{video}.npy", mmap_mode="r")) * .64 for video in test])
+    database = read_json(data / "gt_full.json")["database"]
+    duration = np.array([database[video]["duration"] for video in test])
     video = np.repeat(np.arange(len(test)), per_video)
     drawn = rng.integers(len(known), size=len(video))
     length = np.minimum(known.length[drawn], duration[video])
