@@ -13,7 +13,6 @@ import yaml
 import hrpro  # noqa: F401  before torch: says how its threads wait
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "tests" / "video"))          # the maker of small video files
 
 
 @pytest.fixture(scope="session")

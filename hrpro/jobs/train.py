@@ -30,18 +30,28 @@ def run(args: argparse.Namespace) -> int:
         job = start_training(args.cfg, config, args.stages, resume=args.resume)
         print(f"{job.id}: started. Its log is {job.log}; `python -m hrpro jobs` tells how it stands.")
         return 0
-    folder = Run.of(config)
-    refuse_second(config.ckpt_path, folder.root)
+    refuse_second(config.ckpt_path, Run.of(config).root)
+    train(config, args.stages, resume=args.resume)
+    return 0
+
+
+def train(config: Config, stages: Sequence[int] = STAGES, *, resume: bool = False) -> None:
+    """Train and test the stages in their order; with `resume` only what is not done yet.
+
+    Raises:
+        InputError: settings, data, device or a checkpoint are at fault.
+        Cancelled: a signal asked to stop.
+    """
     from hrpro.training import stage1, stage2  # torch loads only once the settings are sound
 
-    begun = {stage: args.resume and folder.stage(stage).checkpoint("last").exists() for stage in STAGES}
-    for stage in sorted(set(args.stages)):
-        if stage == 1 and 2 in args.stages and begun[2]:        # stage 2 only begins once stage 1 is done
+    folder = Run.of(config)
+    begun = {stage: resume and folder.stage(stage).checkpoint("last").exists() for stage in STAGES}
+    for stage in sorted(set(stages)):
+        if stage == 1 and 2 in stages and begun[2]:             # stage 2 only begins once stage 1 is done
             continue
         module = {1: stage1, 2: stage2}[stage]
         module.train(config, resume=begun[stage])
         module.test(config)
-    return 0
 
 
 def start_training(cfg: str, config: Config, stages: Sequence[int] = STAGES, *, resume: bool = False) -> Job:

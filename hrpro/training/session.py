@@ -7,7 +7,7 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,12 @@ class Session:
     def generator(self, *purpose: int) -> np.random.Generator:
         """Random numbers that depend on the seed and the purpose alone, whatever was drawn before."""
         return np.random.default_rng([self.config.seed, self.stage, *purpose])
+
+    def step_videos(self, videos: Sequence[str], size: int, step: int) -> list[str]:
+        """The videos of a step (from 1): each epoch shuffles them anew and leaves out an incomplete last batch."""
+        epoch, part = divmod(step - 1, len(videos) // size)
+        order = self.generator(0, epoch).permutation(len(videos))[part * size:(part + 1) * size]
+        return [videos[index] for index in order]
 
     def point_matrix(self, split: str, video: str, rows: int) -> NDArray[np.float32]:
         """Point labels of a video whose snippets were sampled to `rows`, [rows, C] of 0/1."""

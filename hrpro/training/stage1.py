@@ -132,12 +132,10 @@ def train_step(session: Session, model: SnippetModel, optimizer: torch.optim.Opt
 
 
 def load_step(session: Session, step: int) -> Batch:
-    """The training videos of a step: each epoch shuffles them anew and leaves out an incomplete last batch."""
+    """The training videos of a step."""
     videos = session.dataset.splits["train"]
-    size = min(session.config.batch_size, len(videos))
-    epoch, part = divmod(step - 1, len(videos) // size)
-    order = session.generator(0, epoch).permutation(len(videos))[part * size:(part + 1) * size]
-    return load_batch(session, "train", [videos[index] for index in order], session.generator(1, step))
+    chosen = session.step_videos(videos, min(session.config.batch_size, len(videos)), step)
+    return load_batch(session, "train", chosen, session.generator(1, step))
 
 
 def load_batch(session: Session, split: str, videos: Sequence[str],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from hrpro.config import Config
+from hrpro.data.ranked import Ranked, read_ranked
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
-from hrpro.files import read_json
 from hrpro.models.instance import InstanceModel, refine, segment_iou
 from hrpro.models.roi_align import roi_pool_1d
+from hrpro.timebase import Timebase
 from hrpro.training.session import Session, open_session, restore, save_checkpoint
 
 STRETCH = .25                                           # of a proposal's length, on each side
@@ -57,8 +58,8 @@ def train(config: Config, *, resume: bool = False) -> None:
     """
     with (open_session(config, 2, "train", total=config.max_epochs, unit="epoch", resume=resume) as session,
           ThreadPoolExecutor(1) as loader):
-        proposals = {split: read_proposals(session, split) for split in ("train", "test")}
-        videos = sorted(proposals["train"])
+        known, tested = read_proposals(session, "train", "test")
+        videos = sorted(known)
         size = min(config.batch_size2, len(videos))
         per_epoch = len(videos) // size
         model = build_model(session)
@@ -69,10 +70,7 @@ def train(config: Config, *, resume: bool = False) -> None:
         total = config.max_epochs * per_epoch
 
         def load(number: int) -> Batch:
-            epoch, part = divmod(number - 1, per_epoch)
-            order = session.generator(0, epoch).permutation(len(videos))[part * size:(part + 1) * size]
-            return load_batch(session, proposals["train"], [videos[index] for index in order],
-                              session.generator(1, number))
+            return load_batch(session, known, session.step_videos(videos, size, number), session.generator(1, number))
 
         upcoming = loader.submit(load, step + 1)
         clock = session.clock(total - step)
@@ -85,7 +83,7 @@ def train(config: Config, *, resume: bool = False) -> None:
             clock.tick(step, losses, size, step / per_epoch)
             due = part == 0 and (epoch % config.test_epoch == 0 or step == total)
             if due and not session.stopping:
-                score = session.measure(detect(session, model, proposals["test"]), epoch, best=best)
+                score = session.measure(detect(session, model, tested), epoch, best=best)
                 if score > best:
                     best = score
                     save_checkpoint(session, "best", step, model, epoch=epoch)
@@ -99,7 +97,8 @@ def test(config: Config) -> None:
     with open_session(config, 2, "test") as session:
         model = build_model(session).eval()
         model.load_state_dict(session.state["model"])
-        session.measure(detect(session, model, read_proposals(session, "test")), session.state["epoch"])
+        proposals, = read_proposals(session, "test")
+        session.measure(detect(session, model, proposals), session.state["epoch"])
 
 
 infer = test                                            # there is nothing else to test
@@ -109,39 +108,35 @@ def build_model(session: Session) -> InstanceModel:
     return InstanceModel(session.config.feature_dim, session.config.dropout).to(session.device)
 
 
-def read_proposals(session: Session, split: str) -> dict[str, VideoProposals]:
-    """Stage 1's ranked proposals of a split's videos: PP with NP in training, PP alone in test.
+def read_proposals(session: Session, *splits: str) -> list[dict[str, VideoProposals]]:
+    """Stage 1's ranked proposals of each split's videos: PP with NP in training, PP alone in test.
 
     Raises:
         InputError: there are none yet, or they are not of this data set.
     """
     path = Run.of(session.config).stage(1).proposals_file
-    document = read_json(path, "Run stage 1 with --mode test first.")
-    features, lookup = session.dataset.features[split], {name: i for i, name in enumerate(session.dataset.classes)}
-    found, missing = {}, []
-    try:
-        for video in session.dataset.splits[split]:
-            if video not in document[split]:
-                missing.append(video)
-                continue
-            entry = document[split][video]
-            rows = [np.array(rows, float).reshape(-1, 3) for rows in entry["PP"].values()]
-            label = np.repeat([lookup[name] for name in entry["PP"]], [len(part) for part in rows]).astype(np.intp)
-            rows = np.concatenate([*rows, np.zeros((0, 3))])
-            rows[:, :2] = features.timebase.snippets(rows[:, :2])
-            reliable = np.array([row[:2] for part in entry.get("RP", {}).values() for row in part if row], float)
-            if split == "train":
-                negative = np.array(entry["NP"], float).reshape(-1, 3)
-                rows, label = np.concatenate([rows, negative]), np.append(label, np.full(len(negative), -1))
-            if len(rows):
-                found[video] = VideoProposals(rows[:, :2].astype(np.float32), rows[:, 2], label, features.timebase
-                                              .snippets(reliable.reshape(-1, 2)).astype(np.float32))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: does not hold this data set's proposals ({error!r}). "
-                         "Run stage 1 with --mode test again.") from None
-    if missing:
+    timebases = {split: session.dataset.features[split].timebase for split in splits}
+    ranked = read_ranked(path, session.dataset.classes, timebases)
+    return [_in_snippets(session, split, ranked[split], timebases[split]) for split in splits]
+
+
+def _in_snippets(session: Session, split: str, ranked: Mapping[str, Ranked],
+                 timebase: Timebase) -> dict[str, VideoProposals]:
+    path, videos = Run.of(session.config).stage(1).proposals_file, session.dataset.splits[split]
+    if missing := [video for video in videos if video not in ranked]:
         session.events.emit("note", message=f"{path}: {len(missing)} videos have no proposals and are left out: "
                             f"{', '.join(missing[:5])}. Run stage 1 with --mode test again to add them.")
+    found = {}
+    for video in videos:
+        if video not in ranked or not (count := len(ranked[video].positive) + len(ranked[video].negative)):
+            continue
+        mine = ranked[video]
+        bounds = [timebase.snippets(np.stack([part.start, part.end], axis=1)).astype(np.float32)
+                  for part in (mine.positive, mine.negative, mine.reliable)]
+        label = np.full(count, -1)
+        label[:len(mine.positive)] = mine.positive.label
+        found[video] = VideoProposals(np.concatenate(bounds[:2]), np.append(mine.positive.score, mine.negative.score),
+                                      label, bounds[2])
     if not found:
         raise InputError(f"{path}: has no proposal for the {split} split. Train stage 1 longer, then test it again.")
     return found

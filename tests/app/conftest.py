@@ -1,6 +1,31 @@
-"""Makes tests/video's maker of small files importable here."""
+"""Folders that the app looks into."""
 
-import sys
-from pathlib import Path
+import os
+import shutil
+import signal
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "video"))
+import pytest
+
+from hrpro.jobs.background import jobs, status
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Empty dataset/ and ckpt/; jobs that a test leaves running there are killed."""
+    data, ckpt = tmp_path / "dataset", tmp_path / "ckpt"
+    data.mkdir()
+    monkeypatch.setenv("HRPRO_DATA", str(data))
+    monkeypatch.setenv("HRPRO_CKPT", str(ckpt))
+    yield data, ckpt
+    for job in jobs(ckpt):
+        if status(job).running:
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def world(trained_world, tmp_path, monkeypatch):
+    """A copy of the trained world, to change at will."""
+    world = shutil.copytree(trained_world, tmp_path / "world")
+    monkeypatch.setenv("HRPRO_DATA", str(world / "dataset"))
+    monkeypatch.setenv("HRPRO_CKPT", str(world / "ckpt"))
+    return world

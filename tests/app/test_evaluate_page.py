@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
+from driving import open_page
 
 from app.evaluate import all_reports, command, false_positives, listed, map_table, misses
 from app.paths import ROOT
@@ -22,14 +22,6 @@ from hrpro.files import read_json, write_json
 
 
 @pytest.fixture
-def world(trained_world, tmp_path, monkeypatch):
-    world = shutil.copytree(trained_world, tmp_path / "world")
-    monkeypatch.setenv("HRPRO_DATA", str(world / "dataset"))
-    monkeypatch.setenv("HRPRO_CKPT", str(world / "ckpt"))
-    return world
-
-
-@pytest.fixture
 def run(world):
     return Run(world / "ckpt" / "small" / "first")
 
@@ -37,15 +29,6 @@ def run(world):
 @pytest.fixture
 def data(world):
     return world / "dataset" / "small"
-
-
-def open_page(**query):
-    test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
-    for key, value in query.items():
-        test.query_params[key] = value
-    test.switch_page("pages/evaluate.py").run()
-    assert not test.exception
-    return test
 
 
 def said(test):
@@ -62,7 +45,7 @@ def figure(test, title):
 
 
 def test_both_checkpoints_stand_in_the_table_by_their_names(world, run):
-    test = open_page()
+    test = open_page("evaluate")
     table = test.dataframe[0].value.set_index("mAP in %")
     metrics = read_json(run.stage(2).metrics_file)
     for name, title in (("last", "last (epoch 2)"), ("best", "best on test (epoch 1)")):
@@ -100,21 +83,21 @@ def test_blocked_videos_other_thresholds_and_other_subsets_reach_the_command(run
     assert line.endswith("--subset Test --tiou 0.25,0.5 --ignore-video test_1 spare")
     assert measured.checkpoint == ""                    # other settings, other figures
     assert "detections on disk" in list(all_reports([measured]))[-1]
-    assert "figures of neither checkpoint" in said(open_page())
+    assert "figures of neither checkpoint" in said(open_page("evaluate"))
     document["database"]["test_0"]["subset"] = "Other"
     write_json(data / "gt_full.json", document)
     assert command(opened(data), result(opened(data), run, 2)) is None
-    assert any("no one command" in caption.value for caption in open_page().caption)
+    assert any("no one command" in caption.value for caption in open_page("evaluate").caption)
 
 
 def test_the_other_checkpoint_can_be_put_on_disk(run, data):
-    line = next(code.value for code in open_page().code if "checkpoint=best" in code.value)
+    line = next(code.value for code in open_page("evaluate").code if "checkpoint=best" in code.value)
     subprocess.run([sys.executable, *shlex.split(line)[1:]], check=True, capture_output=True, cwd=ROOT)
     assert result(opened(data), run, 2).checkpoint == "best"
 
 
 def test_classes_in_their_order(world, run):
-    test = open_page()
+    test = open_page("evaluate")
     report = read_json(run.stage(2).metrics_file)["last"]["per_class"]
     assert figure(test, "AP by class")["data"][0]["y"] == sorted(report, key=lambda name: -np.mean(report[name]))
     field(test, "Order").set_value("name").run()
@@ -127,7 +110,7 @@ def test_classes_in_their_order(world, run):
 
 
 def test_two_results_side_by_side(world):
-    test = open_page()
+    test = open_page("evaluate")
     field(test, "Compare with").set_value("first, stage 1").run()
     assert len(test.dataframe[0].value) == 3
     assert figure(test, "AP by class, first, stage 2") and figure(test, "AP by class, first, stage 1")
@@ -136,7 +119,7 @@ def test_two_results_side_by_side(world):
 
 
 def test_curves_follow_class_and_thresholds(world):
-    test = open_page()
+    test = open_page("evaluate")
     test.selectbox(key="curve class").set_value("wave").run()
     thresholds = next(group for group in test.button_group if group.label == "tIoU")
     thresholds.set_value([0]).run()
@@ -170,7 +153,7 @@ def test_lists_of_mistakes_against_a_loop(run, data):
 
 
 def test_mistakes_are_listed_on_the_page(world, run, data):
-    test = open_page()
+    test = open_page("evaluate")
     precision = result(opened(data), run, 2).precision
     assert [subheader.value for subheader in test.subheader] == \
         [f"False positives: {len(false_positives(precision, 4)):,}", f"Misses: {len(misses(precision, 4)):,}"]
@@ -208,7 +191,7 @@ def test_180000_detections_are_measured_within_seconds(run, data):
 
 def test_training_and_test_videos_that_are_the_same_are_said_to_be(data, run):
     (data / "split_train.txt").write_text((data / "split_train.txt").read_text() + "test_0\n")
-    assert "**1 of these videos are in the training split too" in said(open_page())
+    assert "**1 of these videos are in the training split too" in said(open_page("evaluate"))
 
 
 def test_no_ground_truth_says_what_to_do(data):
@@ -217,21 +200,21 @@ def test_no_ground_truth_says_what_to_do(data):
         info["annotations"] = []
     write_json(data / "gt_full.json", document)
     (data / "classes.txt").write_text("jump\nrun\nwave\n")
-    assert "no annotated action" in open_page().info[0].value
+    assert "no annotated action" in open_page("evaluate").info[0].value
 
 
 def test_no_run_and_no_detections_say_what_to_do(world, run):
     shutil.rmtree(run.stage(2).root)
-    assert "stage 1" in said(open_page())
+    assert "stage 1" in said(open_page("evaluate"))
     run.stage(1).final_result.unlink()
-    assert "no detections yet" in open_page().info[0].value
+    assert "no detections yet" in open_page("evaluate").info[0].value
     shutil.rmtree(world / "ckpt")
-    assert "No run of this data set yet" in open_page().info[0].value
+    assert "No run of this data set yet" in open_page("evaluate").info[0].value
 
 
 def test_a_broken_result_file_is_said_to_be_one(run):
     run.stage(2).final_result.write_text('{"results": {')
-    assert "final_result_test.json" in open_page().error[0].value.replace("\\", "")
+    assert "final_result_test.json" in open_page("evaluate").error[0].value.replace("\\", "")
 
 
 def test_map_table_is_in_percent():

@@ -4,29 +4,11 @@ import json
 import shutil
 
 import pytest
-from streamlit.testing.v1 import AppTest
+from driving import open_page
 
 from app.explore import moment, video_table
-from app.paths import ROOT
 from app.results import opened, result
 from hrpro.data.run import Run
-
-
-@pytest.fixture
-def world(trained_world, tmp_path, monkeypatch):
-    world = shutil.copytree(trained_world, tmp_path / "world")
-    monkeypatch.setenv("HRPRO_DATA", str(world / "dataset"))
-    monkeypatch.setenv("HRPRO_CKPT", str(world / "ckpt"))
-    return world
-
-
-def open_page(**query):
-    test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
-    for key, value in query.items():
-        test.query_params[key] = value
-    test.switch_page("pages/explore.py").run()
-    assert not test.exception
-    return test
 
 
 def shown(test):
@@ -41,7 +23,7 @@ def field(test, label):
 
 
 def test_a_link_opens_its_moment(world):
-    data = shown(open_page(dataset="small", run="first", video="train_1", t="12.5"))
+    data = shown(open_page("explore", dataset="small", run="first", video="train_1", t="12.5"))
     assert (data["video"]["id"], data["seek"], data["video"]["file"]) == ("train_1", 12.5, False)
     assert {"truth 0", "cas 0", "PP 0", "RP 0", "background"} <= {lane["id"] for lane in data["lanes"]}
 
@@ -53,7 +35,7 @@ def test_moments_of_links(text, seconds):
 
 
 def test_the_costliest_video_comes_first(world):
-    test = open_page()
+    test = open_page("explore")
     table = test.dataframe[0].value
     assert table["mAP lost"].iloc[0] == table["mAP lost"].max()
     assert shown(test)["video"]["id"] == table["video"].iloc[0]
@@ -71,7 +53,7 @@ def test_losses_of_the_videos_add_up(world):
 
 
 def test_the_list_is_filtered(world):
-    test = open_page()
+    test = open_page("explore")
     field(test, "Split").set_value("train").run()
     assert set(test.dataframe[0].value["split"]) == {"train"}
     field(test, "Name contains").set_value("_3").run()
@@ -82,7 +64,7 @@ def test_the_list_is_filtered(world):
 
 
 def test_lanes_follow_their_controls(world):
-    test = open_page(video="test_1")
+    test = open_page("explore", video="test_1")
     every = shown(test)["lanes"]
     field(test, "Classes").set_value([1]).run()
     assert {lane["colour"] for lane in shown(test)["lanes"]} < {lane["colour"] for lane in every}
@@ -105,7 +87,7 @@ def test_no_run_and_no_ground_truth_still_show_the_video(world):
         info["annotations"] = []
     path.write_text(json.dumps(document))
     (world / "dataset" / "small" / "classes.txt").write_text("jump\nrun\nwave\n")
-    test = open_page(video="train_1")
+    test = open_page("explore", video="train_1")
     assert {lane["id"] for lane in shown(test)["lanes"]} == {"truth 0", "truth 1", "truth 2"}
     said = test.markdown[0].value
     assert "no run yet" in said and "no annotated action" in said
@@ -113,7 +95,7 @@ def test_no_run_and_no_ground_truth_still_show_the_video(world):
 
 
 def test_an_unknown_video_is_said_to_be_one(world):
-    test = open_page(video="*gone*")
+    test = open_page("explore", video="*gone*")
     assert "no video '\\*gone\\*'" in test.warning[0].value
     assert test.query_params["video"] == shown(test)["video"]["id"]
     shutil.copytree(world / "dataset" / "small", world / "dataset" / "other")
@@ -129,13 +111,11 @@ def test_an_unknown_video_is_said_to_be_one(world):
 
 def test_a_broken_data_set_says_what_to_mend(world):
     (world / "dataset" / "small" / "gt_full.json").write_text("{")
-    test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
-    test.switch_page("pages/explore.py").run()
-    assert not test.exception
+    test = open_page("explore")
     assert "is not JSON" in test.error[0].value and not test.get("bidi_component")
 
 
 def test_without_data_sets_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("HRPRO_DATA", str(tmp_path))
-    test = open_page()
+    test = open_page("explore")
     assert "no data set yet" in test.info[0].value

@@ -1,36 +1,15 @@
 """The Projects page, run by Streamlit's own test driver on real folders."""
 
 import os
-import signal
 import sys
 import time
 
 import numpy as np
-import pytest
-from streamlit.testing.v1 import AppTest
+from driving import open_page
 
 from app.checks import checked
-from app.paths import ROOT
 from app.text import plain
 from hrpro.jobs.background import jobs, start, status
-
-
-@pytest.fixture
-def folders(tmp_path, monkeypatch):
-    data, ckpt = tmp_path / "dataset", tmp_path / "ckpt"
-    data.mkdir()
-    monkeypatch.setenv("HRPRO_DATA", str(data))
-    monkeypatch.setenv("HRPRO_CKPT", str(ckpt))
-    yield data, ckpt
-    for job in jobs(ckpt):
-        if status(job).running:
-            os.killpg(job.pid, signal.SIGKILL)
-
-
-def open_page():
-    test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
-    assert not test.exception
-    return test
 
 
 def text(test):

@@ -1,15 +1,12 @@
 """The Train page, run by Streamlit's own test driver on real folders."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 
 import pytest
-from streamlit.testing.v1 import AppTest
+from driving import open_page
 
-from app.paths import ROOT
 from app.text import plain
 from hrpro.config import Config
 from hrpro.data.run import Run
@@ -19,29 +16,8 @@ from hrpro.training.events import EventLog
 
 
 @pytest.fixture
-def folders(tmp_path, monkeypatch):
-    data, ckpt = tmp_path / "dataset", tmp_path / "ckpt"
-    data.mkdir()
-    monkeypatch.setenv("HRPRO_DATA", str(data))
-    monkeypatch.setenv("HRPRO_CKPT", str(ckpt))
-    yield data, ckpt
-    for job in jobs(ckpt):
-        if status(job).running:
-            os.killpg(job.pid, signal.SIGKILL)
-
-
-@pytest.fixture
 def tiny(folders, make_dataset):
     return make_dataset(folders[0] / "tiny")
-
-
-def open_page(**query):
-    test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
-    for key, value in query.items():
-        test.query_params[key] = value
-    test.switch_page("pages/train.py").run()
-    assert not test.exception
-    return test
 
 
 def start_button(test):
@@ -77,12 +53,12 @@ def finished_run(root, stages=(1,), **metrics):
 
 
 def test_without_data_sets_it_says_what_to_do(folders):
-    test = open_page()
+    test = open_page("train")
     assert "no data set yet" in test.info[0].value and not test.button
 
 
 def test_the_command_is_the_form(folders, tiny):
-    test = open_page()
+    test = open_page("train")
     assert not start_button(test).disabled
     assert test.code[0].value == (f"python -m hrpro train --cfg {tiny}/config.yaml --ckpt_path {folders[1]} "
                                   f"--data_path {tiny} --set dataset=tiny")
@@ -100,7 +76,7 @@ def test_the_command_is_the_form(folders, tiny):
 
 
 def test_every_fault_stands_at_its_field(folders, tiny):
-    test = open_page()
+    test = open_page("train")
     setting(test, "lr").set_value("fast")
     setting(test, "roi_size").set_value(7)
     setting(test, "tiou_thresholds").set_value("[.1, 2]")
@@ -113,7 +89,7 @@ def test_every_fault_stands_at_its_field(folders, tiny):
 
 
 def test_a_hostile_run_name_is_refused(folders, tiny):
-    test = open_page()
+    test = open_page("train")
     for name in ("../../elsewhere", "", "..", "a/b"):
         setting(test, "Run name (task_info)").set_value(name)
         test.run()
@@ -122,21 +98,21 @@ def test_a_hostile_run_name_is_refused(folders, tiny):
 
 def test_start_is_off_with_the_data_s_faults(folders, tiny):
     (tiny / "split_test.txt").unlink()
-    test = open_page()
+    test = open_page("train")
     assert start_button(test).disabled
     assert plain("split_test.txt: no such file.") in warnings(test)
 
 
 def test_settings_at_fault_are_said(folders, tiny):
     (tiny / "config.yaml").write_text("num_itres: 5\nlr: fast\n")
-    test = open_page()
+    test = open_page("train")
     said = test.error[0].value.replace("\\", "")
     assert "unknown setting 'num_itres'. Did you mean 'num_iters'?" in said and "'lr'" in said
 
 
 def test_a_trained_name_is_only_taken_with_leave(folders, tiny):
     finished_run(folders[1] / "tiny" / "HR-Pro")
-    test = open_page()
+    test = open_page("train")
     name = setting(test, "Run name (task_info)")
     assert name.value == "HR-Pro-2" and not start_button(test).disabled
     name.set_value("HR-Pro")
@@ -148,7 +124,7 @@ def test_a_trained_name_is_only_taken_with_leave(folders, tiny):
 
 
 def test_stage_two_alone_goes_on_from_a_run_with_proposals(folders, tiny):
-    test = open_page()
+    test = open_page("train")
     test.segmented_control[0].set_value("Stage 2")
     test.run()
     assert start_button(test).disabled and "Train stage 1 first" in warnings(test)
@@ -164,7 +140,7 @@ def test_a_finished_run_shows_both_checkpoints_by_name(folders, tiny):
         return {"step": step, "mAP": {"0.1": value}, "average": {"0.1:0.7": value}}
 
     finished_run(folders[1] / "tiny" / "HR-Pro", (1, 2), last=report(50, .25), best=report(40, .5))
-    test = open_page()
+    test = open_page("train")
     table = test.table[0].value
     assert table["Checkpoint"].tolist() == ["Last", "Best on test"] * 2
     assert table["AVG 0.1:0.7"].tolist() == ["25.0%", "50.0%"] * 2
@@ -179,16 +155,16 @@ def test_the_url_chooses_and_is_kept(folders, tiny, make_dataset):
     make_dataset(folders[0] / "other")
     for name in ("one", "two"):
         finished_run(folders[1] / "tiny" / name)
-    test = open_page(dataset="tiny", run="one")
+    test = open_page("train", dataset="tiny", run="one")
     assert [box.value for box in test.selectbox[:1]] == ["tiny"] and setting(test, "Run").value == "one"
     setting(test, "Run").set_value("two")
     test.run()
     assert (test.query_params["dataset"], test.query_params["run"]) == ("tiny", "two")
-    assert open_page(dataset="nowhere", run="nothing").selectbox[0].value == "other"
+    assert open_page("train", dataset="nowhere", run="nothing").selectbox[0].value == "other"
 
 
 def test_start_runs_a_job_that_the_page_shows(folders, tiny):
-    test = open_page()
+    test = open_page("train")
     start_button(test).click()
     test.run()
     assert not test.exception
@@ -210,13 +186,13 @@ def test_a_dead_job_is_shown_with_its_words_as_they_are(folders, tiny):
                 folders[1] / "tiny" / "x")
     while status(job).running:
         pass
-    test = open_page()
+    test = open_page("train")
     assert test.error[0].value == plain("*[a](b) <i>$x$: is wrong.")
     assert "Resume" in [button.label for button in test.button]
 
 
 def test_devices_that_are_missing_are_off_with_the_reason(folders, tiny):
-    test = open_page()
+    test = open_page("train")
     code = "import torch; print(torch.cuda.is_available(), torch.backends.mps.is_available())"
     present = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
     device = next(control for control in test.segmented_control if control.label == "Device")
