@@ -13,6 +13,7 @@ from app.evidence import Evidence
 from app.lanes import KINDS, highest_score, lanes, likely_classes
 from app.results import Result, result
 from app.runs import near
+from app.state import moment
 from app.text import plain
 from app.timeline import timeline
 from hrpro.data.dataset import SPLITS, DataSet
@@ -154,16 +155,7 @@ def viewer(dataset: DataSet, known: Evidence) -> None:
                          default=[kind for kind in KINDS if kind not in HIDDEN], key="explore kinds",
                          persist_state="session")
     timeline(dataset, known.video, lanes(known, indices, kinds, keep=int(keep), least=least), key="explore",
-             seek=moment(st.query_params.get("t")))
-
-
-def moment(text: str | None) -> float:
-    """Seconds from the URL; 0 for what is none."""
-    try:
-        seconds = float(text or 0)
-    except ValueError:
-        return 0.
-    return seconds if 0 <= seconds < math.inf else 0.
+             seek=moment())
 
 
 def missing(known: Evidence) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def choose(key: str, value: str) -> None:
     st.session_state[key] = value
     if st.query_params.get(key) != value:
         st.query_params[key] = value
+
+
+def moment() -> float:
+    """The second that `?t=` names; 0 for what is none."""
+    try:
+        seconds = float(st.query_params.get("t") or 0)
+    except ValueError:
+        return 0.
+    return seconds if 0 <= seconds < math.inf else 0.
 
 
 def _choose(key: str, label: str, options: Sequence[str]) -> str:

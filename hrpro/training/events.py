@@ -14,6 +14,7 @@ Every event has "time" (unix seconds) and "event", one of
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -36,7 +37,7 @@ class EventLog:
             if not resume:
                 for old in self._path.parent.glob("events.*"):
                     old.unlink()
-            self._file = open(self._path, "a", encoding="utf-8")        # noqa: SIM115  closed on exit
+            self._file = open(self._path, "ab", buffering=0)            # noqa: SIM115  closed on exit
         except OSError as error:
             raise InputError(f"{self._path}: cannot be written ({error.strerror}). Make the folder writable.") from None
         from torch.utils.tensorboard import SummaryWriter
@@ -48,14 +49,26 @@ class EventLog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         if isinstance(error, Exception) and not isinstance(error, Cancelled):
-            self.emit("error", message=str(error))
+            with contextlib.suppress(InputError):
+                self.emit("error", message=str(error))
         self._scalars.close()
         self._file.close()
 
     def emit(self, event: str, **fields: Any) -> None:
-        """Write one event, at once readable by others, and a line on the terminal."""
-        self._file.write(json.dumps({"time": time.time(), "event": event, **fields}) + "\n")
-        self._file.flush()
+        """Write one event, at once readable by others, and a line on the terminal.
+
+        Raises:
+            InputError: the disk is full; no half line is left.
+        """
+        line = json.dumps({"time": time.time(), "event": event, **fields}).encode() + b"\n"
+        try:
+            written = self._file.write(line)
+            if written < len(line):
+                self._file.write(line[written:])
+        except OSError as error:
+            self._file.truncate(self._path.read_bytes().rfind(b"\n") + 1)
+            raise InputError(f"{self._path}: could not be written ({error.strerror}). Free some space, then go on with "
+                             "--resume.") from error
         if line := _line(event, fields):
             print(line, file=sys.stderr, flush=True)
 

@@ -4,10 +4,12 @@ import json
 import shutil
 
 import pytest
+import streamlit as st
 from driving import open_page
 
-from app.explore import moment, video_table
+from app.explore import video_table
 from app.results import opened, result
+from app.state import moment
 from hrpro.data.run import Run
 
 
@@ -30,8 +32,9 @@ def test_a_link_opens_its_moment(world):
 
 @pytest.mark.parametrize(("text", "seconds"), [("12.5", 12.5), (None, 0), ("", 0), ("soon", 0), ("-3", 0), ("nan", 0),
                                                ("inf", 0)])
-def test_moments_of_links(text, seconds):
-    assert moment(text) == seconds
+def test_moments_of_links(text, seconds, monkeypatch):
+    monkeypatch.setattr(st, "query_params", {} if text is None else {"t": text})
+    assert moment() == seconds
 
 
 def test_the_costliest_video_comes_first(world):

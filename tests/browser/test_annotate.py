@@ -5,7 +5,9 @@ import json
 import signal
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
+import psutil
 import pytest
 from conftest import STAGE, App, make_data_set
 from numbered_video import BITS, write_video
@@ -31,10 +33,10 @@ PICTURE = """() => {
 class Desk:
     """One tab at the annotation desk."""
 
-    def __init__(self, page, app: App, dataset: str):
+    def __init__(self, page, app: App, dataset: str, **query):
         self.page, self.store_root = page, app.data / dataset
         page.add_init_script(STAGE)
-        self.address = f"{app.url}/annotate?dataset={dataset}"
+        self.address = f"{app.url}/annotate?{urlencode({'dataset': dataset} | query)}"
         self.open()
 
     def open(self) -> None:
@@ -257,7 +259,21 @@ def test_labels_that_wait_survive_a_closed_tab(desk, context, app, clip):
     assert again.saved(2) == [("HighJump", 25), ("HighJump", 50)]
 
 
-def test_a_full_disk_is_said_and_the_label_waits(desk):
+def test_a_full_disk_is_said_and_the_label_waits(desk, app):
+    desk.click("HighJump", 1)
+    desk.saved(1)
+    server = psutil.Process(app.process.pid)
+    free = server.rlimit(psutil.RLIMIT_FSIZE)
+    server.rlimit(psutil.RLIMIT_FSIZE, ((desk.store_root / "labels" / "operations.jsonl").stat().st_size, free[1]))
+    desk.click("HighJump", 2)
+    desk.page.locator(".badge.save.waiting").wait_for()
+    assert "1 not saved yet:" in desk.badge and "operations.jsonl" in desk.badge
+    assert [frame for _, frame in desk.stored] == [25]
+    server.rlimit(psutil.RLIMIT_FSIZE, free)
+    assert desk.saved(2) == [("HighJump", 25), ("HighJump", 50)]
+
+
+def test_a_log_that_cannot_be_read_is_said_and_the_label_waits(desk):
     desk.click("HighJump", 1)
     desk.saved(1)
     log = desk.store_root / "labels" / "operations.jsonl"

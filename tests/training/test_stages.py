@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -159,6 +162,23 @@ def test_a_signal_saves_and_stops(trained, data, tmp_path):
     assert "Traceback" not in told
     assert run.events(1)[0][-1]["event"] == "cancelled"
     main(data, tmp_path, "--stage", "1", "--resume")
+    assert_same_weights(trained, run, 1)
+
+
+@pytest.mark.parametrize("room", ["for texts", "for nothing"])
+def test_a_full_disk_ends_training_with_a_sentence_and_no_half_file(trained, data, tmp_path, room):
+    run, arguments = run_of(tmp_path), ("--stage", "1", "--mode", "train")
+    full = process(data, tmp_path, *arguments)
+    log = run.stage(1).events_file
+    wait_for(lambda: log.exists() and log.stat().st_size, full)
+    size = 5_000 if room == "for texts" else log.stat().st_size + 10
+    psutil.Process(full.pid).rlimit(psutil.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    _, told = full.communicate(timeout=100)
+    assert full.returncode == 2, told
+    assert re.search(r"error: \S+: could not be written \(File too large\).*Free some space", told), told
+    assert (f"{log}: could" in told) == (room == "for nothing") and "Traceback" not in told
+    assert not list(run.root.rglob("*.pt")) and log.read_bytes().endswith(b"\n")
+    main(data, tmp_path, *arguments)
     assert_same_weights(trained, run, 1)
 
 
