@@ -72,6 +72,8 @@ class Config:
     batch_size: int = _key(16, "videos a step of stage 1", 1)
     lr: float = _key(1e-4, "learning rate of stage 1", 0)
     weight_decay: float = _key(5e-4, "weight decay of both stages", 0)
+    averaging: float = _key(.2, "tested and kept is the running mean of the weights over about this share of the "
+                                "steps so far; 0 takes the last weights", 0, 1)
     lambdas: list[float] = _key([0, .5, 1, 1], "weights of the video, action, background and contrast loss", 0)
 
     max_epochs: int = _key(20, "stage 2 epochs", 1)

@@ -19,7 +19,7 @@ from hrpro.models.snippet import SnippetModel, SnippetOutput
 from hrpro.proposals.generate import snippet_proposals
 from hrpro.training.pseudo_labels import pseudo_labels
 from hrpro.training.ranking import rank
-from hrpro.training.session import Session, open_session, restore, save_checkpoint
+from hrpro.training.session import Session, open_session, restore, running_mean, save_checkpoint
 from hrpro.training.snippet_losses import SnippetTargets, snippet_losses
 
 PASS_BATCH = 16                                         # videos packed together outside training
@@ -47,9 +47,10 @@ def train(config: Config, *, resume: bool = False) -> None:
           ThreadPoolExecutor(1) as loader):
         model = build_model(session)
         optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        mean = running_mean(model, config.averaging)
         step, best = 0, -1.
         if session.state:
-            step, best = restore(session.state, model, optimizer, session.device), session.state["best"]
+            step, best = restore(session.state, mean, model, optimizer, session.device), session.state["best"]
         else:
             initialise_memory(session, model)
         upcoming = loader.submit(load_step, session, step + 1)
@@ -59,16 +60,17 @@ def train(config: Config, *, resume: bool = False) -> None:
             if step < config.num_iters:
                 upcoming = loader.submit(load_step, session, step + 1)
             losses = train_step(session, model, optimizer, batch)
+            mean.update_parameters(model)
             clock.tick(step, losses, len(batch.videos))
             due = step % config.test_iter == 0 or step == config.num_iters
             if due and not session.stopping:
-                proposals = propose(session, model, "test")
+                proposals = propose(session, mean.module, "test")
                 score = session.measure(proposals.segments, step, best=best, accuracy=proposals.accuracy)
                 if score > best:
                     best = score
-                    save_checkpoint(session, "best", step, model)
+                    save_checkpoint(session, "best", step, mean)
             if due or session.stopping:
-                save_checkpoint(session, "last", step, model, optimizer, best=best)
+                save_checkpoint(session, "last", step, mean, model, optimizer, best=best)
             session.stop_if_asked(step)
 
 

@@ -21,7 +21,7 @@ from hrpro.errors import InputError
 from hrpro.models.instance import InstanceModel, refine, segment_iou
 from hrpro.models.roi_align import roi_pool_1d
 from hrpro.timebase import Timebase
-from hrpro.training.session import Session, open_session, restore, save_checkpoint
+from hrpro.training.session import Session, open_session, restore, running_mean, save_checkpoint
 
 STRETCH = .25                                           # of a proposal's length, on each side
 
@@ -64,9 +64,10 @@ def train(config: Config, *, resume: bool = False) -> None:
         per_epoch = len(videos) // size
         model = build_model(session)
         optimizer = torch.optim.Adam(model.parameters(), lr=config.lr2, weight_decay=config.weight_decay)
+        mean = running_mean(model, config.averaging)
         step, best = 0, -1.
         if session.state:
-            step, best = restore(session.state, model, optimizer, session.device), session.state["best"]
+            step, best = restore(session.state, mean, model, optimizer, session.device), session.state["best"]
         total = config.max_epochs * per_epoch
 
         def load(number: int) -> Batch:
@@ -79,16 +80,17 @@ def train(config: Config, *, resume: bool = False) -> None:
             if step < total:
                 upcoming = loader.submit(load, step + 1)
             losses = train_step(session, model, optimizer, batch)
+            mean.update_parameters(model)
             epoch, part = divmod(step, per_epoch)
             clock.tick(step, losses, size, step / per_epoch)
             due = part == 0 and (epoch % config.test_epoch == 0 or step == total)
             if due and not session.stopping:
-                score = session.measure(detect(session, model, tested), epoch, best=best)
+                score = session.measure(detect(session, mean.module, tested), epoch, best=best)
                 if score > best:
                     best = score
-                    save_checkpoint(session, "best", step, model, epoch=epoch)
+                    save_checkpoint(session, "best", step, mean, epoch=epoch)
             if due or session.stopping:
-                save_checkpoint(session, "last", step, model, optimizer, best=best, epoch=epoch)
+                save_checkpoint(session, "last", step, mean, model, optimizer, best=best, epoch=epoch)
             session.stop_if_asked(step)
 
 
