@@ -27,6 +27,7 @@ from hrpro.errors import InputError
 from hrpro.files import read_json, write_atomic, write_json
 
 GRACE = 30
+MARK = "HRPRO_JOB"                                      # the environment variable by which a job's processes are known
 _SOURCE = Path(__file__).resolve().parents[2]
 
 
@@ -80,30 +81,38 @@ def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, gra
     grace: seconds from a cancel to the kill.
 
     Raises:
-        InputError: a job on the same `target` is still running.
+        InputError: a job on the same `target` is still running, or the job cannot be written down; nothing runs then.
     """
     folder = Path(ckpt_root).resolve() / "jobs"
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     record = folder / f"{name}.json"
-    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(
+    environment = os.environ | {MARK: name, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(
         filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))}
-    with _locked(folder):
-        refuse_second(ckpt_root, target)
-        with open(record.with_suffix(".log"), "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "hrpro.jobs.wrap", str(record), str(grace), *command],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment)
-        job = Job(name, label, list(command), str(Path(target).resolve()), process.pid, time.time(), folder)
-        write_json(record, {key: value for key, value in asdict(job).items() if key != "folder"})
-    threading.Thread(target=process.wait, daemon=True).start()          # so that its end leaves no zombie
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            refuse_second(ckpt_root, target)
+            with open(record.with_suffix(".log"), "wb") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "hrpro.jobs.wrap", str(record), str(grace), *command],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment)
+            threading.Thread(target=process.wait, daemon=True).start()  # so that its end leaves no zombie
+            job = Job(name, label, list(command), str(Path(target).resolve()), process.pid, time.time(), folder)
+            try:
+                write_json(record, {key: value for key, value in asdict(job).items() if key != "folder"})
+            except InputError:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: {error.strerror}, so no job can be started. Free some space or "
+                         "make the folder writable.") from error
     return job
 
 
 def refuse_second(ckpt_root: Path, target: Path) -> None:
     """InputError if a job other than this process's own is at work on a folder."""
     other = running_on(ckpt_root, target)
-    if other and other.pid != os.getpgrp():
+    if other and other.id != os.environ.get(MARK):
         raise InputError(f"{target}: job {other.id} ({other.label}) is at work on it. Wait until it ends, cancel it "
                          f"(`python -m hrpro jobs --cancel {other.id}`), or give the new run another name (task_info).")
 
@@ -137,7 +146,11 @@ def status(job: Job) -> Status:
         if _alive(job):
             return Status("running", stopping=asked)
         if not end_file.exists():                       # else it ended between the two looks
-            return Status("cancelled") if asked else Status("died", "Killed without a word; memory may have run out.")
+            if asked:
+                return Status("cancelled")
+            if (said := last_line(job)).startswith("error: "):          # nor could its wrapper write on a full disk
+                return Status("failed", said.removeprefix("error: "))
+            return Status("died", "Killed without a word; memory may have run out.")
     end = read_json(end_file)
     code, ended = end["exit_code"], end["time"]
     if code == 0:
@@ -156,8 +169,9 @@ def cancel(job: Job) -> None:
     with contextlib.suppress(ProcessLookupError):
         if _leads(job):
             os.killpg(job.pid, signal.SIGTERM)
-        elif _alive(job):                               # nobody is left to see to the grace time
-            os.killpg(job.pid, signal.SIGKILL)
+        else:
+            for orphan in _members(job):                # nobody is left to see to the grace time
+                os.kill(orphan, signal.SIGKILL)
 
 
 def tail(job: Job, lines: int = 40) -> list[str]:
@@ -201,11 +215,13 @@ def _leads(job: Job) -> bool:
 
 
 def _alive(job: Job) -> bool:
-    """Whether the wrapper lives, or a command that lost it. A group's number is not reused while a member lives."""
-    return _leads(job) or any(_in_group(pid, job.pid) for pid in psutil.pids())
+    """Whether the wrapper lives, or a command that lost it."""
+    return _leads(job) or any(_members(job))
 
 
-def _in_group(pid: int, group: int) -> bool:
-    with contextlib.suppress(OSError, psutil.Error):
-        return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
+def _members(job: Job) -> Iterator[int]:
+    """The living processes of a job's group, less strangers to whom its number has passed since."""
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getpgid(pid) == job.pid and psutil.Process(pid).environ().get(MARK) == job.id:
+                yield pid

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from hrpro.errors import InputError
 from hrpro.files import write_json
 
 
@@ -18,7 +19,10 @@ def main(record: Path, grace: int, command: list[str]) -> None:
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def end(code: int) -> None:
-        write_json(record.with_suffix(".end"), {"exit_code": code, "time": time.time()})
+        try:
+            write_json(record.with_suffix(".end"), {"exit_code": code, "time": time.time()})
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
 
     def give_up(*_: object) -> None:
         end(-signal.SIGKILL)

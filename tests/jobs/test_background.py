@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -153,21 +154,40 @@ def test_leaves_no_zombie(begin):
     wait(lambda: not psutil.pid_exists(job.pid))
 
 
-def test_reused_pid_is_not_taken_for_the_job(begin, tmp_path):
+@pytest.mark.parametrize("leads_a_group", [False, True])
+def test_reused_pid_is_not_taken_for_the_job(begin, tmp_path, leads_a_group):
     job = begin(SLEEP)
     os.killpg(job.pid, signal.SIGKILL)
     ended(job)
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])      # in our group, not its own
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=leads_a_group)
     try:
         record = tmp_path / "jobs" / f"{job.id}.json"
         record.write_text(json.dumps(json.loads(record.read_text()) | {"pid": stranger.pid}))
         reused = find_job(tmp_path, job.id)
         assert status(reused).state == "died"
         cancel(reused)
+        time.sleep(.2)
         assert stranger.poll() is None
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_a_folder_that_takes_no_record_is_said_and_nothing_runs(tmp_path):
+    (tmp_path / "jobs").touch()
+    with pytest.raises(InputError, match=r"jobs: .*, so no job can be started. Free some space"):
+        start(tmp_path, [sys.executable, "-c", SLEEP], "sleep", tmp_path / "run")
+    (tmp_path / "jobs").unlink()
+    marker, free = tmp_path / "ran", resource.getrlimit(resource.RLIMIT_FSIZE)
+    command = [sys.executable, "-c", f"import pathlib, time; time.sleep(1); pathlib.Path({str(marker)!r}).mkdir()"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40, free[1]))
+    try:
+        with pytest.raises(InputError, match="File too large"):
+            start(tmp_path, command, "sleep", tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, free)
+    time.sleep(2)
+    assert not marker.exists() and not jobs(tmp_path)
 
 
 def test_second_job_on_one_folder_is_refused(begin, tmp_path):
