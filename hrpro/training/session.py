@@ -7,10 +7,11 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,8 +30,9 @@ from hrpro.files import read_json, write_atomic, write_json
 from hrpro.proposals.soft_nms import drop_ambiguous, soft_nms
 from hrpro.training.events import EventLog
 
+Batch = TypeVar("Batch")
 # Settings that a checkpoint's weights depend on.
-SHAPING = ("feature_dim", "rab_layers", "rab_heads", "rab_dim_feedforward", "roi_size")
+SHAPING = ("feature_dim", "rab_layers", "rab_heads", "rab_dim_feedforward", "roi_size", "reference_quirks")
 
 
 @dataclass
@@ -75,16 +77,6 @@ class Session:
         sampled[row * rows // length, label] = 1
         return sampled
 
-    def clock(self, total: int) -> Clock:
-        """Times the steps of a run that has `total` to go."""
-        return Clock(self.events, total)
-
-    def stop_if_asked(self, step: int) -> None:
-        """Raise Cancelled once a signal came; the caller has saved its state."""
-        if self.stopping:
-            self.events.emit("cancelled", step=step)
-            raise Cancelled
-
     def final(self, raw: Segments) -> Segments:
         """Raw proposals -> detections: soft-NMS, less what overlaps ambiguous segments (method, section 3)."""
         quirks = self.config.reference_quirks
@@ -123,8 +115,8 @@ class Clock:
         self._events, self._total = events, total
         self._began, self._steps, self._videos = time.monotonic(), 0, 0
 
-    def tick(self, step: int, losses: dict[str, torch.Tensor], videos: int, epoch: float | None = None) -> None:
-        """Count a step of so many videos; now and then write its losses down, at its epoch where those count.
+    def tick(self, step: int, losses: dict[str, Tensor], videos: int, at: float) -> None:
+        """Count a step of so many videos; now and then write its losses down.
 
         Raises:
             InputError: a loss is not finite.
@@ -137,7 +129,7 @@ class Clock:
         if not math.isfinite(values["total"]):
             raise InputError(f"step {step}: the loss is not finite. Lower the learning rate, or check the features.")
         spent = time.monotonic() - self._began
-        self._events.step(step, step if epoch is None else epoch, values, self._videos / spent,
+        self._events.step(step, at, values, self._videos / spent,
                           spent / self._steps * (self._total - self._steps))
 
 
@@ -167,9 +159,10 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
         InputError: settings, data, device or checkpoint are at fault; nothing has been written then.
     """
     device = choose_device(config.device)
-    fresh = mode == "train" and not resume
     run = Run.of(config)
     folder = run.stage(stage)
+    resume = resume and folder.checkpoint("last").exists()              # else it was killed before it saved anything
+    fresh = mode == "train" and not resume
     frozen = None if fresh and stage == 1 else run.stage(1).points_file
     if frozen and not frozen.exists():
         raise InputError(f"{frozen}: no such file. Run stage 1 with --mode train first.")
@@ -196,7 +189,7 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
             events.emit("start", stage=stage, mode=mode, device=_name(device), total=total, unit=unit, seed=config.seed,
                         dataset=dataset.name, n_train=len(dataset.splits["train"]), n_test=len(dataset.splits["test"]),
                         left_out=[finding.message for finding in dataset.findings if finding.level == "left out"],
-                        resumed_from=state.get("epoch", state["step"]) if resume else None)
+                        resumed_from=state["at"] if resume else None)
             for finding in dataset.findings:
                 events.emit("note", message=f"{finding.level}: {finding.message}")
             with _stoppable(session):
@@ -222,11 +215,12 @@ def _start_afresh(folder: StageFolder, config: Config, dataset: DataSet) -> None
     stage, and all of the stage after it, which was built on it."""
     following = [StageFolder(folder.root.with_name("stage2"))] if folder.root.name == "stage1" else []
     for old in (folder, *following):
-        for part in ("models", "outputs"):
+        for part in ("models", "outputs", "logs"):
             shutil.rmtree(old.root / part, ignore_errors=True)
         old.config_file.unlink(missing_ok=True)
     write_json(folder.config_file, config.to_dict(), indent=True)
-    write_atomic(folder.points_file, dataset.points_file.read_bytes())
+    if following:
+        write_atomic(folder.points_file, dataset.points_file.read_bytes())
 
 
 def _name(device: torch.device) -> str:
@@ -249,6 +243,52 @@ def _stoppable(session: Session) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def train_steps(session: Session, model: torch.nn.Module, steps: int, load: Callable[[int], Batch],
+                work: Callable[[torch.optim.Optimizer, Batch], dict[str, Tensor]],
+                test: Callable[[torch.nn.Module, int, float], float], *, lr: float, videos: int, test_every: int,
+                per_epoch: int = 1) -> None:
+    """Train to `steps` and test now and then, from the beginning or from where the session's state left off.
+
+    load: the batch of a step (from 1), called in a thread one step ahead; work: one step, its losses and "total";
+    test: its score of (the running mean of the model, the time of the test, the best score so far). Time counts in
+    units of `per_epoch` steps, `test_every` of which lie between tests. `last.pt` is saved after each test.
+
+    Raises:
+        Cancelled: a signal asked to stop; `last.pt` is up to date.
+    """
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=session.config.weight_decay)
+    mean = running_mean(model, session.config.averaging)
+    step, best, untested = 0, -1., False
+    if state := session.state:
+        step, best, untested = _restore(state, mean, model, optimizer, session.device), state["best"], state["untested"]
+    clock = Clock(session.events, steps - step)
+    with ThreadPoolExecutor(1) as loader:
+        upcoming = loader.submit(load, step + 1) if step < steps else None
+        while True:
+            at = step // per_epoch
+            if untested and not session.stopping:
+                score = test(mean.module, at, best)
+                if score > best:
+                    best = score
+                    _save(session, "best", step, mean, at=at)
+                untested = False
+                _save(session, "last", step, mean, model, optimizer, best=best, untested=False, at=at)
+            if session.stopping:
+                _save(session, "last", step, mean, model, optimizer, best=best, untested=untested, at=at)
+                session.events.emit("cancelled", step=at, seconds=time.monotonic() - session.began)
+                raise Cancelled
+            if step >= steps:
+                return
+            batch, step = upcoming.result(), step + 1
+            if step < steps:
+                upcoming = loader.submit(load, step + 1)
+            losses = work(optimizer, batch)
+            mean.update_parameters(model)
+            clock.tick(step, losses, videos, step if per_epoch == 1 else step / per_epoch)
+            epochs, rest = divmod(step, per_epoch)
+            untested = rest == 0 and (epochs % test_every == 0 or step == steps)
+
+
 def running_mean(model: torch.nn.Module, share: float) -> AveragedModel:
     """In `module`, the mean of a model's weights over about this share of its steps so far; 0: the last weights.
 
@@ -261,8 +301,8 @@ def running_mean(model: torch.nn.Module, share: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=move)
 
 
-def save_checkpoint(session: Session, name: str, step: int, mean: AveragedModel, model: torch.nn.Module | None = None,
-                    optimizer: torch.optim.Optimizer | None = None, **extra: Any) -> None:
+def _save(session: Session, name: str, step: int, mean: AveragedModel, model: torch.nn.Module | None = None,
+          optimizer: torch.optim.Optimizer | None = None, **extra: Any) -> None:
     """Write a checkpoint by rename; with the model in training and its optimiser also all that it takes to go on."""
     state = {"model": mean.module.state_dict(), "step": step, "classes": list(session.dataset.classes),
              "shape": {key: getattr(session.config, key) for key in SHAPING}, **extra}
@@ -298,7 +338,7 @@ def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...]) -> dic
     return state
 
 
-def restore(state: dict[str, Any], mean: AveragedModel, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
+def _restore(state: dict[str, Any], mean: AveragedModel, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
             device: torch.device) -> int:
     """Put weights, their mean, optimiser and generators back as they were; returns the step they were saved at."""
     model.load_state_dict(state["training"])

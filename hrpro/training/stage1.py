@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +18,7 @@ from hrpro.models.snippet import SnippetModel, SnippetOutput
 from hrpro.proposals.generate import snippet_proposals
 from hrpro.training.pseudo_labels import pseudo_labels
 from hrpro.training.ranking import rank
-from hrpro.training.session import Session, open_session, restore, running_mean, save_checkpoint
+from hrpro.training.session import Session, open_session, train_steps
 from hrpro.training.snippet_losses import SnippetTargets, snippet_losses
 
 PASS_BATCH = 16                                         # videos packed together outside training
@@ -43,35 +42,18 @@ def train(config: Config, *, resume: bool = False) -> None:
         InputError: settings, data, device or the checkpoint to resume from are at fault.
         Cancelled: a signal asked to stop; `last.pt` is up to date.
     """
-    with (open_session(config, 1, "train", total=config.num_iters, unit="step", resume=resume) as session,
-          ThreadPoolExecutor(1) as loader):
+    with open_session(config, 1, "train", total=config.num_iters, unit="step", resume=resume) as session:
         model = build_model(session)
-        optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-        mean = running_mean(model, config.averaging)
-        step, best = 0, -1.
-        if session.state:
-            step, best = restore(session.state, mean, model, optimizer, session.device), session.state["best"]
-        else:
+        if not session.state:
             initialise_memory(session, model)
-        upcoming = loader.submit(load_step, session, step + 1)
-        clock = session.clock(config.num_iters - step)
-        while step < config.num_iters:
-            batch, step = upcoming.result(), step + 1
-            if step < config.num_iters:
-                upcoming = loader.submit(load_step, session, step + 1)
-            losses = train_step(session, model, optimizer, batch)
-            mean.update_parameters(model)
-            clock.tick(step, losses, len(batch.videos))
-            due = step % config.test_iter == 0 or step == config.num_iters
-            if due and not session.stopping:
-                proposals = propose(session, mean.module, "test")
-                score = session.measure(proposals.segments, step, best=best, accuracy=proposals.accuracy)
-                if score > best:
-                    best = score
-                    save_checkpoint(session, "best", step, mean)
-            if due or session.stopping:
-                save_checkpoint(session, "last", step, mean, model, optimizer, best=best)
-            session.stop_if_asked(step)
+
+        def score(mean: SnippetModel, step: int, best: float) -> float:
+            proposals = propose(session, mean, "test")
+            return session.measure(proposals.segments, step, best=best, accuracy=proposals.accuracy)
+
+        train_steps(session, model, config.num_iters, lambda step: load_step(session, step),
+                    lambda optimizer, batch: train_step(session, model, optimizer, batch), score, lr=config.lr,
+                    videos=min(config.batch_size, len(session.dataset.splits["train"])), test_every=config.test_iter)
 
 
 def test(config: Config) -> None:
@@ -84,14 +66,14 @@ def test(config: Config) -> None:
             write_arrays(session.folder.snippet_scores_file(split), proposals.scores)
         rank(session, {split: proposals.segments for split, proposals in made.items()},
              {video: made["train"].scores[video][:, -1] for video in session.dataset.splits["train"]})
-        session.measure(made["test"].segments, session.state["step"], accuracy=made["test"].accuracy)
+        session.measure(made["test"].segments, session.state["at"], accuracy=made["test"].accuracy)
 
 
 def infer(config: Config) -> None:
     """Detections on the test split alone."""
     with open_session(config, 1, "infer") as session:
         proposals = propose(session, load_model(session), "test")
-        session.measure(proposals.segments, session.state["step"], accuracy=proposals.accuracy)
+        session.measure(proposals.segments, session.state["at"], accuracy=proposals.accuracy)
 
 
 def build_model(session: Session) -> SnippetModel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,7 @@ from hrpro.errors import InputError
 from hrpro.models.instance import InstanceModel, refine, segment_iou
 from hrpro.models.roi_align import roi_pool_1d
 from hrpro.timebase import Timebase
-from hrpro.training.session import Session, open_session, restore, running_mean, save_checkpoint
+from hrpro.training.session import Session, open_session, train_steps
 
 STRETCH = .25                                           # of a proposal's length, on each side
 
@@ -56,42 +55,20 @@ def train(config: Config, *, resume: bool = False) -> None:
         InputError: settings, data, device, proposals or the checkpoint to resume from are at fault.
         Cancelled: a signal asked to stop; `last.pt` is up to date.
     """
-    with (open_session(config, 2, "train", total=config.max_epochs, unit="epoch", resume=resume) as session,
-          ThreadPoolExecutor(1) as loader):
+    with open_session(config, 2, "train", total=config.max_epochs, unit="epoch", resume=resume) as session:
         known, tested = read_proposals(session, "train", "test")
         videos = sorted(known)
         size = min(config.batch_size2, len(videos))
         per_epoch = len(videos) // size
         model = build_model(session)
-        optimizer = torch.optim.Adam(model.parameters(), lr=config.lr2, weight_decay=config.weight_decay)
-        mean = running_mean(model, config.averaging)
-        step, best = 0, -1.
-        if session.state:
-            step, best = restore(session.state, mean, model, optimizer, session.device), session.state["best"]
-        total = config.max_epochs * per_epoch
 
-        def load(number: int) -> Batch:
-            return load_batch(session, known, session.step_videos(videos, size, number), session.generator(1, number))
+        def load(step: int) -> Batch:
+            return load_batch(session, known, session.step_videos(videos, size, step), session.generator(1, step))
 
-        upcoming = loader.submit(load, step + 1)
-        clock = session.clock(total - step)
-        while step < total:
-            batch, step = upcoming.result(), step + 1
-            if step < total:
-                upcoming = loader.submit(load, step + 1)
-            losses = train_step(session, model, optimizer, batch)
-            mean.update_parameters(model)
-            epoch, part = divmod(step, per_epoch)
-            clock.tick(step, losses, size, step / per_epoch)
-            due = part == 0 and (epoch % config.test_epoch == 0 or step == total)
-            if due and not session.stopping:
-                score = session.measure(detect(session, mean.module, tested), epoch, best=best)
-                if score > best:
-                    best = score
-                    save_checkpoint(session, "best", step, mean, epoch=epoch)
-            if due or session.stopping:
-                save_checkpoint(session, "last", step, mean, model, optimizer, best=best, epoch=epoch)
-            session.stop_if_asked(step)
+        train_steps(session, model, config.max_epochs * per_epoch, load,
+                    lambda optimizer, batch: train_step(session, model, optimizer, batch),
+                    lambda mean, epoch, best: session.measure(detect(session, mean, tested), epoch, best=best),
+                    lr=config.lr2, videos=size, test_every=config.test_epoch, per_epoch=per_epoch)
 
 
 def test(config: Config) -> None:
@@ -100,7 +77,7 @@ def test(config: Config) -> None:
         model = build_model(session).eval()
         model.load_state_dict(session.state["model"])
         proposals, = read_proposals(session, "test")
-        session.measure(detect(session, model, proposals), session.state["epoch"])
+        session.measure(detect(session, model, proposals), session.state["at"])
 
 
 infer = test                                            # there is nothing else to test

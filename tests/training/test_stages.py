@@ -5,6 +5,7 @@ import io
 import json
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,6 +183,40 @@ def test_a_full_disk_ends_training_with_a_sentence_and_no_half_file(trained, dat
     assert_same_weights(trained, run, 1)
 
 
+def test_a_signal_on_a_step_with_a_test_skips_no_test(data, tmp_path):
+    arguments = ("--stage", "1", "--set", "test_iter=1")
+    main(data, tmp_path / "whole", *arguments)
+    whole, broken = run_of(tmp_path / "whole"), run_of(tmp_path / "broken")
+    for steps in (5, 20):
+        running = process(data, tmp_path / "broken", *arguments, "--resume")
+        wait_for(lambda steps=steps: steps in {event["step"] for event in broken.events(1)[0]
+                                               if event["event"] == "test"}, running)
+        running.terminate()
+        assert running.wait(100) == 130
+    main(data, tmp_path / "broken", *arguments, "--resume")
+    assert json.loads(whole.stage(1).metrics_file.read_text()) == json.loads(broken.stage(1).metrics_file.read_text())
+    tested = {event["step"] for event in broken.events(1)[0] if event["event"] == "test"}
+    assert tested == set(range(1, 41))
+
+
+def test_a_run_killed_before_its_first_checkpoint_resumes_too(trained, data, tmp_path):
+    running, run = process(data, tmp_path, "--stage", "1"), run_of(tmp_path)
+    wait_for(lambda: run.events(1)[0], running)
+    running.kill()
+    running.wait()
+    assert not run.stage(1).checkpoint("last").exists()
+    main(data, tmp_path, "--stage", "1", "--resume")
+    assert_same_weights(trained, run, 1)
+
+
+def test_training_stage_1_again_leaves_nothing_of_stage_2(trained, data, tmp_path):
+    run = run_of(tmp_path)
+    shutil.copytree(trained.root, run.root)
+    assert run.events(2)[0]
+    main(data, tmp_path, "--stage", "1", "--set", "num_iters=1")
+    assert not [path for path in run.stage(2).root.rglob("*") if path.is_file()]
+
+
 def test_all_wrong_settings_are_told_together_and_nothing_is_written(data, tmp_path):
     told = main(data, tmp_path, "--set", "feature_dmi=32", "lr=fast", "batch_size=0", "device=tpu", code=2)
     for part in ("'feature_dim'", "lr", "batch_size", "tpu"):
@@ -204,6 +239,8 @@ def test_a_checkpoint_of_another_shape_is_refused(data, trained, tmp_path):
     ckpt = trained.root.parents[1]
     told = main(data, ckpt, "--mode", "test", "--set", "rab_layers=1", code=2)
     assert "last.pt" in told and "rab_layers 2 there, 1 in the settings" in told
+    told = main(data, ckpt, "--mode", "test", "--set", "reference_quirks=true", code=2)
+    assert "reference_quirks False there" in told
     broken = tmp_path / "small" / "HR-Pro" / "stage1"
     (broken / "models").mkdir(parents=True)
     (broken / "points.csv").write_bytes(trained.stage(1).points_file.read_bytes())
