@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.results import detections, ranked, timebase_of
 from app.routes import scores_url
-from hrpro.data.dataset import DataSet
+from hrpro.data.dataset import DataSet, read_points
 from hrpro.data.features import read_header
 from hrpro.data.points import Points
 from hrpro.data.ranked import Ranked
@@ -94,31 +94,31 @@ def _said(missing: list[str]) -> Iterator[None]:
 
 
 def _scores(known: Evidence, dataset: DataSet, run: Run, splits: list[str]) -> None:
-    video, width = known.video, len(dataset.classes) + 1
+    video = known.video
     for split in splits:
         scores, similarity = run.snippet_scores(split, video), run.similarity(split, video)
         if scores is None:
             continue
-        if scores.shape[1] != width:
-            raise InputError(f"The run knows {scores.shape[1] - 1} classes, the data set now has {width - 1}. "
-                             "Train again to see scores.")
+        if run.score_classes(split) != dataset.classes:
+            raise InputError("The run was trained on other classes than the data set has now. Train again to see its "
+                             "scores.")
         header = dataset.root / "features" / split / f"{video}.npy"
         length = read_header(header)[0][0] if header.exists() else len(scores)
+        if "train" in splits and run.stage(1).points_file.exists():
+            known.pseudo = _pseudo(known, dataset, run, length, scores[:, -1])
         # Where a run samples num_segments snippets, a row of its scores lasts longer than a snippet.
         known.timebase = replace(known.timebase, stride=known.timebase.stride * length / len(scores))
         known.cas = scores_url(run, split, "cas", video)
         known.similarity = scores_url(run, split, "similarity", video) if similarity is not None else ""
-        if "train" in splits and run.stage(1).points_file.exists():
-            known.pseudo = _pseudo(known, dataset, run, scores[:, -1])
         return
     known.missing.append(f"Stage 1 has no scores of this video yet. They are written when its training ends: "
                          f"test stage 1 of {run.name}.")
 
 
-def _pseudo(known: Evidence, dataset: DataSet, run: Run, background: NDArray) -> PseudoLabels:
+def _pseudo(known: Evidence, dataset: DataSet, run: Run, length: int, background: NDArray) -> PseudoLabels:
     config = run.config(1)
-    points = Points.read(run.stage(1).points_file, dataset.classes, dataset.fps)
-    matrix = points.matrix(known.video, known.timebase, len(background))
+    points = read_points(run.stage(1).points_file, dataset.classes, dataset.fps, dataset.duration, [])
+    matrix = points.matrix(known.video, known.timebase, length, len(background))
     return PseudoLabels(*pseudo_labels(background, matrix, act_thresh=config.act_thresh,
                                        bkg_thresh=config.bkg_thresh))
 

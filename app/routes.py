@@ -22,6 +22,7 @@ import mimetypes
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import orjson
@@ -53,7 +54,9 @@ def base_path() -> str:
 
 def scores_url(run: Run, split: str, kind: str, video: str) -> str:
     """Where a curve layer finds a run's arrays of one video; kind: "cas" ([P, b], C + 1 columns) or "similarity"."""
-    return f"{base_path()}/scores/{run.dataset}/{run.name}/{split}/{kind}/{video}"
+    changed = run.stage(1).snippet_scores_file(split).stat().st_mtime_ns            # a browser keeps arrays by address
+    place = "/".join(quote(part, safe="") for part in (run.dataset, run.name, split, kind, video))
+    return f"{base_path()}/scores/{place}?{changed}"
 
 
 def routes() -> list[BaseRoute]:

@@ -13,8 +13,8 @@ class StageLog:
 
     steps, losses: where on the way, and {name: value at each}; tests: test events of the training, in order;
     mode: "train", "test" or "infer", "" before the start; total, unit: how far training goes, in what; now: the last
-    step or progress event; left_out, notes: sentences; ended: the finish, cancelled or error event that came last;
-    seconds: what finished work took; heard: Unix seconds of the last event.
+    step or progress event; notes: sentences; ended: the finish, cancelled or error event that came last; seconds: what
+    training took, all its parts together, and the test after it; heard: Unix seconds of the last event.
     """
 
     def __init__(self, run: Run, stage: int):
@@ -27,10 +27,9 @@ class StageLog:
         self.losses: dict[str, list[float]] = {}
         self.tests: list[dict[str, Any]] = []
         self.mode, self.device, self.total, self.unit, self.heard = "", "", 0, "step", 0.
-        self.seconds = 0.
+        self.seconds, self._trained, self._began = 0., 0., 0.
         self.now: dict[str, Any] = {}
         self.ended: dict[str, Any] = {}
-        self.left_out: list[str] = []
         self.notes: list[str] = []
 
     def read(self) -> StageLog:
@@ -63,10 +62,13 @@ class StageLog:
         return f"{self.unit} {self.steps[-1] if self.steps else 0:.4g} of {self.total}"
 
     def _take(self, event: dict[str, Any]) -> None:
-        self.heard = event["time"]
+        before, self.heard = self.heard, event["time"]
         match event["event"]:
             case "start":
-                self.mode, self.device, self.left_out = event["mode"], event["device"], event["left_out"]
+                if self.mode == "train":
+                    self._trained += before - self._began
+                self._began = self.heard
+                self.mode, self.device = event["mode"], event["device"]
                 self.now, self.ended, self.notes = {}, {}, []
                 if self.mode == "train":
                     self.total, self.unit = event["total"], event["unit"]
@@ -87,4 +89,4 @@ class StageLog:
                 self.notes.append(event["message"])
             case "finish" | "cancelled" | "error":
                 self.ended = event
-                self.seconds += event.get("seconds", 0)
+        self.seconds = self._trained + self.heard - self._began

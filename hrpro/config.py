@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -72,7 +73,7 @@ class Config:
     batch_size: int = _key(16, "videos a step of stage 1", 1)
     lr: float = _key(1e-4, "learning rate of stage 1", 0)
     weight_decay: float = _key(5e-4, "weight decay of both stages", 0)
-    averaging: float = _key(.2, "tested and kept is the running mean of the weights over about this share of the "
+    averaging: float = _key(.3, "tested and kept is the running mean of the weights over about this share of the "
                                 "steps so far; 0 takes the last weights", 0, 1)
     lambdas: list[float] = _key([0, .5, 1, 1], "weights of the video, action, background and contrast loss", 0)
 
@@ -153,8 +154,10 @@ def _coerce(value: Any, kind: Any, limits: Mapping[str, Any]) -> tuple[Any, str]
             value = float(value)
     if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)) or value != value:
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         return None, _name(kind)
+    if kind is float and not math.isfinite(value):
+        return None, "a finite number"
     if limits["choices"] and value not in limits["choices"]:
         return None, "one of " + ", ".join(limits["choices"])
     if kind in (int, float):
@@ -215,6 +218,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) -> Config:
     """Settings from a name (`thumos`) or a YAML path, with `KEY=VALUE` overrides and then given values on top.
 
+    A YAML file in a data set's folder means that data set, unless it says otherwise.
+
     Raises:
         InputError: unknown configuration, unknown keys or wrong values, all together.
     """
@@ -226,6 +231,8 @@ def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) ->
             raise InputError(f"--cfg {cfg}: no such configuration. Did you mean {near[0]!r}? "
                              f"Known are {', '.join(config_names())}, or give the path of a YAML file.")
     values, faults = _read_yaml(path), []
+    if (path.parent / "gt_full.json").exists():
+        values = {"dataset": path.absolute().parent.name, "data_path": str(path.parent)} | values
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals:

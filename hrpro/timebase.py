@@ -21,10 +21,6 @@ class Timebase:
     clip: int = 16
     offset: int = 0
 
-    @property
-    def snippets_per_second(self) -> float:
-        return self.fps / self.stride
-
     def snippets(self, seconds: ArrayLike) -> NDArray[np.float64]:
         """Seconds -> fractional snippet coordinate; snippet i covers [i, i + 1)."""
         return (np.asarray(seconds, np.float64) * self.fps - self.offset) / self.stride

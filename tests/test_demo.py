@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from hrpro.config import config_of
+from hrpro.data.operations import LabelStore
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.data.validate import validate
@@ -152,12 +153,22 @@ def test_made_again_in_place(copy):
 
 
 def test_peoples_labels_are_not_lost(copy):
-    log = copy / "labels" / "operations.jsonl"
-    log.parent.mkdir()
-    log.write_text('{"kind": "import"}\n{"kind": "add"}\n')
+    store, point = LabelStore(copy), {"video": "demo_train_01", "label": "jump", "time": 1., "frame": 25}
+    store.apply([{"id": "a", "kind": "add", "video": "demo_train_01", "before": {}, "after": {"p": point}}], "Ann")
+    with open(store.log, "ab") as log:
+        log.write(b'{"id": "cut o')
     with pytest.raises(InputError, match="labels made by people"):
         make_demo(copy)
-    assert log.exists() and (copy / "videos").is_dir()
+    assert store.log.exists() and (copy / "videos").is_dir()
+
+
+@pytest.mark.parametrize("truth", ["[]", '{"database": {}}', '{"version'])
+def test_another_data_set_is_not_replaced(tmp_path, truth):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "gt_full.json").write_text(truth)
+    with pytest.raises(InputError, match=r"is no demo|not JSON"):
+        make_demo(tmp_path / "mine")
+    assert (tmp_path / "mine" / "gt_full.json").read_text() == truth
 
 
 def test_something_else_is_not_replaced(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -109,5 +110,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the project and say where it is."""
     root = create_project(args.data_path, args.name, args.videos, args.classes)
-    print(f"{root}: made. Next: `python -m hrpro extract {root}`, and label it in the app.")
+    print(f"{root}: made. Next: `python -m hrpro extract {shlex.quote(str(root))}`, and label it in the app.")
     return 0

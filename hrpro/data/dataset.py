@@ -137,7 +137,7 @@ def examine(config: Config, *, features: bool = True,
         ground_truth = attempt(ground_truth, _read_ground_truth, root / "gt_full.json", duration, classes, findings)
     points, points_file = Points.empty(classes, videos), points_file or attempt(None, find_points, root, config.points)
     if points_file:
-        points = attempt(points, _read_points, points_file, classes, fps, duration, findings)
+        points = attempt(points, read_points, points_file, classes, fps, duration, findings)
     ambiguous = attempt(Segments.empty(("ambiguous",), videos), _read_ambiguous, root / "Ambiguous_test.txt", videos)
     splits = {split: attempt([], _read_split, root / f"split_{split}.txt", database, duration, findings)
               for split in SPLITS}
@@ -233,8 +233,13 @@ def _rows_by_video(rows: Any, chosen: np.ndarray) -> list[tuple[str, Any]]:
     return [(rows.videos[video], rows[chosen][index == video]) for video in dict.fromkeys(index.tolist())]
 
 
-def _read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], duration: dict[str, float],
-                 findings: list[Finding]) -> Points:
+def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], duration: dict[str, float],
+                findings: list[Finding]) -> Points:
+    """Points inside their videos, whose rates and seconds `fps` and `duration` give; the others are found fault with.
+
+    Raises:
+        InputError: every fault of the file, with its line.
+    """
     if not path.exists():
         findings.append(Finding("error", f"{path}: no point labels yet. Label some in the app, or put the file there."))
         return Points.empty(classes, tuple(fps))

@@ -99,9 +99,17 @@ def open_features(root: Path, timebase: Timebase, dim: int,
                              f"Set feature_dim={width}, or extract the features again.")
             continue
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not np.isfinite(array.sum(dtype=np.float64)):
-            row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-            faults[video] = f"{path}: snippet {row} holds a value that is not finite. Extract the features again."
+        rows = [] if np.isfinite(array.sum(dtype=np.float64)) else np.flatnonzero(~np.isfinite(array).all(axis=1))
+        if len(rows):
+            faults[video] = f"{path}: snippet {rows[0]} holds a value that is not finite. Extract the features again."
             continue
         lengths[video] = length
     return FeatureSet(root, timebase, dim, lengths), faults
+
+
+def sample_rows(length: int, number: int, random: np.random.Generator | None = None) -> NDArray[np.intp] | None:
+    """`number` of a video's snippets, one from each of as many equal parts; None where all are used (number -1)."""
+    if number == -1 or length <= number:
+        return None
+    edges = np.arange(number + 1) * length // number
+    return edges[:-1] if random is None else random.integers(edges[:-1], edges[1:])

@@ -62,11 +62,14 @@ class Points:
         mine = np.flatnonzero(self.video == self.videos.index(video))
         return self[mine[np.argsort(self.seconds[mine], kind="stable")]]
 
-    def matrix(self, video: str, timebase: Timebase, length: int) -> NDArray[np.float32]:
-        """Point labels of one video, [T, C] of 0/1 (section 1: the row is clamped to T - 1)."""
-        mine = self.of_video(video)
-        labels = np.zeros((length, len(self.classes)), np.float32)
-        labels[timebase.rows(mine.seconds, length), mine.label] = 1
+    def matrix(self, video: str, timebase: Timebase, length: int, rows: int | None = None) -> NDArray[np.float32]:
+        """Point labels of one video of T snippets, [T, C] of 0/1 (section 1: the row is clamped to T - 1).
+
+        rows: where the snippets were sampled to fewer (`hrpro.data.features.sample_rows`), [rows, C].
+        """
+        mine, rows = self.of_video(video), rows or length
+        labels = np.zeros((rows, len(self.classes)), np.float32)
+        labels[((timebase.rows(mine.seconds, length) + 1) * rows - 1) // length, mine.label] = 1
         return labels
 
     @classmethod

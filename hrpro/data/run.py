@@ -72,6 +72,9 @@ class StageFolder:
         return self.root / "outputs" / f"snippet_scores_{split}.npz"
 
 
+CLASSES = "names/classes"                               # the class names' place beside the scores
+
+
 @dataclass(frozen=True)
 class Run:
     """One run, `<ckpt_path>/<dataset>/<task_info>`."""
@@ -147,11 +150,16 @@ class Run:
         """
         return self._array(split, video)
 
+    def score_classes(self, split: str) -> tuple[str, ...]:
+        """The classes that the columns of `snippet_scores` stand for; none where there are no scores."""
+        names = self._array(split, CLASSES)
+        return () if names is None else tuple(names.tolist())
+
     def similarity(self, split: str, video: str) -> NDArray[np.float32] | None:
         """Cosine of each snippet's embedding with each reliable prototype, [T, C]; else as `snippet_scores`."""
         return self._array(split, f"similarity/{video}")
 
-    def _array(self, split: str, key: str) -> NDArray[np.float32] | None:
+    def _array(self, split: str, key: str) -> NDArray | None:
         path = self.stage(1).snippet_scores_file(split)
         if not path.exists():
             return None

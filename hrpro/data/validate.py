@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -86,8 +87,9 @@ def signature(root: Path) -> tuple[int, int]:
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name != "cache" and not name.startswith(".")]
         for name in files:
-            entry = Path(folder, name).lstat()
-            stamps.append((folder, name, entry.st_size, entry.st_mtime_ns))
+            with contextlib.suppress(FileNotFoundError):                # a temporary one, replaced by now
+                entry = Path(folder, name).lstat()
+                stamps.append((folder, name, entry.st_size, entry.st_mtime_ns))
     return len(stamps), hash(frozenset(stamps))
 
 

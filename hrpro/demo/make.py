@@ -15,10 +15,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-import orjson
 import yaml
 from PIL import Image, ImageChops, ImageDraw
 
+from hrpro.data.operations import LabelStore
 from hrpro.data.points import CSV_COLUMNS
 from hrpro.demo.figure import ACTIONS, FPS, INDEX, Looks, Pose, blend, draw, fidget, skeleton, stand, walk
 from hrpro.demo.scenes import SCENES, melody
@@ -215,11 +215,10 @@ def _refuse_to_lose(out: Path, force: bool) -> None:
     if not out.exists():
         return
     truth = out / "gt_full.json"
-    if not truth.exists() or not str(read_json(truth)["version"]).startswith("demo-"):
+    document = read_json(truth) if truth.exists() else None
+    if not isinstance(document, dict) or not str(document.get("version")).startswith("demo-"):
         raise InputError(f"{out}: exists and is no demo. Remove it or choose another folder.")
-    log = out / "labels" / "operations.jsonl"
-    lines = log.read_bytes().splitlines() if log.exists() else []
-    if not force and any(orjson.loads(line)["kind"] != "import" for line in lines):
+    if not force and any(operation["kind"] != "import" for operation in LabelStore(out).operations()):
         raise InputError(f"{out}: holds labels made by people, which would be lost. Move it away, or give --force.")
 
 

@@ -52,7 +52,7 @@ def _reliable(session: Session, video: str, proposals: Segments) -> dict[str, li
 
 def _negative(session: Session, video: str, background: NDArray, count: int, number: int) -> NDArray[np.float64]:
     features, config = session.dataset.features["train"], session.config
-    points = session.point_matrix("train", video, len(background))
+    points = session.dataset.points.matrix(video, features.timebase, features.lengths[video], len(background))
     _, is_background = pseudo_labels(background, points, act_thresh=config.act_thresh, bkg_thresh=config.bkg_thresh)
     edges = np.diff(np.pad(is_background, 1))
     runs = np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], axis=1)

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -64,18 +63,6 @@ class Session:
         epoch, part = divmod(step - 1, len(videos) // size)
         order = self.generator(0, epoch).permutation(len(videos))[part * size:(part + 1) * size]
         return [videos[index] for index in order]
-
-    def point_matrix(self, split: str, video: str, rows: int) -> NDArray[np.float32]:
-        """Point labels of a video whose snippets were sampled to `rows`, [rows, C] of 0/1."""
-        features = self.dataset.features[split]
-        length = features.lengths[video]
-        whole = self.dataset.points.matrix(video, features.timebase, length)
-        if rows == length:
-            return whole
-        row, label = whole.nonzero()
-        sampled = np.zeros((rows, whole.shape[1]), np.float32)
-        sampled[row * rows // length, label] = 1
-        return sampled
 
     def final(self, raw: Segments) -> Segments:
         """Raw proposals -> detections: soft-NMS, less what overlaps ambiguous segments (method, section 3)."""
@@ -275,7 +262,7 @@ def train_steps(session: Session, model: torch.nn.Module, steps: int, load: Call
                 _save(session, "last", step, mean, model, optimizer, best=best, untested=False, at=at)
             if session.stopping:
                 _save(session, "last", step, mean, model, optimizer, best=best, untested=untested, at=at)
-                session.events.emit("cancelled", step=at, seconds=time.monotonic() - session.began)
+                session.events.emit("cancelled", step=at)
                 raise Cancelled
             if step >= steps:
                 return

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hrpro.config import Config
+from hrpro.data.features import sample_rows
+from hrpro.data.run import CLASSES
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
 from hrpro.files import write_arrays
@@ -63,7 +65,8 @@ def test(config: Config) -> None:
         made = {split: propose(session, model, split, keep_scores=True) for split in ("test", "train")}
         for split, proposals in made.items():
             proposals.segments.save(session.folder.snippet_result(split))
-            write_arrays(session.folder.snippet_scores_file(split), proposals.scores)
+            write_arrays(session.folder.snippet_scores_file(split),
+                         {CLASSES: np.array(session.dataset.classes)} | proposals.scores)
         rank(session, {split: proposals.segments for split, proposals in made.items()},
              {video: made["train"].scores[video][:, -1] for video in session.dataset.splits["train"]})
         session.measure(made["test"].segments, session.state["at"], accuracy=made["test"].accuracy)
@@ -131,20 +134,12 @@ def load_batch(session: Session, split: str, videos: Sequence[str],
         array = dataset.features[split].load(video)
         rows = sample_rows(len(array), config.num_segments, random)
         features.append(array if rows is None else array[rows])
-        points.append(session.point_matrix(split, video, len(features[-1])))
+        points.append(dataset.points.matrix(video, dataset.features[split].timebase, len(array), len(features[-1])))
     label = np.stack([dataset.video_label(video) for video in videos])
     packed = torch.from_numpy(np.concatenate(features, dtype=np.float32))
     if session.device.type == "cuda":
         packed = packed.pin_memory()
     return Batch(list(videos), packed, np.concatenate(points), torch.from_numpy(label), [len(f) for f in features])
-
-
-def sample_rows(length: int, number: int, random: np.random.Generator | None = None) -> NDArray[np.intp] | None:
-    """`number` of a video's snippets, one from each of as many equal parts; None where all are used (number -1)."""
-    if number == -1 or length <= number:
-        return None
-    edges = np.arange(number + 1) * length // number
-    return edges[:-1] if random is None else random.integers(edges[:-1], edges[1:])
 
 
 @torch.no_grad()

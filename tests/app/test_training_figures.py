@@ -44,7 +44,20 @@ def test_reads_on_from_where_it_was(run):
         log.test(20, report(.25), .9, True)
         log.emit("finish", seconds=3., last=None, best=None)
     stage.read()
-    assert [test["step"] for test in stage.tests] == [20] and stage.fraction == 1 and stage.seconds == 3
+    assert [test["step"] for test in stage.tests] == [20] and stage.fraction == 1
+
+
+def test_time_counts_all_parts_of_a_training_and_its_last_test(run):
+    path = run.stage(1).events_file
+    path.parent.mkdir(parents=True)
+    start = {"device": "cpu", "total": 9, "unit": "step"}
+    events = [(100, "start", start | {"mode": "train"}), (130, "note", {"message": "killed after this"}),
+              (500, "start", start | {"mode": "train"}), (510, "cancelled", {}),
+              (700, "start", start | {"mode": "train"}), (705, "finish", {}),
+              (800, "start", start | {"mode": "test"}), (802, "finish", {}),
+              (900, "start", start | {"mode": "test"}), (903, "finish", {})]
+    path.write_text("".join(json.dumps({"time": time, "event": event, **more}) + "\n" for time, event, more in events))
+    assert StageLog(run, 1).read().seconds == 30 + 10 + 5 + 3
 
 
 def test_waits_for_a_line_that_is_being_written(run):
