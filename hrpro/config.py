@@ -33,7 +33,7 @@ def _key(default: Any, help_: str, low: float | None = None, high: float | None 
 
 @dataclass
 class Config:
-    """Every setting of a run. Defaults are THUMOS14's (method, section 8); names are the published program's."""
+    """Every setting of a run. Defaults are THUMOS14's (docs/method.md, section 8); names are as published."""
 
     dataset: str = _key("THUMOS14", "name of the data set; runs are kept under it")
     data_path: str = _key("", "folder of the data set; dataset/<dataset> if empty")
@@ -44,7 +44,7 @@ class Config:
                        choices=("auto", "cpu", "cuda", "mps"))
     mixed_precision: bool = _key(True, "bfloat16 matrix products on CUDA")
     num_threads: int = _key(0, "CPU threads; 0 leaves the choice to torch", 0)
-    reference_quirks: bool = _key(False, "reproduce the published implementation's five quirks (section 7)")
+    reference_quirks: bool = _key(False, "reproduce the published program's four quirks (docs/method.md, section 7)")
     checkpoint: str = _key("last", "which checkpoint test and infer use; best is chosen on the test set, as published",
                            choices=("last", "best"))
 

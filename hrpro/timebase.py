@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True)
 class Timebase:
-    """How a feature set samples time. It belongs to the features, not to the video (hrpro method, section 1).
+    """How a feature set samples time. It belongs to the features, not to the video (docs/method.md, section 1).
 
     fps: frames per second that features were made at; stride: frames from one snippet to the next;
     clip: frames a snippet sees; offset: frame at which snippet 0 begins.

@@ -1,4 +1,4 @@
-"""Stage 1's proposals ranked by reliability, read back from proposals.json (method, section 4)."""
+"""Stage 1's proposals ranked by reliability, read back from proposals.json (docs/method.md, section 4)."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class StageFolder:
 
     @property
     def proposals_file(self) -> Path:
-        """Stage 1's PP, RP and NP (method, section 4)."""
+        """Stage 1's PP, RP and NP (docs/method.md, section 4)."""
         return self.root / "outputs" / "proposals.json"
 
     def checkpoint(self, name: str) -> Path:

@@ -142,7 +142,7 @@ class Segments:
         return cls(start, end, [lookup[name] for name in label], score, video, tuple(labels), names)
 
     def to_activitynet(self) -> dict[str, Any]:
-        """The result file of section 3: {"version", "results": {video: [{"label", "score", "segment"}]}, …}."""
+        """The result file: {"version", "results": {video: [{"label", "score", "segment"}]}, …}."""
         results: dict[str, list] = {name: [] for name in self.videos}
         rows = zip(self.video.tolist(), self.label.tolist(), self.score.tolist(), self.start.tolist(),
                    self.end.tolist(), strict=True)

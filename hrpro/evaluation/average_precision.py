@@ -69,7 +69,7 @@ class AveragePrecision:
 
 
 def average_precision(ground_truth: Segments, predictions: Segments, tiou: Sequence[float]) -> AveragePrecision:
-    """Average precision of `predictions` at each threshold of `tiou` (hrpro method, section 6).
+    """Average precision of `predictions` at each threshold of `tiou` (docs/method.md, section 6).
 
     ground_truth: its `videos` are those measured, also where they have no segment; classes without a segment in it do
     not count. Classes and videos are compared by name. By falling score, each prediction takes the unmatched ground

@@ -1,4 +1,4 @@
-"""Stage 2: completeness and boundary offsets of proposals (method, section 5; paper section 3.3)."""
+"""Stage 2: completeness and boundary offsets of proposals (docs/method.md, section 5; paper section 3.3)."""
 
 from __future__ import annotations
 

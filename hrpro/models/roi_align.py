@@ -11,7 +11,7 @@ from torch import Tensor
 
 @torch.no_grad()
 def roi_align_1d(features: Tensor, start: Tensor, end: Tensor, bins: int = 12, *, out: Tensor | None = None) -> Tensor:
-    """Mean of linear samples in each of `bins` equal parts of M regions (hrpro method, section 5): [M, bins, D].
+    """Mean of linear samples in each of `bins` equal parts of M regions (docs/method.md, section 5): [M, bins, D].
 
     features: [T, D], row i centred on i + .5; start, end: [M] in snippets, already stretched. A region counts as one
     snippet long at least, a bin takes ceil(length / bins) samples, and outside the video, however far, all is zero.

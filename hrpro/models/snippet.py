@@ -1,4 +1,4 @@
-"""Stage 1: attention with reliable prototypes and the snippet classifier (method, section 2).
+"""Stage 1: attention with reliable prototypes and the snippet classifier (docs/method.md, section 2).
 
 Videos of a step are *packed*: their snippets laid end to end, [N, D] with `lengths`, so that no time goes into
 padding. Only attention and the convolution need to know where a video ends.

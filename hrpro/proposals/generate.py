@@ -16,7 +16,7 @@ def snippet_proposals(P: NDArray, background: NDArray, video_score: NDArray, tim
                       act_thresh_cas: Sequence[float], act_thresh_agnostic: Sequence[float], upsample: int = 2,
                       margin: float = .25, gamma: float = 0., classes: Sequence[str], video: str,
                       videos: Sequence[str], snippets: float | None = None) -> Segments:
-    """Every raw proposal of one video (hrpro method, section 3), by class, then threshold, then time.
+    """Every raw proposal of one video (docs/method.md, section 3), by class, then threshold, then time.
 
     P: fused class scores [T, C]; background: [T]; video_score: [C]. Classes below `class_thresh` give none, but the
     best one always counts. `snippets`: length of the video, where P has been sampled to another T.

@@ -14,7 +14,7 @@ _BATCH = 1 << 17  # segments side by side in one batch: few enough for a process
 
 
 def soft_nms(segments: Segments, sigma: float = .3, *, one_second_added: bool, device: Any = None) -> Segments:
-    """Scores after Gaussian soft-NMS within each video and class; rows and their order stay (hrpro method, section 3).
+    """Scores after soft-NMS within each video and class; rows and their order stay (docs/method.md, section 3).
 
     Each step takes the best segment left and multiplies the others' scores by exp(-IoU^2 / sigma).
     one_second_added: lengths and overlaps count a second more, as published (section 7, quirk 3).
@@ -99,7 +99,7 @@ def _select(xp: Any, state: Any, sizes: NDArray[np.intp]) -> None:
 
 
 def drop_ambiguous(segments: Segments, ambiguous: Segments, *, whole_seconds: bool) -> Segments:
-    """The segments that share no time with an ambiguous segment of their video (hrpro method, section 3).
+    """The segments that share no time with an ambiguous segment of their video (docs/method.md, section 3).
 
     whole_seconds: measure in whole seconds, ambiguous ones rounded and the others cut off, as published (section 7,
     quirk 4).

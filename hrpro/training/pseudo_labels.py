@@ -1,4 +1,4 @@
-"""Pseudo action and background snippets from the background score and the points (method, section 2)."""
+"""Pseudo action and background snippets from the background score and the points (docs/method.md, section 2)."""
 
 from __future__ import annotations
 

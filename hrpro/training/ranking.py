@@ -1,4 +1,4 @@
-"""Point-based proposals ranked by reliability: PP, RP and NP of every video (method, section 4)."""
+"""Point-based proposals ranked by reliability: PP, RP and NP of every video (docs/method.md, section 4)."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Session:
         return [videos[index] for index in order]
 
     def final(self, raw: Segments) -> Segments:
-        """Raw proposals -> detections: soft-NMS, less what overlaps ambiguous segments (method, section 3)."""
+        """Raw proposals -> detections: soft-NMS, less what overlaps ambiguous segments (docs/method.md, section 3)."""
         quirks = self.config.reference_quirks
         device = self.device if self.device.type == "cuda" else None
         kept = soft_nms(raw, self.config.nms_sigma, one_second_added=quirks, device=device)

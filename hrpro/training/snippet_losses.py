@@ -1,4 +1,4 @@
-"""Stage 1's losses, for all snippets of a step at once (method, section 2; paper equations 4 to 8)."""
+"""Stage 1's losses, for all snippets of a step at once (docs/method.md, section 2; paper equations 4 to 8)."""
 
 from __future__ import annotations
 

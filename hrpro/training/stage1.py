@@ -1,4 +1,4 @@
-"""Stage 1: snippet-level discrimination learning, from features and points to proposals (method, sections 2 to 4)."""
+"""Stage 1: snippet-level discrimination learning, from features and points to proposals (docs/method.md, 2 to 4)."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class Proposals:
 
 
 def propose(session: Session, model: SnippetModel, split: str, *, keep_scores: bool = False) -> Proposals:
-    """Score a split and cut its snippet scores into proposals (method, section 3)."""
+    """Score a split and cut its snippet scores into proposals (docs/method.md, section 3)."""
     config, dataset = session.config, session.dataset
     features, videos = dataset.features[split], tuple(dataset.splits[split])
     parts, scores, correct = [Segments.empty(dataset.classes, videos)], {}, 0

@@ -1,4 +1,4 @@
-"""Stage 2: instance-level completeness learning on the proposals that stage 1 ranked (method, section 5)."""
+"""Stage 2: instance-level completeness learning on the proposals that stage 1 ranked (docs/method.md, section 5)."""
 
 from __future__ import annotations
 
