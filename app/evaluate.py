@@ -23,6 +23,7 @@ from hrpro.data.run import STAGES, Run, find_runs
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
 from hrpro.evaluation.average_precision import AveragePrecision
+from hrpro.evaluation.command import DEFAULT_TIOU
 from hrpro.evaluation.mistakes import best_tiou
 from hrpro.evaluation.report import notes, parse_tiou
 from hrpro.files import read_json
@@ -30,7 +31,6 @@ from hrpro.jobs.train import shell, train_arguments
 
 LISTED = 1000                                           # rows of a list of mistakes
 TIOU = .5                                               # where lists and curves begin
-DEFAULT_TIOU = "0.1:0.7:0.1"                            # of `python -m hrpro evaluate`
 ORDERS = {"AP": "Highest AP first", "name": "By name", "actions": "Most actions first",
           "difference": "Largest gain over the other first"}
 COLUMNS = {"start": st.column_config.NumberColumn(format="%.2f s"),
@@ -57,6 +57,7 @@ def choose_other(dataset: DataSet, mine: Result) -> Result | None:
               for stage in STAGES if run.stage(stage).final_result.exists()
               and (run.name, stage) != (mine.run.name, mine.stage)}
     chosen = st.selectbox("Compare with", list(others), index=None, placeholder="nothing", disabled=not others,
+                          help=None if others else "There is no other stage or run with detections yet.",
                           key=f"other {mine.run.root} {mine.stage}")
     if chosen is None:
         return None

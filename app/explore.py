@@ -147,7 +147,8 @@ def viewer(dataset: DataSet, known: Evidence) -> None:
                                   format_func=lambda index: known.classes[index], key=f"classes {place}")
     top = math.ceil(highest_score(known) * 100) / 100
     least = score.slider("Detections scored at least", 0., max(top, .01), round(top / 5, 2), .01,
-                         key=f"least {place} {top}", disabled=not known.detections)
+                         key=f"least {place} {top}", disabled=not known.detections,
+                         help=None if known.detections else "The run has no detections in this video.")
     keep = number.number_input("Best proposals", 1, 5000, 50, key="explore keep", persist_state="session",
                                help="How many PP a class, and NP, are shown: the best by score.")
     with more.popover("Lanes", width="stretch"):

@@ -114,7 +114,8 @@ def _headline(run: Run, job: Job | None, now: Status | None, state: str) -> None
                  help=f"Started {time.strftime('%d %b, %H:%M', time.localtime(job.started))}." if job else None)
         if now and now.running:
             if st.button("Cancel", icon=":material/stop:", disabled=now.stopping,
-                         help="Stops after the present step; what was trained is kept and can be resumed."):
+                         help="It has been asked to stop." if now.stopping else
+                         "Stops after the present step; what was trained is kept and can be resumed."):
                 cancel(job)
                 st.rerun(scope="fragment")
         elif state not in ("finished", "elsewhere") and st.button("Resume", icon=":material/play_arrow:",
@@ -191,7 +192,8 @@ def job_progress(job: Job) -> None:
     if now.running:
         fraction, text = progress(job)
         st.progress(fraction or 0., text=plain(f"{job.label}: {text or 'starting'}"))
-        if st.button("Cancel", icon=":material/stop:", key=f"cancel {job.id}", disabled=now.stopping):
+        if st.button("Cancel", icon=":material/stop:", key=f"cancel {job.id}", disabled=now.stopping,
+                     help="It has been asked to stop." if now.stopping else "What was done so far is kept."):
             cancel(job)
             st.rerun(scope="fragment")
     elif now.state in ("failed", "died"):

@@ -12,7 +12,7 @@ from app.runs import begun, job_of, near
 from app.settings import missing_devices, settings_form
 from app.state import choose
 from app.text import plain, said_of
-from hrpro.config import Config, cfg_of, config_of
+from hrpro.config import DEVICES, Config, cfg_of, config_of
 from hrpro.data.run import STAGES, Run, find_runs
 from hrpro.errors import InputError
 from hrpro.jobs.background import status
@@ -104,7 +104,7 @@ def _free_name(wish: str, taken: set[str]) -> str:
 
 def _device(base: Config) -> str:
     missing = missing_devices()
-    present = [name for name in ("auto", "cpu", "cuda", "mps") if name not in missing]
+    present = [name for name in DEVICES if name not in missing]
     here, away = st.columns(2)
     chosen = here.segmented_control("Device", present, default=base.device if base.device in present else "auto",
                                     required=True, help="auto takes a GPU if there is one.")

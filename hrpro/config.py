@@ -31,6 +31,9 @@ def _key(default: Any, help_: str, low: float | None = None, high: float | None 
     return field(default=default, metadata=metadata)
 
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
 @dataclass
 class Config:
     """Every setting of a run. Defaults are THUMOS14's (docs/method.md, section 8); names are as published."""
@@ -41,7 +44,7 @@ class Config:
     task_info: str = _key("HR-Pro", "name of this run")
     seed: int = _key(0, "seed of every random generator", 0, 2**31 - 1)
     device: str = _key("auto", "where to compute; auto takes a GPU if there is one",
-                       choices=("auto", "cpu", "cuda", "mps"))
+                       choices=DEVICES)
     mixed_precision: bool = _key(True, "bfloat16 matrix products on CUDA")
     num_threads: int = _key(0, "CPU threads; 0 leaves the choice to torch", 0)
     reference_quirks: bool = _key(False, "reproduce the published program's four quirks (docs/method.md, section 7)")

@@ -10,12 +10,14 @@ import orjson
 
 from hrpro.evaluation.report import evaluate_files, notes, parse_tiou, table
 
+DEFAULT_TIOU = "0.1:0.7:0.1"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gt", type=Path, required=True, help="ground truth, ActivityNet JSON")
     parser.add_argument("--pred", type=Path, required=True, help="detections, ActivityNet JSON")
     parser.add_argument("--subset", required=True, help="which videos of the ground truth: Test, validation, …")
-    parser.add_argument("--tiou", default="0.1:0.7:0.1", help="thresholds as first:last:step or value,value,… "
+    parser.add_argument("--tiou", default=DEFAULT_TIOU, help="thresholds as first:last:step or value,value,… "
                         "(default %(default)s)")
     parser.add_argument("--ignore-video", nargs="+", action="extend", default=[], metavar="ID",
                         help="videos to leave out")

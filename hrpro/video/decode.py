@@ -14,11 +14,6 @@ from hrpro.errors import InputError
 from hrpro.video.probe import VideoInfo, opened, probe
 
 
-def frame_at(video: Path | VideoInfo, seconds: float, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """The picture on screen at a moment; see `frames_at`."""
-    return next(frames_at(video, [seconds], size))
-
-
 def frames_at(video: Path | VideoInfo, seconds: ArrayLike, size: tuple[int, int] | None = None
               ) -> Iterator[NDArray[np.uint8]]:
     """The pictures on screen at some moments, RGB [H, W, 3] each, in the order asked.
