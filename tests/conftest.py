@@ -69,8 +69,8 @@ def _make_dataset(root: Path, *, train: int = 6, test: int = 3, dim: int = 32, s
 def trained_world(tmp_path_factory) -> Path:
     """dataset/small and ckpt/small/first: a data set, and a run that was really trained, too short to be right."""
     world = tmp_path_factory.mktemp("world")
-    data = _make_dataset(world / "dataset" / "small", dataset="small", task_info="first", num_iters=6, test_iter=3, averaging=0,
-                         max_epochs=2)
+    data = _make_dataset(world / "dataset" / "small", dataset="small", task_info="first", num_iters=6, test_iter=3,
+                         max_epochs=2, averaging=0)         # its best and last checkpoints differ
     command = ["train", "--cfg", data / "config.yaml", "--data_path", data, "--ckpt_path", world / "ckpt"]
     subprocess.run([sys.executable, "-m", "hrpro", *command], cwd=ROOT, check=True, capture_output=True, timeout=300,
                    env=os.environ | {"OMP_NUM_THREADS": "1"})
