@@ -35,22 +35,25 @@ def inside(root: Path, *names: str) -> Path:
     Raises:
         InputError: a name that is empty or would leave its folder.
     """
-    for name in names:
-        if not name or name in (".", "..") or re.search(r"[/\\\0]", name):
-            raise InputError(f"{name!r} cannot be a file name. Use a plain name without slashes.")
-    path = root.joinpath(*names)
+    path = root.joinpath(*map(_plain_name, names))
     if not path.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{'/'.join(names)}: leads out of {root.name}. Put the files themselves there, not links.")
     return path
 
 
+def _plain_name(name: str) -> str:
+    if not name or name in (".", "..") or re.search(r"[/\\\0]", name):
+        raise InputError(f"{name!r} cannot be a file name. Use a plain name without slashes.")
+    return name
+
+
 def data_set(name: str) -> Path:
-    """Folder of a data set.
+    """Folder of a data set; whoever runs the app may have linked it from elsewhere.
 
     Raises:
         InputError: no plain name, or no such data set.
     """
-    path = inside(data_root(), name)
+    path = data_root() / _plain_name(name)
     if not path.is_dir():
         raise InputError(f"{name!r} is no data set here. Choose one of {', '.join(data_sets()) or 'none: make one'}.")
     return path

@@ -184,6 +184,10 @@ def _create(name: str, folder: str, uploads: list, classes: list[str]) -> None:
     except InputError as error:
         st.error("\n\n".join(plain(fault) for fault in error.faults))
         return
+    except OSError as error:
+        st.error(plain(f"{error.filename or data_root()}: {error.strerror}. Free some space or make the folder "
+                       "writable."))
+        return
     choose("dataset", name)
     st.session_state["project notes"] = notes
     st.rerun()

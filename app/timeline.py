@@ -31,9 +31,11 @@ import streamlit as st
 from app.colours import colour, palette
 from app.paths import ASSETS, video_file
 from app.routes import base_path
+from app.text import plain
 from hrpro.data.dataset import DataSet
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
+from hrpro.errors import InputError
 from hrpro.timebase import Timebase
 
 Lane = Mapping[str, Any]
@@ -70,11 +72,16 @@ def desk(dataset: str, *, video: str | None = None, seek: float = 0) -> None:
 
 def timeline(dataset: DataSet, video: str, lanes: Sequence[Lane], *, key: str, seek: float = 0) -> None:
     """One video over read-only lanes, at `seek` seconds; another video or `seek` in a rerun goes there."""
+    try:
+        has_file = video_file(dataset.root, video) is not None
+    except InputError as error:
+        st.warning(plain(str(error)))
+        has_file = False
     painted = [{**_painted(lane), "layers": [_painted(layer) for layer in lane["layers"]]} for lane in lanes]
     _component()(key=key, data={
         "mode": "viewer", "base": base_path(), "dataset": dataset.name, "lanes": painted, "seek": seek,
         "video": {"id": video, "duration": dataset.duration[video], "fps": dataset.fps[video],
-                  "file": video_file(dataset.root, video) is not None}})
+                  "file": has_file}})
 
 
 def _painted(thing: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def main() -> None:
                 else:
                     model = stage2.build_model(session)
                     model.load_state_dict(session.state["model"])
-                    raw = stage2.detect(session, model, *stage2.read_proposals(session, "test"))
+                    raw = stage2.detect(session, model, *stage2.read_proposals(config, ("test",), session.dataset))
                 made = time.perf_counter()
                 session.measure(raw, session.state["at"])
                 spent = time.perf_counter() - began

@@ -8,6 +8,7 @@ import difflib
 import math
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,7 @@ class Config:
     device: str = _key("auto", "where to compute; auto takes a GPU if there is one",
                        choices=DEVICES)
     mixed_precision: bool = _key(True, "bfloat16 matrix products on CUDA")
-    num_threads: int = _key(0, "CPU threads; 0 leaves the choice to torch", 0)
+    num_threads: int = _key(0, "CPU threads; 0 leaves the choice to torch", 0, 1024)
     reference_quirks: bool = _key(False, "reproduce the published program's four quirks (docs/method.md, section 7)")
     checkpoint: str = _key("last", "which checkpoint test and infer use; best is chosen on the test set, as published",
                            choices=("last", "best"))
@@ -63,13 +64,13 @@ class Config:
     rab_layers: int = _key(2, "reliability-aware attention blocks", 0)
     rab_heads: int = _key(8, "attention heads", 1)
     rab_dim_feedforward: int = _key(128, "hidden size of the blocks' feed-forward part", 1)
-    rab_dropout: float = _key(.3, "dropout in the blocks", 0, 1)
-    dropout: float = _key(.7, "dropout before the classifier and in stage 2's fusion", 0, 1)
+    rab_dropout: float = _key(.3, "dropout in the blocks", 0, .99)
+    dropout: float = _key(.7, "dropout before the classifier and in stage 2's fusion", 0, .99)
     r_act: int = _key(8, "a video's score is the mean over its best T // r_act snippets", 1)
     memory_momentum: float = _key(.001, "weight of a step's features in the reliable prototypes", 0, 1)
     act_thresh: float = _key(.1, "pseudo action: background score at most this", 0, 1)
     bkg_thresh: float = _key(.95, "pseudo background: background score at least this", 0, 1)
-    temperature: float = _key(.1, "of the contrast loss", 1e-6)
+    temperature: float = _key(.1, "of the contrast loss", .02)
 
     num_iters: int = _key(1000, "stage 1 steps", 1)
     test_iter: int = _key(50, "stage 1 steps between tests", 1)
@@ -94,7 +95,7 @@ class Config:
     act_thresh_cas: list[float] = _key([i * .025 for i in range(10)], "thresholds on P that make proposals", 0, 1)
     act_thresh_agnostic: list[float] = _key([.5 + i * .025 for i in range(9)],
                                             "thresholds on 1 - b that make proposals", 0, 1)
-    scale: int = _key(2, "upsampling of the CAS before it is cut into proposals", 1)
+    scale: int = _key(2, "upsampling of the CAS before it is cut into proposals", 1, 64)
     margin: float = _key(.25, "margin of the outer-inner contrast, of a proposal's length", 0)
     gamma: float = _key(.0, "weight of the video score in a proposal's score")
     nms_sigma: float = _key(.3, "sigma of Gaussian soft-NMS", 1e-6)
@@ -148,7 +149,7 @@ def _coerce(value: Any, kind: Any, limits: Mapping[str, Any]) -> tuple[Any, str]
     if typing.get_origin(kind) is list or isinstance(kind, types.GenericAlias):
         inner = typing.get_args(kind)[0]
         if not isinstance(value, list | tuple):
-            return None, f"a list of {_name(inner)}s, such as [.1, .2]"
+            return None, f"a list, such as {'[a, b]' if inner is str else '[.1, .2]'}"
         pairs = [_coerce(entry, inner, limits) for entry in value]
         problems = [problem for _, problem in pairs if problem]
         return [entry for entry, _ in pairs], f"a list, each {problems[0]}" if problems else ""
@@ -159,8 +160,8 @@ def _coerce(value: Any, kind: Any, limits: Mapping[str, Any]) -> tuple[Any, str]
         value = str(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         return None, _name(kind)
-    if kind is float and not math.isfinite(value):
-        return None, "a finite number"
+    if kind in (int, float) and not -2**31 < value < 2**31:              # NaN fails too
+        return None, "a finite number" if kind is float and not math.isfinite(value) else "below 2^31 in size"
     if limits["choices"] and value not in limits["choices"]:
         return None, "one of " + ", ".join(limits["choices"])
     if kind in (int, float):
@@ -192,6 +193,8 @@ def _inconsistencies(config: Config) -> list[str]:
         problems.append("act_thresh_cas and act_thresh_agnostic are both empty. Give at least one threshold.")
     if config.num_segments == 0:
         problems.append("num_segments is 0. Use -1 for all snippets, or a positive number.")
+    if any("\0" in getattr(config, key) for key in ("points", "data_path", "ckpt_path")):
+        problems.append("points, data_path or ckpt_path holds a NUL character. Remove it.")
     for key in ("dataset", "task_info"):
         name = getattr(config, key)
         if not name or name in (".", "..") or any(bad in name for bad in "/\\\0") or name != name.strip():
@@ -206,11 +209,18 @@ def config_names() -> list[str]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(read_text(path))
+        text = read_text(path)
+        values, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
+    except ValueError as error:                         # a date that is none
+        raise InputError(f"{path}: holds a value that cannot be read ({error}). Quote it.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark else "the file"
-        raise InputError(f"{path}: {place} is not YAML ({getattr(error, 'problem', error)}). Correct it.") from None
+        why = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise InputError(f"{path}: {place} is not YAML ({why}). Correct it.") from None
+    if isinstance(node, yaml.MappingNode):
+        keys = Counter(key.value for key, _ in node.value)
+        raise_if([f"{path}: setting {key!r} stands there twice. Keep one." for key, times in keys.items() if times > 1])
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -243,7 +253,7 @@ def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) ->
             continue
         try:
             values[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):
             faults.append(f"--set {text}: the value cannot be read. Quote it.")
     try:
         config = check(values | given, f"{path} with --set" if overrides else str(path))
@@ -257,10 +267,10 @@ def cfg_of(data_root: Path) -> str:
     """What `--cfg` is for a data set: its own config.yaml, else the name of the one for its folder, else thumos."""
     own = Path(data_root) / "config.yaml"
     named = (name for name in config_names()
-             if _read_yaml(CONFIG_DIR / f"{name}.yaml").get("dataset") == Path(data_root).name)
+             if _read_yaml(CONFIG_DIR / f"{name}.yaml").get("dataset") == Path(data_root).resolve().name)
     return str(own) if own.exists() else next(named, "thumos")
 
 
 def config_of(data_root: Path) -> Config:
     """Settings of a data set, as `cfg_of` finds them; InputError if they are at fault."""
-    return load_config(cfg_of(data_root), dataset=Path(data_root).name, data_path=str(data_root))
+    return load_config(cfg_of(data_root), dataset=Path(data_root).resolve().name, data_path=str(data_root))

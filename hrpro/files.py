@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -95,14 +96,24 @@ def read_text(path: Path, remedy: str = "Check the path.") -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_json(path: Path, remedy: str = "Check the path.") -> Any:
+def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it again from its source.") -> Any:
     """The file's JSON value; InputError names the line where a file is broken or cut off."""
     raw = read_bytes(path, remedy).removeprefix(b"\xef\xbb\xbf")
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise InputError(f"{path}: line {error.lineno} is not JSON ({error.msg}); the file may be cut off. "
-                         "Get it again from its source.") from None
+        read_text(path)                                 # says so where it is not UTF-8
+        found = error.doc[error.pos:error.pos + 9] if isinstance(error.doc, str) else ""
+        if re.match(r"-?(NaN|Infinity)\b", found):
+            raise InputError(f"{path}: line {error.lineno}, column {error.colno} holds {found.split(',')[0]!r}, which "
+                             "is no JSON number. Write a finite one.") from None
+        raise InputError(f"{path}: line {error.lineno} is not JSON ({error.msg}, column {error.colno}); the file may "
+                         f"be cut off. {mend}") from None
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can stand alone on a line: not empty, no control characters, no outer spaces."""
+    return text == text.strip() != "" and not re.search(r"[\x00-\x1f\x7f]", text)
 
 
 def link_or_copy(source: Path, target: Path) -> None:

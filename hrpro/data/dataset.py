@@ -6,7 +6,7 @@ import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from hrpro.data.features import FeatureSet, open_features, read_timebase
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError, raise_if
-from hrpro.files import read_json, read_text
+from hrpro.files import is_name, read_json, read_text
 
 SPLITS = ("train", "test")
 DATUM_REMEDY = "See dataset/README.md for the layout and where to get the data."
@@ -131,13 +131,16 @@ def examine(config: Config, *, features: bool = True,
     database = attempt(None, _read_database, root / "gt_full.json")
     duration, fps = _read_rates(root / "gt_full.json", database or {}, findings)
     videos = tuple(duration)
-    classes = attempt((), _read_classes, root, database or {})
+    listed = attempt([], read_names, root / "classes.txt") if (root / "classes.txt").exists() else []
+    classes = _classes(listed, database or {})
     ground_truth = Segments.empty(classes, videos)
     if database:
         ground_truth = attempt(ground_truth, _read_ground_truth, root / "gt_full.json", duration, classes, findings)
     points, points_file = Points.empty(classes, videos), points_file or attempt(None, find_points, root, config.points)
     if points_file:
         points = attempt(points, read_points, points_file, classes, fps, duration, findings)
+        if database and (strange := unknown_videos(points_file, classes, dict.fromkeys(database, 1.) | fps)):
+            findings.append(Finding("left out", strange))
     ambiguous = attempt(Segments.empty(("ambiguous",), videos), _read_ambiguous, root / "Ambiguous_test.txt", videos)
     splits = {split: attempt([], _read_split, root / f"split_{split}.txt", database, duration, findings)
               for split in SPLITS}
@@ -168,8 +171,10 @@ def find_points(root: Path, setting: str) -> Path:
 def _read_database(path: Path) -> dict[str, dict[str, Any]]:
     document = read_json(path, DATUM_REMEDY)
     database = document.get("database") if isinstance(document, dict) else None
-    if not isinstance(database, dict) or not all(isinstance(info, dict) for info in database.values()):
+    if not isinstance(database, dict):
         raise InputError(f"{path}: has no `database` of videos. {DATUM_REMEDY}")
+    raise_if([f"{path}: video {video!r} is no object. Write {{\"duration\", \"fps\", …}}."
+              for video, info in database.items() if not isinstance(info, dict)])
     return database
 
 
@@ -177,12 +182,15 @@ def _read_rates(path: Path, database: dict, findings: list[Finding]) -> tuple[di
     """{video: duration} and {video: fps} of the videos that give both."""
     duration, fps = {}, {}
     for video, info in database.items():
-        if re.search(r"[/\\\0]", video) or video in ("", ".", ".."):
-            findings.append(Finding("left out", f"{path}: {video!r} cannot be a file name. Rename the video."))
+        if re.search(r"[/\\]", video) or video in (".", "..") or not is_name(video) or len(video.encode()) > 200:
+            findings.append(Finding("left out", f"{path}: {video[:80]!r} cannot be a file name (no slashes, line "
+                                    "breaks or outer spaces, 200 bytes at most). Rename the video."))
             continue
         try:
             seconds, rate = float(info["duration"]), float(info["fps"])
-            if not (0 < seconds < math.inf and 0 < rate < math.inf):
+            if {type(info["duration"]), type(info["fps"])} & {bool, str}:
+                raise TypeError
+            if not (0 < seconds < 1e9 and 1e-3 < rate < 1e6):
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             findings.append(Finding("left out", f"{path}: video {video!r} lacks a positive duration and fps. "
@@ -192,11 +200,9 @@ def _read_rates(path: Path, database: dict, findings: list[Finding]) -> tuple[di
     return duration, fps
 
 
-def _read_classes(root: Path, database: dict) -> tuple[str, ...]:
+def _classes(listed: list[str], database: dict) -> tuple[str, ...]:
     """Class names: classes.txt in its order, then any label of the annotations that it lacks, sorted."""
-    listed = []
-    if (root / "classes.txt").exists():
-        listed = list(dict.fromkeys(read_names(root / "classes.txt")))
+    listed = list(dict.fromkeys(listed))
     annotated = {entry["label"] for info in database.values() for entry in _annotations(info)
                  if isinstance(entry, dict) and isinstance(entry.get("label"), str)}
     return (*listed, *sorted(annotated - set(listed)))
@@ -210,7 +216,7 @@ def _annotations(info: dict) -> list:
 def _read_ground_truth(path: Path, duration: dict[str, float], classes: tuple[str, ...],
                        findings: list[Finding]) -> Segments:
     videos = tuple(duration)
-    everything = Segments.from_activitynet(path, classes, videos)
+    everything = Segments.from_activitynet(path, classes, videos, body="database")
     seconds = np.array([duration[video] for video in videos])
     reversed_ = everything.length <= 0
     for row in np.flatnonzero(reversed_):
@@ -253,6 +259,16 @@ def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], dur
     return points[~outside]
 
 
+def unknown_videos(path: Path, classes: Sequence[str], known: Mapping[str, float]) -> str:
+    """What to say of a file's points in videos that are not known; nothing if there are none."""
+    try:
+        Points.read(path, classes, known, ignore_unknown_videos=False)
+    except InputError as error:
+        faults = [fault for fault in error.faults if "names the unknown video" in fault]
+        return f"{faults[0]} (Points so left out: {len(faults)}.)" if faults else ""
+    return ""
+
+
 def _read_ambiguous(path: Path, videos: tuple[str, ...]) -> Segments:
     if not path.exists():
         return Segments.empty(("ambiguous",), videos)
@@ -291,7 +307,9 @@ def _read_split(path: Path, database: dict | None, usable: Container[str], findi
                                     "fps suffice) or remove the line."))
     videos = [video for video in dict.fromkeys(names) if database is None or video in usable]
     if not videos:
-        findings.append(Finding("error", f"{path}: names no usable video. List one video id a line."))
+        lack = "without duration or fps" if names and names[0] in (database or {}) else "not"
+        why = f" (the first, {names[0]!r}, is {lack} in gt_full.json)" if names else ""
+        findings.append(Finding("error", f"{path}: names no usable video{why}. List one video id a line."))
     return videos
 
 
@@ -335,7 +353,8 @@ def _check_points(dataset: DataSet) -> None:
     mine = np.isin(points.video, [index[video] for video in train])
     if not mine.any():
         if train and where.exists():
-            dataset.find("error", f"{where}: has no point in a training video. Label some first.")
+            hint = next((f.message for f in dataset.findings if f.message.startswith(f"{where}: line ")), "")
+            dataset.find("error", f"{where}: has no point in a training video. {hint or 'Label some first.'}")
         return
     used = np.unique(points.label[mine])
     for label in sorted(set(range(len(dataset.classes))) - set(used.tolist())):
@@ -345,12 +364,23 @@ def _check_points(dataset: DataSet) -> None:
     if bare := [video for video in train if not count[index[video]]]:
         dataset.find("note", f"{where}: {len(bare)} training video(s) have no point and teach nothing but their "
                      f"video label: {some(bare)}. Label them, or take them out of split_train.txt.")
+    truth = set(zip(dataset.ground_truth.video.tolist(), dataset.ground_truth.label.tolist(), strict=True))
+    shown = {video for video, _ in truth}
+    stray = [video for video, label in zip(points.video[mine].tolist(), points.label[mine].tolist(), strict=True)
+             if video in shown and (video, label) not in truth]
+    if stray:
+        dataset.find("note", f"{where}: {len(stray)} point(s) are of a class that their video's annotations lack and "
+                     f"teach no prototype, in {some([points.videos[row] for row in sorted(set(stray))])}. "
+                     "Annotate the action, or correct the points.")
     if features := dataset.features.get("train"):
         kept = points[mine]
         lengths = np.array([features.lengths.get(video, 1) for video in points.videos])
         rows = features.timebase.rows(kept.seconds, lengths[kept.video])
         (video, _), times = np.unique([kept.video, rows], axis=1, return_counts=True)
         crowded = int((times - 1).sum())
+        if full := [points.videos[row] for row in np.unique(video) if 1 < (video == row).sum() == lengths[row]]:
+            dataset.find("note", f"{where}: {len(full)} training video(s) have a point in every snippet and teach no "
+                         f"background: {some(full)}. Check their points and the features' rate.")
         if crowded:
             names = [points.videos[row] for row in np.unique(video[times > 1])]
             dataset.find("note", f"{where}: {crowded} point(s) share a snippet with another and count together, "

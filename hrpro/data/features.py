@@ -14,6 +14,8 @@ from hrpro.errors import InputError
 from hrpro.files import read_text
 from hrpro.timebase import Timebase
 
+MOST = 1e15                                             # squares of larger numbers leave float32
+
 
 def read_header(path: Path) -> tuple[tuple[int, int], np.dtype]:
     """Shape [T, D] and type of a feature file, from its header and size alone.
@@ -30,9 +32,12 @@ def read_header(path: Path) -> tuple[tuple[int, int], np.dtype]:
         size = path.stat().st_size
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Extract the video's features.") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path}: is no .npy array ({error}). Extract the video's features again.") from None
-    if dtype.kind != "f" or len(shape) != 2:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}). Make it a readable file.") from None
+    except Exception as error:                          # numpy's parser of the header raises many kinds
+        raise InputError(f"{path}: is no .npy array ({type(error).__name__}). Extract the video's features "
+                         "again.") from None
+    if dtype.kind != "f" or len(shape) != 2 or min(shape) < 0:
         raise InputError(f"{path}: holds {dtype} of shape {list(shape)}, not floats [snippets, features]. "
                          "Save one [T, D] float array a video.")
     needed = begin + dtype.itemsize * shape[0] * shape[1]
@@ -55,11 +60,12 @@ def read_timebase(root: Path, default: Timebase) -> Timebase:
     try:
         values = yaml.safe_load(read_text(path))
         timebase = Timebase(float(values["fps"]), int(values["stride"]), int(values["clip"]), int(values["offset"]))
-    except (yaml.YAMLError, KeyError, TypeError, ValueError):
-        raise InputError(f"{path}: does not give the numbers fps, stride, clip and offset. "
+        if values["stride"] != timebase.stride or not 0 < timebase.fps / timebase.stride < 1e6 \
+                or timebase.clip < 1 or abs(timebase.offset) > 1e9:
+            raise ValueError
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, ArithmeticError):
+        raise InputError(f"{path}: does not give the numbers fps, stride, clip and offset, or not sound ones. "
                          "Write them, or remove the file to use the settings' rate.") from None
-    if not (timebase.fps > 0 and timebase.stride > 0):
-        raise InputError(f"{path}: fps and stride must be positive.")
     return timebase
 
 
@@ -99,9 +105,10 @@ def open_features(root: Path, timebase: Timebase, dim: int,
                              f"Set feature_dim={width}, or extract the features again.")
             continue
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-        rows = [] if np.isfinite(array.sum(dtype=np.float64)) else np.flatnonzero(~np.isfinite(array).all(axis=1))
-        if len(rows):
-            faults[video] = f"{path}: snippet {rows[0]} holds a value that is not finite. Extract the features again."
+        if not max(float(array.max()), -float(array.min())) <= MOST:    # NaN fails too
+            row = int(np.flatnonzero(~(np.abs(array).max(axis=1).astype(float) <= MOST))[0])
+            what = "not finite" if not np.isfinite(array[row]).all() else f"beyond {MOST:g}"
+            faults[video] = f"{path}: snippet {row} holds a value that is {what}. Extract the features again."
             continue
         lengths[video] = length
     return FeatureSet(root, timebase, dim, lengths), faults

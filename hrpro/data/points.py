@@ -88,27 +88,39 @@ class Points:
             InputError: every fault of the file, with its line.
         """
         text = read_text(path, "Put the point labels there, or label some in the app.")
-        reader = csv.reader(io.StringIO(text))
+        reader, rows, line = csv.reader(io.StringIO(text, newline=""), strict=True), [], 1
         try:
-            rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+            for row in reader:
+                if any(map(str.strip, row)):
+                    rows.append((line, row))
+                line = reader.line_num + 1
         except csv.Error as error:
-            raise InputError(f"{path}: line {reader.line_num} is not CSV ({error}). Correct it; a quotation mark may "
-                             "be missing.") from None
+            raise InputError(f"{path}: line {line} is not CSV ({error}). Correct it; a quotation mark may be missing."
+                             ) from None
         header = [cell.strip() for cell in rows[0][1]] if rows else []
-        if set(header) & set(CSV_COLUMNS):
+        if len(header) == 1 and (sign := next((sign for sign in ";\t| " if header[0].count(sign) > 1), None)):
+            raise InputError(f"{path}: line 1 is separated by {sign!r}. Save the file with commas.")
+        if len(set(map(str.lower, header)) & set(CSV_COLUMNS)) > 1:
+            if twice := sorted({name for name in header if header.count(name) > 1}):
+                raise InputError(f"{path}: line 1 names the column(s) {', '.join(twice)} twice. Keep one of each.")
             missing = {"class", "video_id", "point"} - set(header)
             if missing:
                 raise InputError(f"{path}: line 1 lacks the column(s) {', '.join(sorted(missing))}. "
                                  f"Expected are {','.join(CSV_COLUMNS)}.")
             columns, in_frames, rows = [header.index(name) for name in ("video_id", "point", "class")], True, rows[1:]
         else:
+            if rows and Path(path).suffix == ".csv":
+                raise InputError(f"{path}: line 1 names no columns. Expected are {','.join(CSV_COLUMNS)}.")
             columns, in_frames = [0, 1, 2], False
+            header = ["video", "seconds", "class"]
+            if rows and [cell.strip().lower() for cell in rows[0][1]] == header:
+                rows = rows[1:]
         lookup = {label: index for index, label in enumerate(classes)}
         index_of = {video: index for index, video in enumerate(videos)}
-        found, faults = [], []
+        found, faults, strange = [], [], {}
         for number, row in rows:
-            if len(row) <= max(columns):
-                faults.append(f"{path}: line {number} has {len(row)} columns, {max(columns) + 1} are needed. "
+            if not max(columns) < len(row) <= len(header):
+                faults.append(f"{path}: line {number} has {len(row)} columns, {len(header)} are needed. "
                               "Complete or remove the line.")
                 continue
             video, moment, label = (row[column].strip() for column in columns)
@@ -119,18 +131,21 @@ class Points:
                 continue
             try:
                 value = float(moment)
-                if not np.isfinite(value):
+                if not np.isfinite(value) or "_" in moment:
                     raise ValueError
             except ValueError:
                 faults.append(f"{path}: line {number} has {moment!r} where a moment is due. "
                               f"Write {'a frame number' if in_frames else 'seconds'}.")
                 continue
             if label not in lookup:
-                faults.append(f"{path}: line {number} has the unknown class {label!r}. "
-                              f"Correct it, or add it to classes.txt.")
+                strange.setdefault(label, []).append(number)
                 continue
             seconds = float(frame_to_seconds(value, videos[video])) if in_frames else value
             found.append((seconds, lookup[label], index_of[video]))
+        faults += [f"{path}: line {lines[0]} has the unknown class {label!r}"
+                   f"{f' (and {len(lines) - 1} more lines)' if lines[1:] else ''}. "
+                   "Correct it, or add it to classes.txt."
+                   for label, lines in strange.items()]
         raise_if(faults)
         seconds, label, video = zip(*found, strict=True) if found else ((), (), ())
         return cls(seconds, label, video, tuple(classes), tuple(videos))

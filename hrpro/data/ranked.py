@@ -35,23 +35,27 @@ def read_ranked(path: Path, classes: Sequence[str],
     Raises:
         InputError: no such file, or not of this data set.
     """
-    document = read_json(path, "Run stage 1 with --mode test first.")
+    document = read_json(path, "Run stage 1 with --mode test first.", "Run stage 1 with --mode test again.")
     lookup = {name: index for index, name in enumerate(classes)}
     try:
-        return {split: {video: _ranked(entry, video, lookup, timebase) for video, entry in document[split].items()}
+        return {split: {video: _ranked(entry, video, lookup, timebase, split)
+                        for video, entry in document[split].items()}
                 for split, timebase in timebases.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: does not hold this data set's proposals ({error!r}). "
                          "Run stage 1 with --mode test again.") from None
 
 
-def _ranked(entry: Mapping[str, Any], video: str, lookup: Mapping[str, int], timebase: Timebase) -> Ranked:
+def _ranked(entry: Mapping[str, Any], video: str, lookup: Mapping[str, int], timebase: Timebase,
+            split: str) -> Ranked:
     def by_class(of: Mapping[str, list]) -> Segments:
         kept = {name: [row for row in rows if row] for name, rows in of.items()}
         rows = np.array([row for part in kept.values() for row in part], float).reshape(-1, 3)
         label = np.repeat([lookup[name] for name in kept], [len(part) for part in kept.values()])
         return Segments.make(rows[:, 0], rows[:, 1], label, tuple(lookup), (video,), rows[:, 2])
 
+    if split == "train" and not entry.keys() >= {"RP", "NP"}:
+        raise KeyError("RP, NP")
     negative = np.array(entry.get("NP", []), float).reshape(-1, 3)
     start, end = timebase.seconds(negative[:, :2].T)
     return Ranked(by_class(entry["PP"]), by_class(entry.get("RP", {})),

@@ -174,7 +174,7 @@ class Run:
         path = self.stage(stage).final_result
         if not path.exists():
             raise InputError(f"{path}: no detections yet. Train stage {stage} first.")
-        return Segments.from_activitynet(path, classes)
+        return Segments.from_activitynet(path, classes, body="results")
 
 
 def find_runs(ckpt_path: Path, dataset: str | None = None) -> list[Run]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hrpro.errors import InputError, raise_if
-from hrpro.files import read_json, write_json
+from hrpro.files import is_name, read_json, write_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,19 +98,22 @@ class Segments:
 
     @classmethod
     def from_activitynet(cls, path: Path, classes: Sequence[str] | None = None,
-                         videos: Sequence[str] | None = None) -> Segments:
+                         videos: Sequence[str] | None = None, *, body: str = "") -> Segments:
         """Detections (`results`) or ground truth (`database`) of an ActivityNet JSON file.
 
         classes: vocabulary (a label outside it is a fault); without it, the file's labels, sorted.
-        videos: keep only these; without it, all of the file.
+        videos: keep only these; without it, all of the file. body: "results" or "database" where only one will do;
+        detections (`results`) need a score.
 
         Raises:
             InputError: every fault of the file, with video and position.
         """
         document = read_json(path)
-        body = document.get("results", document.get("database")) if isinstance(document, dict) else None
+        known = [body] if body else ["results", "database"]
+        kind = next((name for name in known if isinstance(document, dict) and name in document), None)
+        body = document[kind] if kind else None
         if not isinstance(body, dict):
-            raise InputError(f"{path}: has neither a `results` nor a `database` object. "
+            raise InputError(f"{path}: has no {' or '.join(f'`{name}`' for name in known)} object. "
                              "Give a file in ActivityNet's JSON format.")
         names = tuple(body) if videos is None else tuple(videos)
         lists, faults = [], []
@@ -122,9 +125,10 @@ class Segments:
                 faults.append(f"{path}: video {name!r} holds no list of segments. Write [] where there are none.")
                 entries = []
             lists.append(entries)
-        columns = _sound_columns([entry for entries in lists for entry in entries])
+        default = None if kind == "results" else 1.
+        columns = _sound_columns([entry for entries in lists for entry in entries], default)
         if columns is None:                             # entry by entry, to name each fault
-            parsed = [[_parse_entry(entry) for entry in entries] for entries in lists]
+            parsed = [[_parse_entry(entry, default) for entry in entries] for entries in lists]
             faults += [f"{path}: segment {position} of video {name!r} {row}"
                        for name, rows in zip(names, parsed, strict=True)
                        for position, row in enumerate(rows) if isinstance(row, str)]
@@ -156,31 +160,37 @@ class Segments:
         write_json(path, self.to_activitynet())
 
 
-def _sound_columns(entries: list[Any]) -> tuple[NDArray, NDArray, list[str], NDArray] | None:
+def _sound_columns(entries: list[Any], default: float | None) -> tuple[NDArray, NDArray, list[str], NDArray] | None:
     """start, end, label and score of annotations or detections, all at once; None unless all are plainly sound."""
     try:
         label = [entry["label"] for entry in entries]
         times = np.array([entry["segment"] for entry in entries], np.float64).reshape(len(entries), -1)
-        score = np.array([entry.get("score", 1.) for entry in entries], np.float64)
+        score = np.array([entry.get("score", default) for entry in entries], np.float64)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
     sound = entries and times.shape[1] == 2 and score.ndim == 1 and set(map(type, label)) == {str} \
+        and all(map(is_name, set(label))) \
         and np.isfinite(times).all() and np.isfinite(score).all()
     return (times[:, 0], times[:, 1], label, score) if sound else None
 
 
-def _parse_entry(entry: Any) -> tuple[float, float, str, float] | str:
+def _parse_entry(entry: Any, default: float | None) -> tuple[float, float, str, float] | str:
     """(start, end, label, score) of one annotation or detection, or what is wrong with it and what to do."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
+    if not isinstance(entry, dict) or entry.get("label") is None:
         return "has no `label`. Add it or remove the segment."
+    if not isinstance(label := entry["label"], str) or not is_name(label):
+        return f"has the `label` {str(label)[:40]!r}, no class name. Write a text on one line without outer spaces."
     segment = entry.get("segment")
     try:
         if not isinstance(segment, list):               # a text's characters would pass for two numbers
             raise TypeError
         start, end = map(float, segment)
-        score = float(entry.get("score", 1.0))
     except (TypeError, ValueError):
-        return f"has no [start, end] in seconds (found {str(segment)[:60]!r}). Write two numbers and a numeric score."
+        return f"has no [start, end] in seconds (found {str(segment)[:60]!r}). Write two numbers."
+    try:
+        score = float(entry.get("score", default))
+    except (TypeError, ValueError):
+        return f"has no numeric `score` (found {str(entry.get('score'))[:40]!r}). Write one."
     if not all(map(math.isfinite, (start, end, score))):  # one by one: numpy is slow at three numbers
         return "holds a value that is not finite. Write finite seconds and scores."
-    return start, end, entry["label"], score
+    return start, end, label, score

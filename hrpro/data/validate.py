@@ -74,6 +74,10 @@ def validate(root: Path) -> Report:
         findings.append(Finding("note", f"{root / 'features'}: not checked until the settings are mended."))
     listed = {split: _names(root / f"split_{split}.txt") for split in SPLITS}
     files = _video_files(root / "videos")
+    findings += [Finding("note", f"{path}: is a link to a file outside the data set, which the app does not open. Put "
+                                 "the file itself, or a hard link, there.")
+                 for path in sorted((root / "videos").glob("*"))
+                 if path.is_symlink() and not path.resolve().is_relative_to(root.resolve())]
     if not broken:
         findings += _check_videos(dataset, listed, files)
     findings += _check_spare_features(root, listed) + _check_point_files(dataset)
@@ -168,7 +172,7 @@ def _check_point_files(dataset: DataSet) -> list[Finding]:
         unknown = [fault for fault in _read_faults(path, dataset, ignore_unknown_videos=False) if fault not in faults]
         if path != dataset.points_file:                 # that one's faults are known already
             findings += [Finding("left out", fault) for fault in faults]
-        if dataset.fps and unknown:
+        if dataset.fps and unknown and not any(f.message.startswith(unknown[0]) for f in dataset.findings):
             findings.append(Finding("left out", unknown[0] + f" (Points so left out: {len(unknown)}.)"))
     return findings
 

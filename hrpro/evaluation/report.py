@@ -27,7 +27,7 @@ def evaluate_files(gt_path: Path, pred_path: Path, subset: str, tiou: Sequence[f
     """
     faults, read = [], []
     for reader in (lambda: _read_ground_truth(gt_path, subset, ignore_videos),
-                   lambda: Segments.from_activitynet(pred_path)):
+                   lambda: Segments.from_activitynet(pred_path, body="results")):
         try:
             read.append(reader())
         except InputError as error:
@@ -43,13 +43,13 @@ def _read_ground_truth(path: Path, subset: str, ignore_videos: Collection[str]) 
     database = document.get("database") if isinstance(document, dict) else None
     if not isinstance(database, dict) or not all(isinstance(info, dict) for info in database.values()):
         raise InputError(f"{path}: has no `database` of videos. Give a ground-truth file in ActivityNet's JSON format.")
-    found = Counter(str(info.get("subset")) for info in database.values())
+    found = Counter(str(info["subset"]) for info in database.values() if "subset" in info)
     if subset not in found:
         names = ", ".join(f"{name} ({count} videos)" for name, count in sorted(found.items()))
         raise InputError(f"{path}: has no video of the subset {subset!r}. Choose one of: {names or 'none found'}.")
     videos = [video for video, info in database.items()
               if str(info.get("subset")) == subset and video not in ignore_videos]
-    segments = Segments.from_activitynet(path, videos=videos)
+    segments = Segments.from_activitynet(path, videos=videos, body="database")
     raise_if([f"{path}: video {segments.videos[segments.video[row]]!r} has the segment [{segments.start[row]:g}, "
               f"{segments.end[row]:g}], which does not end after it begins. Swap its ends or remove it."
               for row in np.flatnonzero(segments.length <= 0)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 import shutil
 import signal
 import time
@@ -45,6 +46,7 @@ class Session:
     device: torch.device
     events: EventLog
     state: dict[str, Any] | None = None
+    prepared: Any = None
     stopping: bool = False
     began: float = field(default_factory=time.monotonic)
 
@@ -88,7 +90,10 @@ class Session:
         report = precision.to_json() if precision else {}
         score = float(np.mean(precision.mAP)) if precision else -1.
         path = self.folder.metrics_file
-        metrics = read_json(path) if path.exists() else {}
+        metrics = {}
+        with contextlib.suppress(InputError):       # a broken report is written anew
+            metrics = read_json(path)
+        metrics = metrics if isinstance(metrics, dict) else {}
         names = ["last", *(["best"] if score > best else [])] if best < math.inf else [self.config.checkpoint]
         write_json(path, metrics | {name: {"step": step, **report} for name in names})
         self.events.test(step, report, accuracy, score > best)
@@ -137,7 +142,7 @@ def choose_device(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit: str = "",
-                 resume: bool = False) -> Iterator[Session]:
+                 resume: bool = False, prepare: Callable[[DataSet], Any] = lambda _: None) -> Iterator[Session]:
     """Check everything, then open a stage's folder and log; SIGTERM and SIGINT ask the session to stop.
 
     Unless training starts afresh, `Session.state` is the checkpoint to go on from.
@@ -148,7 +153,10 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
     device = choose_device(config.device)
     run = Run.of(config)
     folder = run.stage(stage)
-    resume = resume and folder.checkpoint("last").exists()              # else it was killed before it saved anything
+    if resume and not folder.checkpoint("last").exists():
+        if folder.checkpoint("best").exists():
+            raise InputError(f"{folder.checkpoint('last')}: no such checkpoint. Train afresh, without --resume.")
+        resume = False                                  # it was killed before it saved anything
     fresh = mode == "train" and not resume
     frozen = None if fresh and stage == 1 else run.stage(1).points_file
     if frozen and not frozen.exists():
@@ -163,6 +171,7 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
         state = load_checkpoint(checkpoint, config, dataset.classes)
     if resume:
         _check_same_settings(folder, config)
+    prepared = prepare(dataset)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     if device.type == "cuda":
@@ -172,11 +181,11 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
         if fresh:
             _start_afresh(folder, config, dataset)
         with EventLog(folder, resume=not fresh) as events:
-            session = Session(config, stage, dataset, folder, device, events, state)
+            session = Session(config, stage, dataset, folder, device, events, state, prepared)
             events.emit("start", stage=stage, mode=mode, device=_name(device), total=total, unit=unit, seed=config.seed,
                         dataset=dataset.name, n_train=len(dataset.splits["train"]), n_test=len(dataset.splits["test"]),
                         left_out=[finding.message for finding in dataset.findings if finding.level == "left out"],
-                        resumed_from=state["at"] if resume else None)
+                        resumed_from=state.get("at") if resume else None)
             for finding in dataset.findings:
                 events.emit("note", message=f"{finding.level}: {finding.message}")
             with _stoppable(session):
@@ -190,6 +199,8 @@ def _check_same_settings(folder: StageFolder, config: Config) -> None:
     """A run goes on with the settings it began with; only its length and place may change."""
     free = {"num_iters", "max_epochs", "device", "num_threads", "data_path", "ckpt_path"}
     began = read_json(folder.config_file)
+    if not isinstance(began, dict):
+        raise InputError(f"{folder.config_file}: holds no settings. Train afresh without --resume.")
     differing = [f"{key} was {began.get(key)!r}, now {value!r}" for key, value in config.to_dict().items()
                  if key not in free and began.get(key) != value]
     if differing:
@@ -247,7 +258,9 @@ def train_steps(session: Session, model: torch.nn.Module, steps: int, load: Call
     mean = running_mean(model, session.config.averaging)
     step, best, untested = 0, -1., False
     if state := session.state:
-        step, best, untested = _restore(state, mean, model, optimizer, session.device), state["best"], state["untested"]
+        with fitting(session.folder.checkpoint("last")):
+            step = _restore(state, mean, model, optimizer, session.device)
+            best, untested = float(state["best"]), bool(state["untested"])
     clock = Clock(session.events, steps - step)
     with ThreadPoolExecutor(1) as loader:
         upcoming = loader.submit(load, step + 1) if step < steps else None
@@ -311,10 +324,13 @@ def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...]) -> dic
         raise InputError(f"{path}: no such checkpoint. Run this stage with --mode train first.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        shape, trained = state["shape"], tuple(state["classes"])
+        shape, trained = dict(state["shape"]), tuple(map(str, state["classes"]))
+        finite = all(torch.isfinite(weight).all() for weight in state["model"].values())
     except Exception as error:                          # torch raises many kinds for a broken archive
         raise InputError(f"{path}: is no checkpoint of this program ({type(error).__name__}). "
                          "Train this stage again.") from None
+    if not finite:
+        raise InputError(f"{path}: holds weights that are not finite. Train this stage again.")
     differing = [f"{key} {shape.get(key)} there, {getattr(config, key)} in the settings" for key in SHAPING
                  if shape.get(key) != getattr(config, key)]
     if trained != classes:
@@ -323,6 +339,16 @@ def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...]) -> dic
     if differing:
         raise InputError(f"{path}: does not fit: {'; '.join(differing)}. Use its settings, or train again.")
     return state
+
+
+@contextlib.contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """InputError where a checkpoint's content turns out to be another model's, or to lack a part."""
+    try:
+        yield
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: does not hold what this stage saves ({str(error).splitlines()[0][:120]}). "
+                         "Train this stage again.") from None
 
 
 def _restore(state: dict[str, Any], mean: AveragedModel, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
@@ -335,4 +361,9 @@ def _restore(state: dict[str, Any], mean: AveragedModel, model: torch.nn.Module,
     torch.set_rng_state(state["generators"]["torch"])
     if device.type == "cuda" and "cuda" in state["generators"]:
         torch.cuda.set_rng_state(state["generators"]["cuda"])
-    return state["step"]
+    for weight, kept in optimizer.state.items():
+        if any(value.shape not in ((), weight.shape) for value in kept.values()):
+            raise ValueError("the optimiser's state has another shape")
+    if (step := operator.index(state["step"])) < 0:
+        raise ValueError(f"step {step}")
+    return step

@@ -20,7 +20,7 @@ from hrpro.models.snippet import SnippetModel, SnippetOutput
 from hrpro.proposals.generate import snippet_proposals
 from hrpro.training.pseudo_labels import pseudo_labels
 from hrpro.training.ranking import rank
-from hrpro.training.session import Session, open_session, train_steps
+from hrpro.training.session import Session, fitting, open_session, train_steps
 from hrpro.training.snippet_losses import SnippetTargets, snippet_losses
 
 PASS_BATCH = 16                                         # videos packed together outside training
@@ -90,7 +90,8 @@ def build_model(session: Session) -> SnippetModel:
 
 def load_model(session: Session) -> SnippetModel:
     model = build_model(session).eval()
-    model.load_state_dict(session.state["model"])
+    with fitting(session.folder.checkpoint(session.config.checkpoint)):
+        model.load_state_dict(session.state["model"])
     return model
 
 

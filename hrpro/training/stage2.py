@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hrpro.config import Config
+from hrpro.data.dataset import DataSet, some
 from hrpro.data.ranked import Ranked, read_ranked
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
@@ -20,7 +23,7 @@ from hrpro.errors import InputError
 from hrpro.models.instance import InstanceModel, refine, segment_iou
 from hrpro.models.roi_align import roi_pool_1d
 from hrpro.timebase import Timebase
-from hrpro.training.session import Session, open_session, train_steps
+from hrpro.training.session import Session, fitting, open_session, train_steps
 
 STRETCH = .25                                           # of a proposal's length, on each side
 
@@ -55,8 +58,9 @@ def train(config: Config, *, resume: bool = False) -> None:
         InputError: settings, data, device, proposals or the checkpoint to resume from are at fault.
         Cancelled: a signal asked to stop; `last.pt` is up to date.
     """
-    with open_session(config, 2, "train", total=config.max_epochs, unit="epoch", resume=resume) as session:
-        known, tested = read_proposals(session, "train", "test")
+    with open_session(config, 2, "train", total=config.max_epochs, unit="epoch", resume=resume,
+                      prepare=partial(read_proposals, config, ("train", "test"))) as session:
+        known, tested = session.prepared
         videos = sorted(known)
         size = min(config.batch_size2, len(videos))
         per_epoch = len(videos) // size
@@ -73,10 +77,11 @@ def train(config: Config, *, resume: bool = False) -> None:
 
 def test(config: Config) -> None:
     """Detections on the test split: original and refined proposals, scored by completeness too."""
-    with open_session(config, 2, "test") as session:
+    with open_session(config, 2, "test", prepare=partial(read_proposals, config, ("test",))) as session:
         model = build_model(session).eval()
-        model.load_state_dict(session.state["model"])
-        proposals, = read_proposals(session, "test")
+        with fitting(session.folder.checkpoint(config.checkpoint)):
+            model.load_state_dict(session.state["model"])
+        proposals, = session.prepared
         session.measure(detect(session, model, proposals), session.state["at"])
 
 
@@ -87,24 +92,24 @@ def build_model(session: Session) -> InstanceModel:
     return InstanceModel(session.config.feature_dim, session.config.dropout).to(session.device)
 
 
-def read_proposals(session: Session, *splits: str) -> list[dict[str, VideoProposals]]:
+def read_proposals(config: Config, splits: Sequence[str], dataset: DataSet) -> list[dict[str, VideoProposals]]:
     """Stage 1's ranked proposals of each split's videos: PP with NP in training, PP alone in test.
 
     Raises:
         InputError: there are none yet, or they are not of this data set.
     """
-    path = Run.of(session.config).stage(1).proposals_file
-    timebases = {split: session.dataset.features[split].timebase for split in splits}
-    ranked = read_ranked(path, session.dataset.classes, timebases)
-    return [_in_snippets(session, split, ranked[split], timebases[split]) for split in splits]
+    path = Run.of(config).stage(1).proposals_file
+    timebases = {split: dataset.features[split].timebase for split in splits}
+    ranked = read_ranked(path, dataset.classes, timebases)
+    return [_in_snippets(path, dataset, split, ranked[split], timebases[split]) for split in splits]
 
 
-def _in_snippets(session: Session, split: str, ranked: Mapping[str, Ranked],
+def _in_snippets(path: Path, dataset: DataSet, split: str, ranked: Mapping[str, Ranked],
                  timebase: Timebase) -> dict[str, VideoProposals]:
-    path, videos = Run.of(session.config).stage(1).proposals_file, session.dataset.splits[split]
+    videos = dataset.splits[split]
     if missing := [video for video in videos if video not in ranked]:
-        session.events.emit("note", message=f"{path}: {len(missing)} videos have no proposals and are left out: "
-                            f"{', '.join(missing[:5])}. Run stage 1 with --mode test again to add them.")
+        dataset.find("left out", f"{path}: {len(missing)} video(s) of the {split} split have no proposals: "
+                     f"{some(missing)}. Run stage 1 with --mode test again to add them.")
     found = {}
     for video in videos:
         if video not in ranked or not (count := len(ranked[video].positive) + len(ranked[video].negative)):
@@ -112,6 +117,10 @@ def _in_snippets(session: Session, split: str, ranked: Mapping[str, Ranked],
         mine = ranked[video]
         bounds = [timebase.snippets(np.stack([part.start, part.end], axis=1)).astype(np.float32)
                   for part in (mine.positive, mine.negative, mine.reliable)]
+        reach = 2 * dataset.features[split].lengths[video] + 2
+        if any(len(part) and not (-reach <= part.min() <= part.max() <= reach) for part in bounds):
+            raise InputError(f"{path}: {video!r} has proposals far outside the video. "
+                             "Run stage 1 with --mode test again.")
         label = np.full(count, -1)
         label[:len(mine.positive)] = mine.positive.label
         found[video] = VideoProposals(np.concatenate(bounds[:2]), np.append(mine.positive.score, mine.negative.score),

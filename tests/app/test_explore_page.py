@@ -8,6 +8,7 @@ import streamlit as st
 from driving import open_page
 
 from app.explore import video_table
+from app.paths import data_set
 from app.results import opened, result
 from app.state import moment
 from hrpro.data.run import Run
@@ -110,6 +111,18 @@ def test_an_unknown_video_is_said_to_be_one(world):
     field(test, "Data set").set_value("other").run()    # a data set chosen, no link: nothing to warn of
     assert not test.warning and not test.exception
     assert shown(test)["dataset"] == "other"
+
+
+def test_a_video_that_is_a_link_out_and_a_linked_data_set(world, tmp_path):
+    small = world / "dataset" / "small"
+    (small / "videos").mkdir()
+    (tmp_path / "film.mp4").touch()
+    (small / "videos" / "test_0.mp4").symlink_to(tmp_path / "film.mp4")
+    small.rename(tmp_path / "small")
+    small.symlink_to(tmp_path / "small")
+    test = open_page("explore", video="test_0")
+    assert "not links" in test.warning[0].value and not shown(test)["video"]["file"]
+    assert data_set("small").is_dir()
 
 
 def test_a_broken_data_set_says_what_to_mend(world):

@@ -32,11 +32,13 @@ def test_numbers_written_as_text_count(tmp_path, entry):
 
 
 @pytest.mark.parametrize(("entry", "said"), [
-    ("a", "has no `label`"), ({"segment": [1, 2]}, "has no `label`"), (sound(label=7), "has no `label`"),
+    ("a", "has no `label`"), ({"segment": [1, 2]}, "has no `label`"), (sound(label=7), "has the `label` '7'"),
     ({"label": "a"}, r"has no \[start, end\]"), (sound(segment="12"), r"has no \[start, end\] .*'12'"),
     (sound(segment=[1, 2, 3]), r"has no \[start, end\]"), (sound(segment=[1, None]), r"has no \[start, end\]"),
-    (sound(segment=[[1], [2]]), r"has no \[start, end\]"), (sound(score=[1]), r"has no \[start, end\]"),
-    (sound(score=None), r"has no \[start, end\]"), (sound(segment=[1, "inf"]), "holds a value that is not finite")])
+    (sound(segment=[[1], [2]]), r"has no \[start, end\]"), (sound(score=[1]), "has no numeric `score`"),
+
+    (sound(score=None), "has no numeric `score`"), (sound(label=" a"), "has the `label` ' a'"),
+    (sound(segment=[1, "inf"]), "holds a value that is not finite")])
 def test_each_fault_is_named_with_its_place(tmp_path, entry, said):
     write_json(tmp_path / "pred.json", {"results": {"v": [sound()], "w": [sound(), sound(), entry], "x": 3}})
     with pytest.raises(InputError) as error:

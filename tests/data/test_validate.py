@@ -187,6 +187,12 @@ CASES = {
         "human/annotator_1.txt: line 1 has 'soon' where a moment is due", "Write seconds"),
     "segment a text": (set_segment("12"), "error", "segment 1 of video 'train_1' has no [start, end] in seconds "
                        "(found '12')", "Write two numbers"),
+    "points of an unknown video": (lambda root: append(root / POINTS, "run,,,train_99,30\n"), "left out",
+                                   "names the unknown video 'train_99'", "Points so left out: 1"),
+    "setting twice": (lambda root: append(root / "config.yaml", "feature_dim: 32\n"), "error",
+                      "setting 'feature_dim' stands there twice", "Keep one"),
+    "NaN in JSON": (lambda root: (root / "gt_full.json").write_text('{"database": {"a": {"duration": NaN}}}'), "error",
+                    "holds 'NaN', which is no JSON number", "Write a finite one"),
     "segment of words": (set_segment(["a", "b"]), "error", "segment 1 of video 'train_1' has no [start, end]", "Write"),
     "segment of one number": (set_segment([3]), "error", "segment 1 of video 'train_1' has no [start, end]", "Write"),
     "segment reversed": (set_segment([9, 3]), "left out", "'train_1' has a segment [9, 3] that does not end after",
@@ -233,7 +239,7 @@ def test_fault_is_said_with_place_and_remedy(root, case):
     findings = said(root)
     assert [(found, message) for found, message in findings if place in message and remedy in message
             and found == level], findings
-    assert len(findings) == 1 + (case == "settings at fault"), findings
+    assert len(findings) == 1 + (case in ("settings at fault", "segment reversed")), findings
     code = run(parse(root))
     assert code == (2 if level == "error" else 0)
     if level == "error":
@@ -329,6 +335,15 @@ def test_nothing_is_written(root):
     assert signature(root) == before
     (root / POINTS).write_text((root / POINTS).read_text() + "\n")
     assert signature(root) != before
+
+
+def test_a_video_that_is_a_link_out_is_said(make_dataset, tmp_path):
+    root = make_dataset(tmp_path / "tiny")
+    (root / "videos").mkdir()
+    (tmp_path / "film.mp4").touch()
+    (root / "videos" / "test_0.mp4").symlink_to(tmp_path / "film.mp4")
+    said, = (finding.message for finding in validate(root).findings if "is a link" in finding.message)
+    assert "videos/test_0.mp4: is a link to a file outside" in said and "hard link" in said
 
 
 def test_annotations_of_the_published_data_sets(shared):

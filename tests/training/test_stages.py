@@ -248,6 +248,45 @@ def test_a_checkpoint_of_another_shape_is_refused(data, trained, tmp_path):
     assert "is no checkpoint" in main(data, tmp_path, "--mode", "test", code=2)
 
 
+@pytest.mark.parametrize(("spoil", "sentence"), [
+    (lambda state: state["model"].popitem(), "does not hold what this stage saves"),
+    (lambda state: state.pop("optimizer"), "does not hold what this stage saves ('optimizer')"),
+    (lambda state: state.update(step="x"), "does not hold what this stage saves"),
+    (lambda state: state.update(shape=3), "is no checkpoint of this program"),
+    (lambda state: next(iter(state["model"].values())).fill_(float("nan")), "holds weights that are not finite")])
+def test_a_checkpoint_with_a_part_amiss_is_named(data, trained, tmp_path, spoil, sentence):
+    run = run_of(tmp_path)
+    shutil.copytree(trained.root, run.root)
+    last = run.stage(1).checkpoint("last")
+    state = torch.load(last, weights_only=True)
+    spoil(state)
+    torch.save(state, last)
+    before = last.read_bytes()
+    assert f"last.pt: {sentence}" in main(data, tmp_path, "--stage", "1", "--resume", "--set", "num_iters=41", code=2)
+    assert last.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [None, b'{"train": {', b"[]", b'{"train": {}, "test": {}}'])
+def test_stage_2_keeps_what_it_had_where_proposals_are_amiss(data, trained, tmp_path, content):
+    run = run_of(tmp_path)
+    shutil.copytree(trained.root, run.root)
+    if content is None:
+        run.stage(1).proposals_file.unlink()
+    else:
+        run.stage(1).proposals_file.write_bytes(content)
+    kept = {path: path.read_bytes() for path in run.stage(2).root.rglob("*") if path.is_file()}
+    assert "proposals.json: " in main(data, tmp_path, "--stage", "2", "--mode", "train", code=2)
+    assert {path: path.read_bytes() for path in run.stage(2).root.rglob("*") if path.is_file()} == kept
+
+
+def test_resuming_without_the_last_checkpoint_loses_nothing(data, trained, tmp_path):
+    run = run_of(tmp_path)
+    shutil.copytree(trained.root, run.root)
+    run.stage(1).checkpoint("last").unlink()
+    assert "last.pt: no such checkpoint" in main(data, tmp_path, "--stage", "1", "--resume", code=2)
+    assert run.stage(1).checkpoint("best").exists() and run.stage(2).checkpoint("last").exists()
+
+
 def test_resuming_with_other_settings_is_refused(data, trained):
     told = main(data, trained.root.parents[1], "--resume", "--set", "lr=0.5", code=2)
     assert "lr was 0.001, now 0.5" in told

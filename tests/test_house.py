@@ -1,0 +1,67 @@
+"""What holds of the whole house: what it imports, how fast it answers, how much memory training takes."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+    return found
+
+
+def test_the_library_knows_nothing_of_the_app():
+    for path in (ROOT / "hrpro").rglob("*.py"):
+        assert not {name.split(".")[0] for name in imports(path)} & {"streamlit", "app", "pages", "plotly"}, path
+
+
+def test_figures_and_pages_keep_to_their_places():
+    for path in (ROOT / "app" / "figures").glob("*.py"):
+        assert "streamlit" not in imports(path), path
+    for path in (ROOT / "pages").glob("*.py"):
+        assert {name.split(".")[0] for name in imports(path)} <= {"streamlit", "app", "hrpro"}, path
+
+
+def test_nothing_runs_what_a_file_says():
+    for path in (*(ROOT / "hrpro").rglob("*.py"), *(ROOT / "app").rglob("*.py")):
+        text = path.read_text()
+        for word in ("yaml.load(", "pickle", "eval(", "exec(", "weights_only=False", "unsafe_allow_html"):
+            assert word not in text.replace("allow_pickle=False", "").replace(".eval()", ""), (path, word)
+
+
+def test_help_answers_at_once():
+    spent = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "hrpro", "--help"], cwd=ROOT, capture_output=True, text=True)
+        spent.append(time.perf_counter() - began)
+    assert done.returncode == 0 and "evaluate" in done.stdout
+    assert min(spent) < .5
+
+
+@pytest.mark.slow
+def test_memory_of_training_does_not_grow_with_the_data_set(tmp_path, make_dataset):
+    """Four times the videos, 32 MB of features each: less than one video's worth more memory."""
+    code = ("import resource, sys; from hrpro.cli import run_command; "
+            "code = run_command('hrpro.training.command', 'main.py', '', sys.argv[1:]); "
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)")
+    peak = []
+    for videos in (3, 12):
+        root = make_dataset(tmp_path / f"of{videos}", train=videos, dim=8192, seconds=640, test=1, num_iters=2,
+                            test_iter=2, batch_size=1, rab_layers=0, num_threads=1)
+        done = subprocess.run([sys.executable, "-c", code, "--cfg", str(root / "config.yaml"), "--ckpt_path",
+                               str(tmp_path / "ckpt")], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        peak.append(int(done.stdout.split()[-1]) / 1024)
+    assert peak[1] - peak[0] < 32, peak
