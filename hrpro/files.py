@@ -103,9 +103,9 @@ def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it a
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         read_text(path)                                 # says so where it is not UTF-8
-        found = error.doc[error.pos:error.pos + 9] if isinstance(error.doc, str) else ""
-        if re.match(r"-?(NaN|Infinity)\b", found):
-            raise InputError(f"{path}: line {error.lineno}, column {error.colno} holds {found.split(',')[0]!r}, which "
+        found = error.doc[error.pos:error.pos + 10] if isinstance(error.doc, str) else ""
+        if word := re.match(r"-?(NaN|Infinity)\b", found):
+            raise InputError(f"{path}: line {error.lineno}, column {error.colno} holds {word[0]!r}, which "
                              "is no JSON number. Write a finite one.") from None
         raise InputError(f"{path}: line {error.lineno} is not JSON ({error.msg}, column {error.colno}); the file may "
                          f"be cut off. {mend}") from None

@@ -58,7 +58,7 @@ def test_memory_of_training_does_not_grow_with_the_data_set(tmp_path, make_datas
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)")
     peak = []
     for videos in (3, 12):
-        root = make_dataset(tmp_path / f"of{videos}", train=videos, dim=8192, seconds=640, test=1, num_iters=2,
+        root = make_dataset(tmp_path / f"of{videos}", train=videos, dim=512, seconds=10_240, test=1, num_iters=2,
                             test_iter=2, batch_size=1, rab_layers=0, num_threads=1)
         done = subprocess.run([sys.executable, "-c", code, "--cfg", str(root / "config.yaml"), "--ckpt_path",
                                str(tmp_path / "ckpt")], cwd=ROOT, capture_output=True, text=True)

@@ -23,7 +23,7 @@ from hrpro.training.ranking import rank
 from hrpro.training.session import Session, fitting, open_session, train_steps
 from hrpro.training.snippet_losses import SnippetTargets, snippet_losses
 
-PASS_BATCH = 16                                         # videos packed together outside training
+PASS_SNIPPETS = 8192                                    # packed together outside training, or one longer video
 
 
 @dataclass
@@ -147,9 +147,15 @@ def load_batch(session: Session, split: str, videos: Sequence[str],
 def score_split(session: Session, model: SnippetModel, split: str) -> Iterator[tuple[Batch, SnippetOutput]]:
     """The model's output for every video of a split, in batches, in eval mode."""
     model.eval()
-    videos = session.dataset.splits[split]
-    for start in range(0, len(videos), PASS_BATCH):
-        batch = load_batch(session, split, videos[start:start + PASS_BATCH])
+    lengths, batches, room = session.dataset.features[split].lengths, [], 0
+    for video in session.dataset.splits[split]:
+        if lengths[video] > room:
+            batches.append([])
+            room = PASS_SNIPPETS
+        batches[-1].append(video)
+        room -= lengths[video]
+    for videos in batches:
+        batch = load_batch(session, split, videos)
         with session.autocast:
             output = model(batch.features.to(session.device), batch.lengths)
         yield batch, output

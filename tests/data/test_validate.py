@@ -239,7 +239,7 @@ def test_fault_is_said_with_place_and_remedy(root, case):
     findings = said(root)
     assert [(found, message) for found, message in findings if place in message and remedy in message
             and found == level], findings
-    assert len(findings) == 1 + (case in ("settings at fault", "segment reversed")), findings
+    assert len(findings) == 1 + (case in ("settings at fault", "setting twice", "segment reversed")), findings
     code = run(parse(root))
     assert code == (2 if level == "error" else 0)
     if level == "error":
