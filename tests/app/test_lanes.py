@@ -172,5 +172,5 @@ def test_a_broken_score_file_is_named(world):
     run.stage(1).snippet_scores_file("test").write_bytes(b"PK\x03\x04")
     said, = evidence(dataset, run, "test_1").missing
     assert "snippet_scores_test.npz: cannot be read" in said and "Test stage 1 again" in said
-    write_json(run.stage(2).final_result, {"results": {"test_1": [{"label": "fly", "segment": [0, 1]}]}})
+    write_json(run.stage(2).final_result, {"results": {"test_1": [{"label": "fly", "segment": [0, 1], "score": 1}]}})
     assert "unknown class 'fly'" in evidence(dataset, run, "test_1").missing[-1]
