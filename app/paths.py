@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from hrpro.errors import InputError
+from hrpro.files import is_file_name
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ROOT / "assets"
@@ -42,8 +42,8 @@ def inside(root: Path, *names: str) -> Path:
 
 
 def _plain_name(name: str) -> str:
-    if not name or name in (".", "..") or re.search(r"[/\\\0]", name):
-        raise InputError(f"{name!r} cannot be a file name. Use a plain name without slashes.")
+    if not is_file_name(name):
+        raise InputError(f"{name[:80]!r} cannot be a file name. Use a plain name without slashes, 200 bytes at most.")
     return name
 
 

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import simulated
 from hrpro.training import stage1, stage2
-from hrpro.training.session import open_session
+from hrpro.training.session import load_weights, open_session
 
 PUBLISHED = {1: 30., 2: 70.}                            # seconds of the published program on two such cores
 
@@ -33,10 +33,9 @@ def main() -> None:
             with open_session(config, number, "test") as session:
                 began = time.perf_counter()
                 if number == 1:
-                    raw = stage1.propose(session, stage1.load_model(session), "test").segments
+                    raw = stage1.propose(session, load_weights(session, stage1.build_model(session)), "test").segments
                 else:
-                    model = stage2.build_model(session)
-                    model.load_state_dict(session.state["model"])
+                    model = load_weights(session, stage2.build_model(session))
                     raw = stage2.detect(session, model, *stage2.read_proposals(config, ("test",), session.dataset))
                 made = time.perf_counter()
                 session.measure(raw, session.state["at"])

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from hrpro.errors import InputError, raise_if
-from hrpro.files import read_text
+from hrpro.files import is_file_name, read_text
 from hrpro.timebase import Timebase
 
 CONFIG_DIR = Path(__file__).parent / "configs"
@@ -119,8 +119,8 @@ class Config:
         return dataclasses.asdict(self)
 
 
-def check(values: Mapping[str, Any], where: str) -> Config:
-    """Settings from `values` over the defaults.
+def check(values: Mapping[str, Any], where: str, places: Mapping[str, str] = types.MappingProxyType({})) -> Config:
+    """Settings from `values` over the defaults; they come from `where`, those of `places` from there.
 
     Raises:
         InputError: unknown keys (with the nearest valid one), wrong types and values out of range, all together.
@@ -129,16 +129,18 @@ def check(values: Mapping[str, Any], where: str) -> Config:
     hints = typing.get_type_hints(Config)
     faults, accepted = [], {}
     for key, value in values.items():
+        place = places.get(key, where)
         if key not in fields:
             near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0)
-            faults.append(f"{where}: unknown setting {str(key)!r}. Did you mean {near[0]!r}?")
+            faults.append(f"{place}: unknown setting {str(key)!r}. Did you mean {near[0]!r}?")
             continue
         value, problem = _coerce(value, hints[key], fields[key].metadata)
         if problem:
-            faults.append(f"{where}: setting {key!r} is {str(values[key])[:60]!r}, but must be {problem}.")
+            faults.append(f"{place}: setting {key!r} is {str(values[key])[:60]!r}, but must be {problem}.")
         else:
             accepted[key] = value
     config = Config(**accepted)
+    where += f" with {', '.join(places)} given" if places else ""
     faults += [f"{where}: {problem}" for problem in _inconsistencies(config)]
     raise_if(faults)
     return config
@@ -197,8 +199,9 @@ def _inconsistencies(config: Config) -> list[str]:
         problems.append("points, data_path or ckpt_path holds a NUL character. Remove it.")
     for key in ("dataset", "task_info"):
         name = getattr(config, key)
-        if not name or name in (".", "..") or any(bad in name for bad in "/\\\0") or name != name.strip():
-            problems.append(f"{key} {name!r} cannot name a folder. Use a plain name without slashes.")
+        if not is_file_name(name):
+            problems.append(f"{key} {name[:80]!r} cannot name a folder. Use a plain name without slashes, 200 bytes at "
+                            "most.")
     return problems
 
 
@@ -210,7 +213,9 @@ def config_names() -> list[str]:
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = read_text(path)
-        values, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        values = loader.construct_document(node) if node else {}
     except ValueError as error:                         # a date that is none
         raise InputError(f"{path}: holds a value that cannot be read ({error}). Quote it.") from None
     except yaml.YAMLError as error:
@@ -221,8 +226,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if isinstance(node, yaml.MappingNode):
         keys = Counter(key.value for key, _ in node.value)
         raise_if([f"{path}: setting {key!r} stands there twice. Keep one." for key, times in keys.items() if times > 1])
-    if values is None:
-        values = {}
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no settings. Write one `key: value` a line.")
     return values
@@ -243,7 +246,7 @@ def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) ->
             near = difflib.get_close_matches(str(cfg), config_names(), n=1, cutoff=0)
             raise InputError(f"--cfg {cfg}: no such configuration. Did you mean {near[0]!r}? "
                              f"Known are {', '.join(config_names())}, or give the path of a YAML file.")
-    values, faults = _read_yaml(path), []
+    values, faults, places = _read_yaml(path), [], {key: f"--{key}" for key in given}
     if (path.parent / "gt_full.json").exists():
         values = {"dataset": path.absolute().parent.name, "data_path": str(path.parent)} | values
     for text in overrides:
@@ -253,10 +256,11 @@ def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) ->
             continue
         try:
             values[key.strip()] = yaml.safe_load(value)
+            places.setdefault(key.strip(), f"--set {text}")
         except (yaml.YAMLError, ValueError):
             faults.append(f"--set {text}: the value cannot be read. Quote it.")
     try:
-        config = check(values | given, f"{path} with --set" if overrides else str(path))
+        config = check(values | given, str(path), places)
     except InputError as error:
         raise InputError(faults + error.faults) from None
     raise_if(faults)

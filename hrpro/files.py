@@ -116,6 +116,12 @@ def is_name(text: str) -> bool:
     return text == text.strip() != "" and not re.search(r"[\x00-\x1f\x7f]", text)
 
 
+def is_file_name(text: str) -> bool:
+    """Whether a name can be a file's or folder's everywhere: a plain name without slashes, 200 bytes at most."""
+    return is_name(text) and text not in (".", "..") and not re.search(r"[/\\]", text) \
+        and len(text.encode(errors="replace")) <= 200
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Give `source` a second name without using space, or copy it where the file system cannot; never overwrites."""
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,10 @@ def test_faults_are_told_together_with_the_nearest_name():
         assert part in text, part
     with pytest.raises(InputError, match="roi_size 7 is no multiple of 6"):
         check({"roi_size": 7}, "here")
+    with pytest.raises(InputError) as told:
+        load_config("thumos", ["lr=fast", "task_info=" + 201 * "a"], seed=-4)
+    for part in ("--set lr=fast: setting 'lr'", "--seed: setting 'seed' is '-4'", "cannot name a folder"):
+        assert part in str(told.value), part
     with pytest.raises(InputError, match="Did you mean 'gtea'"):
         load_config("getea")
 

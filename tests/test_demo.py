@@ -102,7 +102,8 @@ def test_points_are_clicked_inside_their_actions(tmp_path):
     make._write_labels(scripts, tmp_path)
     truth = Segments.from_activitynet(tmp_path / "gt_full.json")
     path = tmp_path / "point_labels" / "point_gaussian.csv"
-    points = Points.read(path, truth.classes, dict.fromkeys(truth.videos, FPS), ignore_unknown_videos=False)
+    points, elsewhere, faults = Points.read(path, truth.classes, dict.fromkeys(truth.videos, FPS))
+    assert not elsewhere and not faults
     with open(path) as file:
         rows = list(csv.DictReader(file))
     place = []

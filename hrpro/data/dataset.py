@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from hrpro.data.features import FeatureSet, open_features, read_timebase
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError, raise_if
-from hrpro.files import is_name, read_json, read_text
+from hrpro.files import is_file_name, read_json, read_text
 
 SPLITS = ("train", "test")
 DATUM_REMEDY = "See dataset/README.md for the layout and where to get the data."
@@ -138,17 +137,15 @@ def examine(config: Config, *, features: bool = True,
         ground_truth = attempt(ground_truth, _read_ground_truth, root / "gt_full.json", duration, classes, findings)
     points, points_file = Points.empty(classes, videos), points_file or attempt(None, find_points, root, config.points)
     if points_file:
-        points = attempt(points, read_points, points_file, classes, fps, duration, findings)
-        if database and (strange := unknown_videos(points_file, classes, dict.fromkeys(database, 1.) | fps)):
-            findings.append(Finding("left out", strange))
+        points = attempt(points, read_points, points_file, classes, fps, duration, findings, database)
     ambiguous = attempt(Segments.empty(("ambiguous",), videos), _read_ambiguous, root / "Ambiguous_test.txt", videos)
     splits = {split: attempt([], _read_split, root / f"split_{split}.txt", database, duration, findings)
               for split in SPLITS}
     dataset = DataSet(root, classes, duration, fps, splits, ground_truth, points, points_file or root / "point_labels",
                       ambiguous, {}, findings, frozenset(database or {}) - set(videos))
     if both := set(splits["train"]) & set(splits["test"]):
-        dataset.find("note", f"{root}: {len(both)} videos are in both splits; figures on them say nothing "
-                     "of new videos.")
+        dataset.find("note", f"{root}: {len(both)} videos are in both splits: {some(sorted(both))}; figures "
+                     "on them say nothing of new videos. Take them out of one.")
     if features:
         attempt(None, _open_features, dataset, config)
     if not broken:
@@ -182,7 +179,7 @@ def _read_rates(path: Path, database: dict, findings: list[Finding]) -> tuple[di
     """{video: duration} and {video: fps} of the videos that give both."""
     duration, fps = {}, {}
     for video, info in database.items():
-        if re.search(r"[/\\]", video) or video in (".", "..") or not is_name(video) or len(video.encode()) > 200:
+        if not is_file_name(video):
             findings.append(Finding("left out", f"{path}: {video[:80]!r} cannot be a file name (no slashes, line "
                                     "breaks or outer spaces, 200 bytes at most). Rename the video."))
             continue
@@ -219,10 +216,9 @@ def _read_ground_truth(path: Path, duration: dict[str, float], classes: tuple[st
     everything = Segments.from_activitynet(path, classes, videos, body="database")
     seconds = np.array([duration[video] for video in videos])
     reversed_ = everything.length <= 0
-    for row in np.flatnonzero(reversed_):
-        findings.append(Finding("left out", f"{path}: video {videos[everything.video[row]]!r} has a segment "
-                                f"[{everything.start[row]:g}, {everything.end[row]:g}] that does not end after it "
-                                "begins. Swap or remove it."))
+    for video, rows in _rows_by_video(everything, reversed_):
+        findings.append(Finding("left out", f"{path}: video {video!r} has {len(rows)} segment(s) that do not end after "
+                                f"they begin, the first [{rows.start[0]:g}, {rows.end[0]:g}]. Swap or remove it."))
     outside = ~reversed_
     if len(everything):
         outside &= (everything.end > seconds[everything.video] + .5) | (everything.start < 0)
@@ -240,8 +236,10 @@ def _rows_by_video(rows: Any, chosen: np.ndarray) -> list[tuple[str, Any]]:
 
 
 def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], duration: dict[str, float],
-                findings: list[Finding]) -> Points:
+                findings: list[Finding], known: Container[str] | None = None) -> Points:
     """Points inside their videos, whose rates and seconds `fps` and `duration` give; the others are found fault with.
+
+    Videos that lack those but are `known` are no fault of this file; None says nothing of any.
 
     Raises:
         InputError: every fault of the file, with its line.
@@ -249,24 +247,23 @@ def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], dur
     if not path.exists():
         findings.append(Finding("error", f"{path}: no point labels yet. Label some in the app, or put the file there."))
         return Points.empty(classes, tuple(fps))
-    points = Points.read(path, classes, fps)
+    points, elsewhere, faults = Points.read(path, classes, fps)
+    if strange := [place for place in elsewhere if known and place[1] not in known]:
+        line, video = strange[0]
+        findings.append(Finding("left out" if len(points) or faults else "error",
+                                f"{path}: line {line} names the unknown video {video!r}. Add it to gt_full.json or "
+                                f"remove the line. (Points so left out: {len(strange)}.)"))
     limit = np.array([duration[video] for video in fps])[points.video] if len(points) else np.zeros(0)
     outside = (points.seconds < 0) | (points.seconds > limit + 1)
     for row in np.flatnonzero(outside):
         video = points.videos[points.video[row]]
         findings.append(Finding("left out", f"{path}: a point of {video!r} at {points.seconds[row]:.2f} s lies outside "
                                 f"the video ({duration[video]:g} s). Move or remove it."))
+    raise_if(faults)
+    if late := int(((points.seconds > limit) & ~outside).sum()):
+        findings.append(Finding("note", f"{path}: {late} point(s) lie up to a second past their video's end and count "
+                                "for its last snippet. Check the duration and fps."))
     return points[~outside]
-
-
-def unknown_videos(path: Path, classes: Sequence[str], known: Mapping[str, float]) -> str:
-    """What to say of a file's points in videos that are not known; nothing if there are none."""
-    try:
-        Points.read(path, classes, known, ignore_unknown_videos=False)
-    except InputError as error:
-        faults = [fault for fault in error.faults if "names the unknown video" in fault]
-        return f"{faults[0]} (Points so left out: {len(faults)}.)" if faults else ""
-    return ""
 
 
 def _read_ambiguous(path: Path, videos: tuple[str, ...]) -> Segments:
@@ -280,11 +277,11 @@ def _read_ambiguous(path: Path, videos: tuple[str, ...]) -> Segments:
             continue
         try:
             start, end = float(cells[1]), float(cells[2])
-            if not math.isfinite(start + end):
+            if not (math.isfinite(start + end) and start < end):
                 raise ValueError
             rows.append((start, end, index[cells[0]]))
         except (ValueError, IndexError):
-            faults.append(f"{path}: line {number} is not `video start end` in seconds. Correct it.")
+            faults.append(f"{path}: line {number} is not `video start end` in seconds, rising. Correct it.")
     raise_if(faults)
     start, end, video = zip(*rows, strict=True) if rows else ((), (), ())
     return Segments.make(start, end, np.zeros(len(rows), int), ("ambiguous",), videos, video=np.array(video, int))
@@ -353,8 +350,7 @@ def _check_points(dataset: DataSet) -> None:
     mine = np.isin(points.video, [index[video] for video in train])
     if not mine.any():
         if train and where.exists():
-            hint = next((f.message for f in dataset.findings if f.message.startswith(f"{where}: line ")), "")
-            dataset.find("error", f"{where}: has no point in a training video. {hint or 'Label some first.'}")
+            dataset.find("error", f"{where}: has no point in a training video. Label some first.")
         return
     used = np.unique(points.label[mine])
     for label in sorted(set(range(len(dataset.classes))) - set(used.tolist())):

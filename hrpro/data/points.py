@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrpro.errors import InputError, raise_if
+from hrpro.errors import InputError
 from hrpro.files import read_text, write_atomic
 from hrpro.timebase import Timebase, frame_to_seconds, seconds_to_frame
 
@@ -77,15 +77,15 @@ class Points:
         return cls([], [], [], tuple(classes), tuple(videos))
 
     @classmethod
-    def read(cls, path: Path, classes: Sequence[str], videos: Mapping[str, float], *,
-             ignore_unknown_videos: bool = True) -> Points:
+    def read(cls, path: Path, classes: Sequence[str],
+             videos: Mapping[str, float]) -> tuple[Points, list[tuple[int, str]], list[str]]:
         """Point labels of a CSV (frames, section 1) or of an annotator's text file (`video,seconds,class`).
 
-        classes: vocabulary; videos: {video: its own fps}. Points of other videos are left out unless
-        `ignore_unknown_videos` is false. Byte order marks, CRLF and blank lines are taken as they come.
+        classes: vocabulary; videos: {video: its own fps}. Byte order marks, CRLF and blank lines are taken as they
+        come. Returns the sound points, (line, video) of those in other videos, and the faults of the other lines.
 
         Raises:
-            InputError: every fault of the file, with its line.
+            InputError: the file cannot be read, or its columns are not those of points.
         """
         text = read_text(path, "Put the point labels there, or label some in the app.")
         reader, rows, line = csv.reader(io.StringIO(text, newline=""), strict=True), [], 1
@@ -117,7 +117,7 @@ class Points:
                 rows = rows[1:]
         lookup = {label: index for index, label in enumerate(classes)}
         index_of = {video: index for index, video in enumerate(videos)}
-        found, faults, strange = [], [], {}
+        found, elsewhere, faults, strange = [], [], [], {}
         for number, row in rows:
             if not max(columns) < len(row) <= len(header):
                 faults.append(f"{path}: line {number} has {len(row)} columns, {len(header)} are needed. "
@@ -125,9 +125,7 @@ class Points:
                 continue
             video, moment, label = (row[column].strip() for column in columns)
             if video not in index_of:
-                if not ignore_unknown_videos:
-                    faults.append(f"{path}: line {number} names the unknown video {video!r}. "
-                                  "Add it to gt_full.json or remove the line.")
+                elsewhere.append((number, video))
                 continue
             try:
                 value = float(moment)
@@ -146,9 +144,8 @@ class Points:
                    f"{f' (and {len(lines) - 1} more lines)' if lines[1:] else ''}. "
                    "Correct it, or add it to classes.txt."
                    for label, lines in strange.items()]
-        raise_if(faults)
         seconds, label, video = zip(*found, strict=True) if found else ((), (), ())
-        return cls(seconds, label, video, tuple(classes), tuple(videos))
+        return cls(seconds, label, video, tuple(classes), tuple(videos)), elsewhere, faults
 
     def save(self, path: Path, fps: Mapping[str, float]) -> None:
         """Write the HR-Pro point CSV (frames at each video's own rate), by rename."""

@@ -14,8 +14,7 @@ import numpy as np
 import orjson
 
 from hrpro.config import Config, config_of
-from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, read_names, some
-from hrpro.data.points import Points
+from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, read_names, read_points, some
 from hrpro.errors import InputError
 
 LEVELS = ("error", "left out", "note")
@@ -164,26 +163,18 @@ def _check_spare_features(root: Path, listed: dict[str, set[str]]) -> list[Findi
 
 
 def _check_point_files(dataset: DataSet) -> list[Finding]:
-    """Points of unknown videos in the file that is used; the readability of those that are not."""
+    """What is wrong with the point files that are not used."""
     folder = dataset.root / "point_labels"
-    findings = []
+    messages, known = [], dataset.unusable | dataset.duration.keys()
     for path in sorted([*folder.glob("*.csv"), *folder.glob("human/*.txt")]):
-        faults = _read_faults(path, dataset, ignore_unknown_videos=True)
-        unknown = [fault for fault in _read_faults(path, dataset, ignore_unknown_videos=False) if fault not in faults]
         if path != dataset.points_file:                 # that one's faults are known already
-            findings += [Finding("left out", fault) for fault in faults]
-        if dataset.fps and unknown and not any(f.message.startswith(unknown[0]) for f in dataset.findings):
-            findings.append(Finding("left out", unknown[0] + f" (Points so left out: {len(unknown)}.)"))
-    return findings
-
-
-def _read_faults(path: Path, dataset: DataSet, *, ignore_unknown_videos: bool) -> list[str]:
-    rates = dict.fromkeys(dataset.unusable, 1.0) | dataset.fps
-    try:
-        Points.read(path, dataset.classes, rates, ignore_unknown_videos=ignore_unknown_videos)
-    except InputError as error:
-        return error.faults
-    return []
+            found: list[Finding] = []
+            try:
+                read_points(path, dataset.classes, dataset.fps, dataset.duration, found, known)
+            except InputError as error:
+                messages += error.faults
+            messages += [finding.message for finding in found]
+    return [Finding("left out", message) for message in messages]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -31,6 +31,7 @@ from hrpro.proposals.soft_nms import drop_ambiguous, soft_nms
 from hrpro.training.events import EventLog
 
 Batch = TypeVar("Batch")
+Model = TypeVar("Model", bound=torch.nn.Module)
 # Settings that a checkpoint's weights depend on.
 SHAPING = ("feature_dim", "rab_layers", "rab_heads", "rab_dim_feedforward", "roi_size", "reference_quirks")
 
@@ -266,15 +267,15 @@ def train_steps(session: Session, model: torch.nn.Module, steps: int, load: Call
         upcoming = loader.submit(load, step + 1) if step < steps else None
         while True:
             at = step // per_epoch
-            if untested and not session.stopping:
+            if testing := untested and not session.stopping:
                 score = test(mean.module, at, best)
                 if score > best:
                     best = score
                     _save(session, "best", step, mean, at=at)
                 untested = False
-                _save(session, "last", step, mean, model, optimizer, best=best, untested=False, at=at)
-            if session.stopping:
+            if testing or session.stopping:
                 _save(session, "last", step, mean, model, optimizer, best=best, untested=untested, at=at)
+            if session.stopping:
                 session.events.emit("cancelled", step=at)
                 raise Cancelled
             if step >= steps:
@@ -349,6 +350,13 @@ def fitting(path: Path) -> Iterator[None]:
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: does not hold what this stage saves ({str(error).splitlines()[0][:120]}). "
                          "Train this stage again.") from None
+
+
+def load_weights(session: Session, model: Model) -> Model:
+    """The model in eval mode, with the weights of the session's checkpoint; InputError if they are another model's."""
+    with fitting(session.folder.checkpoint(session.config.checkpoint)):
+        model.load_state_dict(session.state["model"])
+    return model.eval()
 
 
 def _restore(state: dict[str, Any], mean: AveragedModel, model: torch.nn.Module, optimizer: torch.optim.Optimizer,

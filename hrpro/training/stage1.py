@@ -20,7 +20,7 @@ from hrpro.models.snippet import SnippetModel, SnippetOutput
 from hrpro.proposals.generate import snippet_proposals
 from hrpro.training.pseudo_labels import pseudo_labels
 from hrpro.training.ranking import rank
-from hrpro.training.session import Session, fitting, open_session, train_steps
+from hrpro.training.session import Session, load_weights, open_session, train_steps
 from hrpro.training.snippet_losses import SnippetTargets, snippet_losses
 
 PASS_SNIPPETS = 8192                                    # packed together outside training, or one longer video
@@ -61,7 +61,7 @@ def train(config: Config, *, resume: bool = False) -> None:
 def test(config: Config) -> None:
     """Score both splits with the trained model: raw proposals, snippet scores, and PP, RP, NP ranked by reliability."""
     with open_session(config, 1, "test") as session:
-        model = load_model(session)
+        model = load_weights(session, build_model(session))
         made = {split: propose(session, model, split, keep_scores=True) for split in ("test", "train")}
         for split, proposals in made.items():
             proposals.segments.save(session.folder.snippet_result(split))
@@ -75,7 +75,7 @@ def test(config: Config) -> None:
 def infer(config: Config) -> None:
     """Detections on the test split alone."""
     with open_session(config, 1, "infer") as session:
-        proposals = propose(session, load_model(session), "test")
+        proposals = propose(session, load_weights(session, build_model(session)), "test")
         session.measure(proposals.segments, session.state["at"], accuracy=proposals.accuracy)
 
 
@@ -86,13 +86,6 @@ def build_model(session: Session) -> SnippetModel:
                          dropout=config.dropout, momentum=config.memory_momentum,
                          reference_quirks=config.reference_quirks)
     return model.to(session.device)
-
-
-def load_model(session: Session) -> SnippetModel:
-    model = build_model(session).eval()
-    with fitting(session.folder.checkpoint(session.config.checkpoint)):
-        model.load_state_dict(session.state["model"])
-    return model
 
 
 def train_step(session: Session, model: SnippetModel, optimizer: torch.optim.Optimizer,

@@ -23,7 +23,7 @@ from hrpro.errors import InputError
 from hrpro.models.instance import InstanceModel, refine, segment_iou
 from hrpro.models.roi_align import roi_pool_1d
 from hrpro.timebase import Timebase
-from hrpro.training.session import Session, fitting, open_session, train_steps
+from hrpro.training.session import Session, load_weights, open_session, train_steps
 
 STRETCH = .25                                           # of a proposal's length, on each side
 
@@ -78,9 +78,7 @@ def train(config: Config, *, resume: bool = False) -> None:
 def test(config: Config) -> None:
     """Detections on the test split: original and refined proposals, scored by completeness too."""
     with open_session(config, 2, "test", prepare=partial(read_proposals, config, ("test",))) as session:
-        model = build_model(session).eval()
-        with fitting(session.folder.checkpoint(config.checkpoint)):
-            model.load_state_dict(session.state["model"])
+        model = load_weights(session, build_model(session))
         proposals, = session.prepared
         session.measure(detect(session, model, proposals), session.state["at"])
 

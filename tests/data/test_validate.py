@@ -195,8 +195,8 @@ CASES = {
                     "holds 'NaN', which is no JSON number", "Write a finite one"),
     "segment of words": (set_segment(["a", "b"]), "error", "segment 1 of video 'train_1' has no [start, end]", "Write"),
     "segment of one number": (set_segment([3]), "error", "segment 1 of video 'train_1' has no [start, end]", "Write"),
-    "segment reversed": (set_segment([9, 3]), "left out", "'train_1' has a segment [9, 3] that does not end after",
-                         "Swap"),
+    "segment reversed": (set_segment([9, 3]), "left out", "'train_1' has 1 segment(s) that do not end after they "
+                         "begin, the first [9, 3]", "Swap"),
     "segment beyond the end": (set_segment([30, 60]), "note", "'train_1' has 1 segment(s) outside its 40 s, the first "
                                "[30, 60]", "Correct"),
     "segment before the beginning": (set_segment([-2, 3]), "note", "outside its 40 s, the first [-2, 3]", "Correct"),
@@ -219,6 +219,10 @@ CASES = {
                           "tiny/config.yaml: unknown setting 'feature_dmi'", "Did you mean 'feature_dim'?"),
     "ambiguous segment at fault": (lambda root: (root / "Ambiguous_test.txt").write_text("test_0 1.0\n"), "error",
                                    "Ambiguous_test.txt: line 1 is not `video start end`", "Correct it"),
+    "ambiguous segment reversed": (lambda root: (root / "Ambiguous_test.txt").write_text("test_0 2 1\n"), "error",
+                                   "Ambiguous_test.txt: line 1 is not `video start end` in seconds, rising", "Correct"),
+    "point just past the end": (lambda root: append(root / POINTS, "run,,,train_1,1215\n"), "note", "1 point(s) lie up "
+                                "to a second past their video's end", "Check the duration"),
     "points setting leaves the folder": (lambda root: append(root / "config.yaml", "points: ../../secret.csv\n"),
                                          "error", "points=../../secret.csv: leaves", "Name a file under it"),
     "no file of a video": (lambda root: (root / "videos/train_1.mp4").unlink(), "note",
@@ -298,6 +302,14 @@ def test_every_bad_line_of_a_file_is_said(root):
     set_segment([3])(root)
     set_segment("x", "train_2")(root)
     assert sum(level == "error" for level, _ in said(root)) == 5
+    append(root / POINTS, "run,,,train_1,9000\nrun,,,nobody,9\n")
+    assert [message for level, message in said(root) if level == "left out" and POINTS in message][1:], "beside those"
+
+
+def test_points_of_unknown_videos_alone_are_an_error(root):
+    (root / POINTS).write_text("class,video_id,point\nrun,trian_1,3\nrun,trian_2,3\n")
+    assert any(level == "error" and "line 2 names the unknown video 'trian_1'" in message and "left out: 2" in message
+               for level, message in said(root))
 
 
 def test_fresh_project_is_told_what_comes_first(tmp_path):
