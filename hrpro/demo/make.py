@@ -30,8 +30,9 @@ VERSION = "demo-1"                                      # another one when films
 SEED = 20240
 SUBSETS = {"train": "Validation", "test": "Test"}
 FILMING = .6                                            # its share of the time; the rest is the features'
-SETTINGS = {"feature_dim": FEATURE_DIM, "num_iters": 100, "test_iter": 10, "batch_size": 12, "lr": 3e-4,
-            "class_thresh": .3, "max_epochs": 8, "batch_size2": 3, "lr2": 2e-5, "max_proposal": 400}
+SETTINGS = {"feature_dim": FEATURE_DIM, "num_iters": 100, "test_iter": 10, "batch_size": 12, "lr": 5e-4,
+            "class_thresh": .3, "max_epochs": 30, "test_epoch": 3, "batch_size2": 3, "lr2": 1e-4,
+            "max_proposal": 400}
 # How many kinds of action each video of a subset shows.
 VIDEOS = {"train": (2, 3, 1, 3, 2, 4, 2, 3, 1, 3, 2, 4), "test": (2, 3, 3, 1, 3, 2)}
 WIDTH, HEIGHT, MARGIN, GRAIN = 320, 240, 16, 32
