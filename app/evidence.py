@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.results import detections, ranked, timebase_of
 from app.routes import scores_url
 from hrpro.data.dataset import DataSet, read_points
-from hrpro.data.features import read_header
+from hrpro.data.features import read_header, score_timebase
 from hrpro.data.points import Points
 from hrpro.data.ranked import Ranked
 from hrpro.data.run import STAGES, Run
@@ -106,8 +106,7 @@ def _scores(known: Evidence, dataset: DataSet, run: Run, splits: list[str]) -> N
         length = read_header(header)[0][0] if header.exists() else len(scores)
         if "train" in splits and run.stage(1).points_file.exists():
             known.pseudo = _pseudo(known, dataset, run, length, scores[:, -1])
-        # Where a run samples num_segments snippets, a row of its scores lasts longer than a snippet.
-        known.timebase = replace(known.timebase, stride=known.timebase.stride * length / len(scores))
+        known.timebase = score_timebase(dataset.root, split, video, len(scores), known.timebase)
         known.cas = scores_url(run, split, "cas", video)
         known.similarity = scores_url(run, split, "similarity", video) if similarity is not None else ""
         return

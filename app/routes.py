@@ -4,8 +4,10 @@
     GET  /frames/{dataset}/{video}          float64: seconds at which each frame appears; header X-Video: what it is
     GET  /thumbs/{dataset}/{video}          the filmstrip's layout; with ?sprite its picture
     GET  /labels/{dataset}                  classes, videos with their counts, number of the last operation
-    GET  /labels/{dataset}/{video}          points and ground truth; with ?since=N the operations after number N
+    GET  /labels/{dataset}/{video}          points, segments, ground truth; ?since=N: the operations after number N
     POST /labels/{dataset}                  {"who", "video", "since", "operations"} -> acknowledgements and what is new
+    GET  /models/{dataset}/{run}/{video}    what a run proposes in a video, and where its score curves are
+    GET  /models/{dataset}/{run}            moments most worth labelling next, the best first
     GET  /scores/{dataset}/{run}/{split}/{kind}/{video}   float32 [T, C], header X-Shape; kind: cas or similarity
     GET  /assets/…                          scripts and style sheets
 
@@ -19,6 +21,7 @@ import contextlib
 import dataclasses
 import functools
 import mimetypes
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,14 +39,21 @@ from starlette.staticfiles import StaticFiles
 from streamlit import config
 
 from app.paths import ASSETS, ckpt_root, data_set, inside, video_file
+from hrpro.config import config_of
+from hrpro.data.dataset import SPLITS
+from hrpro.data.features import read_timebase, score_timebase
 from hrpro.data.operations import LabelStore, label_store
-from hrpro.data.run import Run
+from hrpro.data.run import STAGES, Run
+from hrpro.data.segments import Segments
 from hrpro.errors import InputError
+from hrpro.proposals.suggestions import next_labels, proposed
 from hrpro.video.probe import VideoInfo, probe
 from hrpro.video.thumbnails import filmstrip
 
 FRESH = {"Cache-Control": "no-cache"}
 MAX_BODY = 16 << 20
+MOMENTS = 300                                           # of the queue that are sent
+_reading = threading.Lock()                             # two requests at once read proposals once
 
 
 def base_path() -> str:
@@ -68,6 +78,8 @@ def routes() -> list[BaseRoute]:
             Route(f"{base}/labels/{{dataset}}", _desk),
             Route(f"{base}/labels/{{dataset}}", _apply, methods=["POST"]),
             Route(f"{base}/labels/{{dataset}}/{{video}}", _labels),
+            Route(f"{base}/models/{{dataset}}/{{run}}", _next),
+            Route(f"{base}/models/{{dataset}}/{{run}}/{{video}}", _model),
             Route(f"{base}/scores/{{dataset}}/{{run}}/{{split}}/{{kind}}/{{video}}", _scores),
             Mount(f"{base}/assets", _Assets(directory=ASSETS))]
 
@@ -155,7 +167,15 @@ def _desk(request: Request) -> Response:
     files = {path.stem for path in folder.iterdir()} if folder.is_dir() else set()
     videos = [{"id": video, "duration": seconds, "fps": dataset.fps[video], "file": video in files,
                "count": counts[video], "done": video in done} for video, seconds in dataset.duration.items()]
-    return _json({"seq": store.seq, "classes": store.classes, "videos": videos, "notices": store.notices})
+    return _json({"seq": store.seq, "classes": _classes(store), "videos": videos, "notices": store.notices})
+
+
+def _classes(store: LabelStore) -> list[dict[str, Any]]:
+    """Classes in display order; index: as training and the palette count them; count: points in all videos."""
+    styles, counts = store.styles, store.counts("label")
+    index = {name: position for position, name in enumerate(store.class_order)}
+    return [{"name": name, "index": index[name], "count": counts[name], "style": styles.get(name, {})}
+            for name in store.classes]
 
 
 def _labels(request: Request) -> Response:
@@ -167,7 +187,7 @@ def _labels(request: Request) -> Response:
     seq, points = store.seq, store.points(video)
     truth = store.dataset.ground_truth.of_video(video)
     segments = zip(truth.start.tolist(), truth.end.tolist(), truth.label.tolist(), strict=True)
-    return _json({"seq": seq, "points": points,
+    return _json({"seq": seq, "points": points, "segments": store.segments(video),
                   "truth": [[start, end, truth.classes[label]] for start, end, label in segments]})
 
 
@@ -192,7 +212,7 @@ def _news(store: LabelStore, video: str, since: int) -> dict[str, Any]:
     seq = store.seq
     if seq == since:
         return {"seq": seq}
-    return {"seq": seq, "operations": store.operations(since, video), "classes": store.classes,
+    return {"seq": seq, "operations": store.operations(since, video), "classes": _classes(store),
             "counts": store.counts(), "done": sorted(store.done())}
 
 
@@ -202,12 +222,61 @@ def _project(store: LabelStore) -> None:
         store.project()
 
 
+def _run(request: Request) -> Run:
+    with _or(404):
+        root = inside(ckpt_root(), request.path_params["dataset"], request.path_params["run"])
+    if not root.is_dir():
+        raise HTTPException(404, f"There is no run {root.name!r} any more. Choose another.")
+    return Run(root)
+
+
+def _model(request: Request) -> Response:
+    run, store, video = _run(request), _store(request), request.path_params["video"]
+    with _or(422):
+        mine = _proposed(run, store).of_video(video)
+        curves = _curves(run, store, video)
+    columns = (np.round(column, 3).tolist() for column in (mine.start, mine.end, mine.score))
+    items = zip(*columns, [mine.classes[label] for label in mine.label], strict=True)
+    return _json({"proposals": list(items), "curves": curves})
+
+
+def _curves(run: Run, store: LabelStore, video: str) -> dict[str, Any] | None:
+    for split in SPLITS:
+        scores = run.snippet_scores(split, video)
+        if scores is not None:
+            timebase = read_timebase(store.root / "features", config_of(store.root).timebase)
+            start, second = score_timebase(store.root, split, video, len(scores), timebase).seconds([.5, 1.5]).tolist()
+            return {"url": scores_url(run, split, "cas", video), "start": start, "step": second - start,
+                    "columns": [*run.score_classes(split), ""]}
+    return None
+
+
+def _next(request: Request) -> Response:
+    run, store = _run(request), _store(request)
+    with _or(422):
+        moments = next_labels(store, run, _proposed(run, store))
+    return _json({"count": len(moments), "moments": [dataclasses.asdict(moment) for moment in moments[:MOMENTS]]})
+
+
+def _proposed(run: Run, store: LabelStore) -> Segments:
+    """What a run proposes in all videos, read once for each state of its files."""
+    folders = [run.stage(stage) for stage in STAGES]
+    files = [folders[0].proposals_file, *(folder.final_result for folder in folders)]
+    stamps = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
+    with _reading:
+        return _read_proposed(run, store, stamps)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_proposed(run: Run, store: LabelStore, stamps: tuple[int, ...]) -> Segments:
+    return proposed(run, store.dataset)
+
+
 def _scores(request: Request) -> Response:
     names = request.path_params
     if names["kind"] not in ("cas", "similarity") or names["split"] not in ("train", "test"):
         raise HTTPException(404, "Scores are cas or similarity, of the train or test split.")
-    with _or(404):
-        run = Run(inside(ckpt_root(), names["dataset"], names["run"]))
+    run = _run(request)
     read = run.snippet_scores if names["kind"] == "cas" else run.similarity
     with _or(422):
         array = read(names["split"], names["video"])

@@ -63,11 +63,15 @@ def _component() -> Any:
     return st.components.v2.component("hrpro_timeline", js=_LOADER, css=(ASSETS / "timeline/timeline.css").read_text())
 
 
-def desk(dataset: str, *, video: str | None = None, seek: float = 0) -> None:
-    """The annotation desk of a data set; video, seek: open there (seconds), else where this tab was last."""
+def desk(dataset: str, runs: Sequence[str] = (), *, video: str | None = None, seek: float = 0) -> None:
+    """The annotation desk of a data set.
+
+    runs: names of the runs that can propose, the latest first; video, seek: open there (seconds), else where this tab
+    was last.
+    """
     _component()(key=f"desk-{dataset}", data={
         "mode": "desk", "base": base_path(), "dataset": dataset, "video": video, "seek": seek, "palette": palette(),
-        "who": os.environ.get("USER", "annotator")})
+        "runs": list(runs), "who": os.environ.get("USER", "annotator")})
 
 
 def timeline(dataset: DataSet, video: str, lanes: Sequence[Lane], *, key: str, seek: float = 0) -> None:

@@ -1,12 +1,18 @@
 /** The annotation desk: the stage, the lists beside it, and labels that are on screen at once and saved soon after. */
 
+import { clockText } from "./axis.js";
 import { button, el, fillWindow, icon } from "./dom.js";
-import { addClass, addPoint, changePoints, goBack, markDone, removePoints } from "./edits.js";
+import { askName, askNote, editClass } from "./dialogs.js";
+import {
+  addClass, addPoint, changePoints, decide, goBack, markDone, moveSegment, removePoints,
+} from "./edits.js";
 import { lowerBound } from "./hit.js";
 import { Labels } from "./labels.js";
-import { ClassPanel, hotkey, PointPanel, VideoPanel } from "./panels.js";
+import { Model } from "./model.js";
+import { ClassPanel, PointPanel, QueuePanel, VideoPanel } from "./panels.js";
 import { Stage } from "./stage.js";
 import { Sync } from "./sync.js";
+import { Watched } from "./watched.js";
 
 const REACTION = .25;       // seconds from seeing to pressing, of a person who waits for the event
 
@@ -21,29 +27,54 @@ export class Desk {
     this.url = `${base}/labels/${encodeURIComponent(dataset)}`;
     this.stage = new Stage({ base, dataset, desk: this });
     this.selection = this.stage.selection;
+    const colourOf = (name) => this.colour(name);
+    this.model = new Model({ url: `${base}/models/${encodeURIComponent(dataset)}`, storage: localStorage,
+      key: `hrpro.model.${dataset}`, onChange: () => this.modelled() });
+    this.watched = new Watched({ storage: localStorage, key: `hrpro.watched.${dataset}` });
     this.videos = new VideoPanel({ labels: this.labels, onOpen: (id) => this.turnTo(id) });
-    this.classes = new ClassPanel({ labels: this.labels, colourOf: (index) => this.colour(index),
-      onChoose: (name) => this.choose({ label: name }), onAdd: (name) => this.push(addClass(this.current, name)) });
-    this.points = new PointPanel({ labels: this.labels, selection: this.selection,
-      colourOf: (index) => this.colour(index), onPick: (point, more) => this.goTo(point, more),
-      onRelabel: (label) => this.change(() => ({ label })), onRemove: () => this.remove() });
+    this.queue = new QueuePanel({ model: this.model, colourOf, onGo: (moment) => this.visit(moment) });
+    this.videos.root.append(this.queue.root);
+    this.classes = new ClassPanel({ labels: this.labels, colourOf,
+      onChoose: (name) => this.choose({ label: name }), onAdd: (name) => this.push(addClass(this.current, name)),
+      onEdit: (name) => editClass(this, name) });
+    this.points = new PointPanel({ labels: this.labels, selection: this.selection, colourOf,
+      onPick: (point, more) => this.goTo(point, more), onRelabel: (label) => this.change(() => ({ label })),
+      onRemove: () => this.remove(), onFlag: () => this.flag(), onFilter: () => this.refresh(true) });
     this.saved = el("span", { class: "badge save", role: "status" });
     this.message = el("span", { class: "message", role: "alert" });
     this.who = el("input", { class: "who", "aria-label": "Your name", title: "Your name, kept with each label",
       value: localStorage.getItem("hrpro.name") || data.who, maxlength: "200",
       onchange: () => localStorage.setItem("hrpro.name", this.who.value.trim()) });
+    this.suggested = el("span", { class: "badge suggestion", role: "status" });
+    this.cost = el("span", { class: "cost", title: "Time at this video and what was played; kept in this browser" });
+    this.modelChoice = el("select", { "aria-label": "Model", title: "A run whose scores and proposals are shown",
+      onchange: () => {
+        this.model.choose(this.modelChoice.value);
+        this.queue.load();
+        this.stage.focus();
+      } },
+    el("option", { value: "" }, data.runs.length ? "no model" : "no model yet"),
+    ...data.runs.map((run) => el("option", { value: run }, run)));
+    this.modelChoice.disabled = !data.runs.length;
+    if (!data.runs.length) this.modelChoice.title = "Train a run; then its scores and proposals can be shown here";
+    if (!data.runs.includes(this.model.run)) this.model.run = "";
+    this.modelChoice.value = this.model.run;
+    this.fold = button("Fold the scores (S)", icon("scores"), () => this.act("foldScores"));
     this.done = el("input", { type: "checkbox", onchange: () => {
       this.push(markDone(this.current, this.done.checked));
       this.stage.focus();
     } });
-    this.stage.tools.append(button("Undo (Ctrl+Z)", icon("undo"), () => this.act("undo")),
+    this.stage.tools.append(this.suggested, this.modelChoice, this.fold, button("Undo (Ctrl+Z)", icon("undo"), () => this.act("undo")),
       button("Redo (Ctrl+Shift+Z)", icon("redo"), () => this.act("redo")),
       el("label", { class: "done", title: "Everything that happens in this video is labelled" }, this.done, "done"));
-    this.bar = el("footer", { class: "bar" }, this.saved, this.message, el("label", {}, "Name ", this.who));
+    this.bar = el("footer", { class: "bar" }, this.saved, this.message, this.cost, el("label", {}, "Name ", this.who));
     this.root = el("div", { class: "desk" }, this.videos.root, this.stage.root,
       el("aside", { class: "panel labels", "aria-label": "Labels" }, this.classes.root, this.points.root), this.bar);
     parent.append(this.root);
     this.filling = fillWindow(this.root);
+    this.stage.onTick = () => this.watch();
+    this.working = setInterval(() => this.work(), 1000);
+    this.root.addEventListener("pointermove", () => this.watched.touch(performance.now() / 1000));
     this.begin();
   }
 
@@ -52,6 +83,8 @@ export class Desk {
 
   dispose() {
     this.sync?.stop();
+    this.watched.keep();
+    clearInterval(this.working);
     this.filling.stop();
     this.stage.dispose();
     this.root.remove();
@@ -78,7 +111,44 @@ export class Desk {
     await this.open(first, wanted === this.data.video ? this.data.seek : 0);
     this.showSaved();
     this.sync.start();
+    this.queue.load();
+    if (!localStorage.getItem("hrpro.name")) await askName(this.root, this.who);
     this.stage.focus();
+  }
+
+  /** The video plays: what is seen is tinted. */
+  watch() {
+    const { clock } = this.stage;
+    if (this.watched.see(clock.playing ? clock.time : null)) this.stage.watched = this.watched.spans;
+  }
+
+  work() {
+    if (document.hidden || !this.current) return;
+    this.watched.second(performance.now() / 1000, this.stage.clock.playing);
+    this.watched.keep();
+    const { duration } = this.stage.overview;
+    const { seconds, played } = this.watched;
+    const each = this.labels.points.size ? `, ${(seconds / this.labels.points.size).toFixed(1)} s a point` : "";
+    const share = Math.round(Math.min(100 * played / duration, 100));
+    this.cost.textContent = `${share} % watched, ${clockText(seconds, 0)} at it${each}`;
+  }
+
+  /** A moment of the queue: there, with its class, and the point that it is about. */
+  async visit({ video, time, label }) {
+    if (video !== this.current) await this.open(video, time);
+    this.stage.clock.seek(time);
+    this.stage.axis.follow(time);
+    this.choose({ label });
+    const point = this.labels.lanes.get(label)?.find((other) => Math.abs(other.time - time) < 1e-6);
+    this.select(point ? [point.id] : []);
+    this.stage.focus();
+  }
+
+  /** The chosen run's proposals and curves came, or another run was chosen. */
+  modelled() {
+    this.fold.hidden = !this.model.run;
+    if (this.model.note) this.say(this.model.note);
+    this.refresh(true);
   }
 
   get memory() {
@@ -111,7 +181,11 @@ export class Desk {
     sessionStorage.setItem(this.memory, id);
     this.videos.current = id;
     this.selection.clear();
+    this.watched.keep();
+    this.watched.open(id);
+    this.stage.watched = this.watched.spans;
     this.labels.load(id, state);
+    this.model.load(id);
     this.#truth = new Map();
     for (const [start, end, label] of state.truth) {
       this.#truth.set(label, [...this.#truth.get(label) ?? [], [start, end, 1, label]]);
@@ -121,8 +195,9 @@ export class Desk {
     this.videos.list.reveal(id);
   }
 
-  colour(index) {
-    return this.data.palette[Math.max(index, 0) % this.data.palette.length];
+  colour(name) {
+    const { index, style } = this.labels.entry(name);
+    return style.colour ?? this.data.palette[Math.max(index, 0) % this.data.palette.length];
   }
 
   push(operation) {
@@ -153,15 +228,17 @@ export class Desk {
   }
 
   /** Show the labels as they are now: the timeline with the next picture of the screen, the lists right after it. */
-  refresh() {
-    if (this.#painted !== this.labels.now) {
+  refresh(anew = false) {
+    if (anew || this.#painted !== this.labels.now) {
       this.#painted = this.labels.now;
-      this.stage.setLanes([...this.labels.lanes].map(([label, points], index) => ({
-        id: label, label, colour: this.colour(index), key: hotkey(index), editable: true, points,
-        layers: this.#truth.has(label) ? [{ kind: "segments", style: "solid", items: this.#truth.get(label) }] : [],
-      })));
+      const { active } = this.classes;
+      const decided = Map.groupBy([...this.labels.segments.values()].filter((one) => !one.refused), (one) => one.label);
+      this.stage.setLanes([...this.model.lanes(active, active && this.colour(active)),
+        ...[...this.labels.lanes].map(([label, points]) => this.lane(label, points, decided.get(label) ?? []))]);
+      this.stage.dimmed = this.points.hidden;
       this.done.checked = this.labels.isDone(this.current);
     }
+    this.suggest();
     this.stage.changed();
     if (this.#listing) return;
     this.#listing = true;
@@ -173,19 +250,72 @@ export class Desk {
     }));
   }
 
+  /** A class's row: annotated and accepted segments solid, what the model proposes hatched, points on top. */
+  lane(label, points, decided) {
+    const layers = [{ kind: "segments", style: "hatched", items: this.model.of(label) },
+      { kind: "segments", style: "solid", items: this.#truth.get(label) ?? [] },
+      { kind: "segments", style: "accepted", items: decided.map(({ start, end }) => [start, end, 1, label]) }];
+    return { id: label, label, colour: this.colour(label), key: this.labels.entry(label).key, editable: true, points,
+      layers: layers.filter(({ items }) => items.length) };
+  }
+
+  /** The one selected point, and the segment that was decided for it or that the model would draw. */
+  get doubtful() {
+    const [point] = this.chosen;
+    if (!point || this.selection.size !== 1) return {};
+    const decided = [...this.labels.segments.values()].find((segment) => segment.point === point.id);
+    return { point, decided, suggestion: decided ? null : this.model.suggest(point, this.stage.overview.duration) };
+  }
+
+  suggest() {
+    const { point, decided, suggestion } = this.doubtful;
+    this.stage.suggestion = suggestion ?? null;
+    this.stage.edges = suggestion ?? (decided && !decided.refused ? decided : null);
+    this.suggested.textContent = suggestion
+      ? `${clockText(suggestion.start)} – ${clockText(suggestion.end)}? Enter takes, X refuses`
+      : decided ? (decided.refused ? "refused: Enter takes it after all" : "accepted: X refuses it after all")
+        : point && this.model.run && this.model.curves ? "the model sees nothing here" : "";
+  }
+
+  /** Enter or X on the suggestion for the selected point. */
+  settle(refused) {
+    const { decided, suggestion } = this.doubtful;
+    if (!suggestion && (!decided || Boolean(decided.refused) === refused)) return false;
+    this.push(decide(suggestion ?? decided, refused));
+    return true;
+  }
+
+  /** An edge was dragged: a suggestion is thereby taken. */
+  correct(segment, start, end) {
+    this.push(segment.id ? moveSegment(segment, start, end) : decide({ ...segment, start, end }, false));
+  }
+
+  /** Mark the selected points as doubtful, with a note, or take the mark away. */
+  async flag() {
+    const { chosen } = this;
+    if (!chosen.length) return;
+    const note = await askNote(this.root, chosen[0].doubt ?? "");
+    if (note !== null) this.change(() => ({ doubt: note || undefined }));
+    this.stage.focus();
+  }
+
   /** A class becomes the active one: shown strongly, scrolled to. */
   choose(lane) {
+    const other = this.classes.active !== lane.label;
     this.classes.active = lane.label;
     this.stage.activeLane = lane.label;
     this.stage.reveal(this.stage.lanes.findIndex((other) => other.id === lane.label));
     this.classes.list.reveal(lane.label);
-    this.refresh();
+    this.refresh(other && Boolean(this.model.curves));
   }
 
   select(ids, more = false) {
     if (!more) this.selection.clear();
     for (const id of ids) this.selection.add(id);
-    this.refresh();
+    const [point] = this.chosen;
+    const shown = this.selection.size === 1 && this.model.curves && point.label !== this.classes.active;
+    if (shown) this.classes.active = this.stage.activeLane = point.label;
+    this.refresh(shown);
   }
 
   get chosen() {
@@ -241,18 +371,24 @@ export class Desk {
 
   drop(points, frames, label) {
     const moved = this.lift(points, frames, label);
-    this.push(changePoints(points, (point) => moved[points.indexOf(point)]));
+    this.push(changePoints(points, (point) => moved[points.indexOf(point)], this.drawnFor(points)));
   }
 
   /** Change the selected points' fields by one operation. */
   change(fields) {
-    if (this.chosen.length) this.push(changePoints(this.chosen, fields));
+    if (this.chosen.length) this.push(changePoints(this.chosen, fields, this.drawnFor(this.chosen)));
   }
 
   remove() {
     if (!this.chosen.length) return;
-    this.push(removePoints(this.chosen));
+    this.push(removePoints(this.chosen, this.drawnFor(this.chosen)));
     this.select([]);
+  }
+
+  /** Segments that were decided for these points. */
+  drawnFor(points) {
+    const ids = new Set(points.map((point) => point.id));
+    return [...this.labels.segments.values()].filter((segment) => ids.has(segment.point));
   }
 
   nudge(frames) {
@@ -279,8 +415,10 @@ export class Desk {
   /** What a key asks for; false if there was nothing to do and the key is the page's. */
   act(action, index = 0) {
     if (!this.current) return false;
+    this.watched.touch(performance.now() / 1000);
     const { clock } = this.stage;
-    const label = this.labels.classes[index];
+    const digit = `${(index + 1) % 10}`;
+    const label = this.labels.classes.find((name) => this.labels.entry(name).key === digit);
     const actions = {
       stamp: () => label && this.put(label, clock.frame),
       stampEarlier: () => label
@@ -288,6 +426,8 @@ export class Desk {
       nextPoint: () => this.walk(1), previousPoint: () => this.walk(-1), remove: () => this.remove(),
       nudgeBack: () => this.nudge(-1), nudgeForward: () => this.nudge(1),
       selectAll: () => this.select(this.labels.points.keys()), escape: () => this.select([]),
+      accept: () => this.settle(false), refuse: () => this.settle(true), flag: () => this.flag(),
+      foldScores: () => this.model.fold(), nextMoment: () => this.queue.step(1),
       undo: () => this.push(goBack("undo", this.current)), redo: () => this.push(goBack("redo", this.current)),
       nextVideo: () => this.videos.step(1, (id) => this.turnTo(id)),
       previousVideo: () => this.videos.step(-1, (id) => this.turnTo(id)),

@@ -5,7 +5,16 @@ export function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-const value = ({ video, label, time, frame }) => ({ video, label, time, frame });
+/** Which table of hrpro/data/operations.py a value of `before` or `after` is of. */
+export function tableOf(value) {
+  return "frame" in value ? "points" : "start" in value ? "segments" : "done" in value ? "videos" : "classes";
+}
+
+const KEPT = ["video", "label", "time", "frame", "doubt", "start", "end", "point", "model", "refused"];
+
+/** What the log keeps of a point or segment. */
+const value = (label) => Object.fromEntries(KEPT.filter((key) => label[key] !== undefined).map((key) => [key, label[key]]));
+const values = (labels) => Object.fromEntries(labels.map((label) => [label.id, value(label)]));
 
 function operation(kind, video, before, after) {
   return { id: newId(), video, kind, before, after };
@@ -15,22 +24,70 @@ export function addPoint(video, label, time, frame) {
   return operation("add", video, {}, { [newId()]: { video, label, time, frame } });
 }
 
-export function removePoints(points) {
-  return operation("delete", points[0].video, Object.fromEntries(points.map((point) => [point.id, value(point)])), {});
+/** segments: those drawn for the points, which go with them. */
+export function removePoints(points, segments = []) {
+  return operation("delete", points[0].video, values([...points, ...segments]), {});
 }
 
-/** One operation that gives each point the fields of `change(point)`; null if none of them changes anything. */
-export function changePoints(points, change) {
-  const changed = points.map((point) => [point, { ...value(point), ...change(point) }])
-    .filter(([point, next]) => Object.keys(next).some((key) => next[key] !== point[key]));
+/**
+ * One operation that gives each point the fields of `change(point)`; null if none of them changes anything. A field
+ * that is undefined goes. segments: those drawn for the points, which take on their class.
+ */
+export function changePoints(points, change, segments = []) {
+  const changed = points.map((point) => [point, value({ ...point, ...change(point) })])
+    .filter(([point, next]) => KEPT.some((key) => next[key] !== point[key]));
   if (!changed.length) return null;
-  const kind = changed.some(([point, next]) => point.label !== next.label) ? "relabel" : "move";
-  return operation(kind, changed[0][0].video, Object.fromEntries(changed.map(([point]) => [point.id, value(point)])),
+  const label = new Map(changed.map(([point, next]) => [point.id, next.label]));
+  for (const segment of segments) {
+    const next = label.get(segment.point) ?? segment.label;
+    if (next !== segment.label) changed.push([segment, value({ ...segment, label: next })]);
+  }
+  const kind = changed.some(([point, next]) => point.label !== next.label) ? "relabel"
+    : changed.some(([point, next]) => point.doubt !== next.doubt) ? "flag" : "move";
+  return operation(kind, points[0].video, values(changed.map(([point]) => point)),
     Object.fromEntries(changed.map(([point, next]) => [point.id, next])));
+}
+
+/** A person takes a segment that a model drew for a point, or refuses it; one decided before is decided anew. */
+export function decide(segment, refused) {
+  const next = value({ ...segment, refused: refused || undefined });
+  const before = segment.id ? values([segment]) : {};
+  return operation(refused ? "refuse" : "accept", segment.video, before, { [segment.id ?? newId()]: next });
+}
+
+/** A decided segment gets other edges. */
+export function moveSegment(segment, start, end) {
+  return operation("move", segment.video, values([segment]), { [segment.id]: { ...value(segment), start, end } });
 }
 
 export function addClass(video, name) {
   return operation("class", video, {}, { [name]: {} });
+}
+
+export function removeClass(video, { name, style }) {
+  return operation("class", video, { [name]: style }, {});
+}
+
+/** entries: classes {name, style}; change(entry): fields of its new style, undefined for those that go. */
+export function styleClasses(video, entries, change) {
+  const before = {};
+  const after = {};
+  for (const entry of entries) {
+    const style = JSON.parse(JSON.stringify({ ...entry.style, ...change(entry) }));
+    if (JSON.stringify(style) === JSON.stringify(entry.style)) continue;
+    before[entry.name] = entry.style;
+    after[entry.name] = style;
+  }
+  return Object.keys(after).length ? operation("class", video, before, after) : null;
+}
+
+/** The server relabels the points of all videos. */
+export function renameClass(video, { name, style }, next) {
+  return operation("rename", video, { [name]: style }, { [next]: style });
+}
+
+export function mergeClass(video, { name, style }, into) {
+  return operation("merge", video, { [name]: style, [into.name]: into.style }, { [into.name]: into.style });
 }
 
 export function markDone(video, done) {

@@ -23,6 +23,13 @@ export function nearestPoint(points, axis, x, reach = 7) {
   return found;
 }
 
+/** Which edge of a segment {start, end} is at x: "start", "end", or null. */
+export function edgeAt({ start, end }, axis, x, reach = 8) {
+  const away = { start: Math.abs(axis.x(start) - x), end: Math.abs(axis.x(end) - x) };
+  const nearest = away.start < away.end ? "start" : "end";
+  return away[nearest] <= reach ? nearest : null;
+}
+
 /** The laid-out row (see lanes.js) at y; null if there is none. */
 export function rowAt(rows, y) {
   return rows.find((row) => y >= row.y && y < row.y + row.height) ?? null;

@@ -3,10 +3,12 @@
  * Painting shows both, so a label is on screen at once; only the server's word makes it "saved".
  */
 
+import { tableOf } from "./edits.js";
 import { View } from "./view.js";
 
 export class Labels {
   #confirmed = new View();
+  #segments = new Map();
   #classes = [];
   #done = new Set();
   #counts = {};
@@ -15,7 +17,7 @@ export class Labels {
   video = null;
   pending = [];
 
-  /** What the data set has: classes, counts of points and videos marked done. */
+  /** What the data set has: classes {name, index, count, style}, counts of points and videos marked done. */
   open({ classes, videos }) {
     this.#classes = classes;
     this.#done = new Set(videos.filter((video) => video.done).map((video) => video.id));
@@ -24,10 +26,11 @@ export class Labels {
   }
 
   /** Begin with one video as the server has it. */
-  load(video, { seq, points }) {
+  load(video, { seq, points, segments = [] }) {
     this.video = video;
     this.seq = seq;
-    this.#confirmed = new View(this.#classes, points);
+    this.#confirmed = new View(this.#classes.map((entry) => entry.name), points);
+    this.#segments = new Map(segments.map((segment) => [segment.id, segment]));
     this.#now = null;
   }
 
@@ -46,9 +49,7 @@ export class Labels {
 
   /** Take what happened on the server since `seq`: one's own operations, other tabs' and other people's. */
   receive({ seq, operations = [], classes, counts, done }) {
-    for (const operation of operations) {
-      if (operation.table === "points") this.#apply(this.#confirmed, operation, operation.who);
-    }
+    for (const operation of operations) this.#apply(this.#confirmed, this.#segments, operation, operation.who);
     if (classes) this.#classes = classes;
     if (counts) this.#counts = counts;
     if (done) this.#done = new Set(done);
@@ -56,13 +57,24 @@ export class Labels {
     if (operations.length || classes) this.#now = null;
   }
 
+  /** Class names in display order. */
   get classes() {
-    return this.now.classes;
+    return this.now.names;
   }
 
-  /** id -> {id, video, label, time, frame, who, waiting} of the video. */
+  /** {name, index, count, style, key} of a class; one that only a point names has no index. */
+  entry(name) {
+    return this.now.entries.get(name) ?? { name, index: -1, count: 0, style: {}, key: "" };
+  }
+
+  /** id -> {id, video, label, time, frame, doubt?, who, waiting} of the video. */
   get points() {
     return this.now.view.points;
+  }
+
+  /** id -> {id, video, label, start, end, point, model, refused?, who, waiting}: segments that people decided on. */
+  get segments() {
+    return this.now.segments;
   }
 
   /** class -> its points by time, in the classes' order. */
@@ -86,25 +98,64 @@ export class Labels {
   /** All of this moment; another object after each change. */
   get now() {
     if (this.#now) return this.#now;
-    const view = this.pending.length ? this.#confirmed.copy() : this.#confirmed;
-    const classes = [...this.#classes];
+    const waits = this.pending.length > 0;
+    const view = waits ? this.#confirmed.copy() : this.#confirmed;
+    const segments = waits ? new Map(this.#segments) : this.#segments;
+    let classes = this.#classes;
     const done = new Set(this.#done);
     for (const operation of this.pending) {
-      if (operation.kind === "class") {
-        classes.push(...Object.keys(operation.after).filter((name) => !classes.includes(name)));
-      } else if (operation.kind === "mark") done[operation.after[operation.video] ? "add" : "delete"](operation.video);
-      else if (operation.before) this.#apply(view, operation, "", true);
+      if (!operation.before) continue;
+      if (operation.kind === "mark") done[operation.after[operation.video] ? "add" : "delete"](operation.video);
+      else if (["class", "rename", "merge"].includes(operation.kind)) classes = changeClasses(classes, view, operation);
+      else this.#apply(view, segments, operation, "", true);
     }
+    const entries = withKeys(classes);
     const used = [...view.lanes].filter(([, points]) => points.length).map(([name]) => name);
-    const lanes = new Map([...new Set([...classes, ...used])].map((name) => [name, view.lanes.get(name) ?? []]));
-    this.#now = { view, classes, done, lanes };
+    const lanes = new Map([...new Set([...entries.keys(), ...used])].map((name) => [name, view.lanes.get(name) ?? []]));
+    this.#now = { view, segments, entries, names: [...entries.keys()], done, lanes };
     return this.#now;
   }
 
-  #apply(view, { before, after }, who, waiting = false) {
-    for (const id of Object.keys(before)) if (!(id in after)) view.remove(id);
-    for (const [id, point] of Object.entries(after)) {
-      if (point.video === this.video) view.put({ ...point, id, who, waiting });
+  #apply(view, segments, { before, after }, who, waiting = false) {
+    for (const [id, gone] of Object.entries(before)) {
+      if (id in after) continue;
+      if (tableOf(gone) === "points") view.remove(id);
+      else if (tableOf(gone) === "segments") segments.delete(id);
+    }
+    for (const [id, label] of Object.entries(after)) {
+      if (label.video !== this.video) continue;
+      if (tableOf(label) === "points") view.put({ ...label, id, who, waiting });
+      else segments.set(id, { ...label, id, who, waiting });
     }
   }
+}
+
+/** The classes after an operation that the server has not answered; it will give each its index and count. */
+function changeClasses(classes, view, { before, after }) {
+  const going = Object.keys(before).filter((name) => !(name in after));
+  const coming = Object.keys(after).filter((name) => !(name in before));
+  const [stays] = Object.keys(after);
+  for (const name of going) {
+    for (const point of stays ? view.lanes.get(name) ?? [] : []) view.put({ ...point, label: stays, waiting: true });
+  }
+  const kept = classes.map((entry) => (entry.name === going[0] && coming.length ? { ...entry, name: coming[0] } : entry))
+    .filter((entry) => !going.includes(entry.name))
+    .map((entry) => (after[entry.name] ? { ...entry, style: after[entry.name] } : entry));
+  const fresh = coming.filter((name) => !kept.some((entry) => entry.name === name))
+    .map((name, place) => ({ name, index: classes.length + place, count: 0, style: after[name] }));
+  return [...kept, ...fresh].map((entry, place) => [entry.style.place ?? place, entry])
+    .sort(([one], [other]) => one - other).map(([, entry]) => entry);
+}
+
+/** Each class with its digit: those that people gave, then the digits left over in the classes' order. */
+function withKeys(classes) {
+  const given = new Set(classes.map((entry) => entry.style.key).filter(Boolean));
+  const free = [..."1234567890"].filter((digit) => !given.has(digit));
+  const taken = new Set();
+  return new Map(classes.map((entry) => {
+    const own = entry.style.key && !taken.has(entry.style.key) ? entry.style.key : null;
+    const key = own ?? (entry.style.key ? "" : free.shift() ?? "");
+    taken.add(key);
+    return [entry.name, { ...entry, key }];
+  }));
 }

@@ -39,6 +39,7 @@ function paintLanes(context, scene) {
     context.rect(axis.left, y, axis.width, row.height);
     context.clip();
     for (const layer of lane.layers) paintLayer(context, scene, row, layer);
+    if (lane.label === scene.suggestion?.label && lane.editable) paintSuggestion(context, scene, row);
     if (lane.points) paintPoints(context, scene, row, lane.points);
     context.restore();
     paintLaneName(context, scene, row);
@@ -106,11 +107,25 @@ function paintSegment(context, { axis }, { y, height }, [start, end, score = 1],
     context.globalAlpha *= .45;
     context.fillRect(left, top, wide, tall);
     context.globalAlpha /= .45;
+    // A segment that a person accepted bears a bar, so that it is told from an annotated one.
+    if (style === "accepted") context.fillRect(left, top + tall - 3, wide, 3);
   }
   context.strokeStyle = colour;
   context.lineWidth = 1;
   context.strokeRect(left + .5, top + .5, Math.max(wide - 1, .5), tall - 1);
   context.globalAlpha = 1;
+}
+
+/** The segment that the model would draw, or that is being corrected: a strong frame with handles at its edges. */
+function paintSuggestion(context, { axis, theme, suggestion }, { y, height }) {
+  const [left, right] = [axis.x(suggestion.start), axis.x(suggestion.end)];
+  context.strokeStyle = theme.accent;
+  context.fillStyle = theme.accent;
+  context.lineWidth = 2;
+  context.setLineDash([5, 3]);
+  context.strokeRect(left, y + 2, Math.max(right - left, 2), height - 5);
+  context.setLineDash([]);
+  for (const x of [left, right]) context.fillRect(x - 2, y + 2, 4, height - 5);
 }
 
 /** The highest and lowest value under each pixel, so that no peak is lost however far one zooms out. */
@@ -179,14 +194,15 @@ function paintPoints(context, scene, row, points) {
     const x = axis.x(point.time);
     if (x - last < 1) continue;
     last = x;
+    const dim = scene.dimmed?.(point);
     diamond(context, x, y, DIAMOND);
-    context.fillStyle = row.lane.colour;
-    context.globalAlpha = point.waiting ? .55 : 1;
+    context.fillStyle = point.doubt ? theme.ground : row.lane.colour;
+    context.globalAlpha = dim ? .2 : point.waiting ? .55 : 1;
     context.fill();
-    context.globalAlpha = 1;
-    context.strokeStyle = theme.ground;
-    context.lineWidth = 1;
+    context.strokeStyle = point.doubt ? row.lane.colour : theme.ground;
+    context.lineWidth = point.doubt ? 2 : 1;
     context.stroke();
+    context.globalAlpha = 1;
   }
   for (const point of chosen) {
     if (scene.drag?.ids.has(point.id)) continue;
@@ -215,6 +231,12 @@ function paintOverview(context, scene) {
   const { overview, axis, theme, bands: { overview: band }, playhead, lanes } = scene;
   context.fillStyle = theme.soft;
   context.fillRect(overview.left, band.y, overview.width, band.height);
+  context.fillStyle = theme.accent;
+  context.globalAlpha = .3;
+  for (const [start, end] of scene.watched) {
+    context.fillRect(overview.x(start), band.y, overview.x(end) - overview.x(start), band.height);
+  }
+  context.globalAlpha = 1;
   if (scene.marks) context.drawImage(scene.marks, overview.left, band.y, overview.width, band.height);
   const [left, right] = [overview.x(axis.start), overview.x(axis.end)];
   context.fillStyle = theme.veil;

@@ -67,17 +67,23 @@ export class VideoPanel {
 }
 
 export class ClassPanel {
-  /** onChoose(name): a class was chosen; onAdd(name): a new one was named. */
-  constructor({ labels, colourOf, onChoose, onAdd }) {
+  /** onChoose(name): a class was chosen; onAdd(name): a new one was named; onEdit(name): its pencil was pressed. */
+  constructor({ labels, colourOf, onChoose, onAdd, onEdit }) {
     Object.assign(this, { labels, active: null });
     this.list = new List({
       rowHeight: 28, label: "Classes", key: (entry) => entry.name,
-      draw: ({ name, index, count }) => el("button", { type: "button", class: "class", title: name,
-        "aria-pressed": name === this.active ? "true" : "false", onclick: () => onChoose(name),
-        "aria-label": `${name}, ${index < 10 ? `key ${hotkey(index)}, ` : ""}${pointsText(count)}` },
-      el("span", { class: "swatch", style: `background:${colourOf(index)}` }), el("kbd", {}, hotkey(index)),
-      el("span", { class: "name" }, name), el("span", { class: "count" }, `${count}`)),
+      draw: ({ name, key, here }) => el("div", { class: "class" },
+        el("button", { type: "button", title: name, "aria-pressed": name === this.active ? "true" : "false",
+          onclick: () => onChoose(name), "aria-label": `${name}, ${key ? `key ${key}, ` : ""}${pointsText(here)}` },
+        el("span", { class: "swatch", style: `background:${colourOf(name)}` }), el("kbd", {}, key),
+        el("span", { class: "name" }, name), el("span", { class: "count" }, `${here}`)),
+        button(`Change class ${name}`, icon("pencil"), () => onEdit(name), { class: "edit" })),
     });
+    this.filter = el("input", { type: "search", placeholder: "Find a class", "aria-label": "Find a class",
+      oninput: () => this.refresh(), onkeydown: (event) => {
+        const [first] = this.shown;
+        if (event.key === "Enter" && first) onChoose(first);
+      } });
     this.name = el("input", { type: "text", placeholder: "New class", "aria-label": "New class", maxlength: "200" });
     const form = el("form", { class: "row", onsubmit: (event) => {
       event.preventDefault();
@@ -86,12 +92,18 @@ export class ClassPanel {
       this.name.value = "";
     } }, this.name, el("button", { type: "submit", title: "Add the class" }, "Add"));
     this.root = el("section", { class: "classes", "aria-label": "Classes" },
-      el("h3", {}, "Classes"), this.list.root, form);
+      el("div", { class: "row" }, el("h3", {}, "Classes"), this.filter), this.list.root, form);
+  }
+
+  get shown() {
+    const wanted = plain(this.filter.value);
+    return this.labels.classes.filter((name) => plain(name).includes(wanted));
   }
 
   refresh() {
-    this.list.set(this.labels.classes.map((name, index) =>
-      ({ name, index, count: this.labels.lanes.get(name)?.length ?? 0 })));
+    this.filter.hidden = this.labels.classes.length <= 10 && !this.filter.value;
+    this.list.set(this.shown.map((name) =>
+      ({ name, key: this.labels.entry(name).key, here: this.labels.lanes.get(name)?.length ?? 0 })));
   }
 }
 
@@ -99,8 +111,52 @@ function pointsText(count) {
   return count === 1 ? "1 point" : `${count} points`;
 }
 
-export function hotkey(index) {
-  return index < 10 ? `${(index + 1) % 10}` : "";
+/** What a chosen run thinks most worth labelling next, in all videos. */
+export class QueuePanel {
+  /** model: Model; onGo(moment): one was chosen. */
+  constructor({ model, colourOf, onGo }) {
+    Object.assign(this, { model, onGo, moments: [], at: -1 });
+    this.title = el("h3", {});
+    this.list = new List({
+      rowHeight: 40, label: "Most worth labelling", key: (moment) => moment.id,
+      draw: (moment) => el("button", { type: "button", class: "moment", onclick: () => this.go(moment),
+        "aria-current": this.moments[this.at] === moment ? "true" : null,
+        title: `${moment.label} in ${moment.video} at ${clockText(moment.time)}: ${moment.why}` },
+      el("span", { class: "tag", style: `--class:${colourOf(moment.label)}` }, initials(moment.label)),
+      el("span", { class: "name" }, moment.why, el("small", {}, `${clockText(moment.time, 0)} ${moment.video}`))),
+    });
+    this.root = el("section", { class: "queue", "aria-label": "Most worth labelling next", hidden: true },
+      el("div", { class: "row" }, this.title, button("Look again", icon("redo"), () => this.load())), this.list.root);
+  }
+
+  async load() {
+    const { run, url } = this.model;
+    this.root.hidden = !run;
+    if (!run) return;
+    this.title.textContent = "Looking …";
+    const answer = await fetch(`${url}/${encodeURIComponent(run)}`).catch(() => null);
+    if (this.model.run !== run) return;
+    const said = answer?.ok ? await answer.json() : { count: 0, moments: [] };
+    this.moments = said.moments.map((moment) => ({ ...moment, id: JSON.stringify(Object.values(moment)) }));
+    this.at = -1;
+    this.title.textContent = answer?.ok ? `${said.count} worth a look` : answer ? await answer.text() : "No answer";
+    this.list.set(this.moments);
+  }
+
+  go(moment) {
+    this.at = this.moments.indexOf(moment);
+    this.list.render();
+    this.list.reveal(moment.id);
+    this.onGo(moment);
+  }
+
+  /** The next moment, or the first; false if there is none. */
+  step(direction) {
+    const next = this.moments[this.at + direction];
+    if (!next) return false;
+    this.go(next);
+    return true;
+  }
 }
 
 const ORDERS = {
@@ -110,43 +166,67 @@ const ORDERS = {
 };
 
 export class PointPanel {
-  /** onPick(point, more), onRelabel(name), onRemove(): what was done with the selection. */
-  constructor({ labels, colourOf, selection, onPick, onRelabel, onRemove }) {
+  /** onPick(point, more), onRelabel(name), onRemove(), onFlag(): done with the selection; onFilter(): `hidden` changed. */
+  constructor({ labels, colourOf, selection, onPick, onRelabel, onRemove, onFlag, onFilter }) {
     Object.assign(this, { labels, selection, onRelabel });
     this.order = el("select", { "aria-label": "Sort points by", onchange: () => this.refresh() },
       el("option", { value: "time" }, "by time"), el("option", { value: "label" }, "by class"),
       el("option", { value: "who" }, "by person"));
+    this.whose = el("select", { "aria-label": "Whose points", onchange: () => onFilter() });
     this.title = el("h3", {});
     this.relabel = el("select", { "aria-label": "Relabel the selection", onchange: () => {
       onRelabel(this.relabel.value);
       this.relabel.value = "";
     } });
     this.bar = el("div", { class: "row selection" }, this.relabel,
+      button("Mark as doubtful, with a note (D)", icon("flag"), onFlag),
       button("Delete the selection (Del)", "Delete", onRemove));
     this.list = new List({
       rowHeight: 28, label: "Points", key: (point) => point.id,
       draw: (point) => el("button", { type: "button", class: "point", onclick: (event) => onPick(point, event.shiftKey),
         "aria-pressed": selection.has(point.id) ? "true" : "false",
-        title: `${point.label} at ${clockText(point.time)}, frame ${point.frame}, by ${point.who || "you"}` },
-      el("span", { class: "tag", style: `--class:${colourOf(labels.classes.indexOf(point.label))}` },
-        initials(point.label)),
+        title: `${point.label} at ${clockText(point.time)}, frame ${point.frame}, by ${point.who || "you"}`
+          + `${point.doubt ? `. Doubtful: ${point.doubt}` : ""}` },
+      el("span", { class: "tag", style: `--class:${colourOf(point.label)}` }, initials(point.label)),
       el("span", { class: "time" }, clockText(point.time)), el("span", { class: "name" }, point.label),
+      point.doubt ? icon("flag") : null,
       el("span", { class: "who" }, point.waiting ? "…" : point.who)),
     });
     this.root = el("section", { class: "points", "aria-label": "Points of this video" },
-      el("div", { class: "row" }, this.title, this.order), this.bar, this.list.root);
+      el("div", { class: "row" }, this.title, this.order), this.whose, this.bar, this.list.root);
+  }
+
+  /** Whether a point is left out by the choice of person or of doubtful ones; null where none is. */
+  get hidden() {
+    const chosen = this.whose.value;
+    if (!chosen) return null;
+    return chosen === "doubtful" ? (point) => !point.doubt
+      : (point) => `by ${point.who}` !== chosen && !point.waiting;
   }
 
   refresh() {
     const { sorted, classes } = this.labels;
-    this.title.textContent = pointsText(sorted.length);
-    this.list.set(this.order.value === "time" ? sorted : [...sorted].sort(ORDERS[this.order.value]));
+    const people = [...new Set(sorted.map((point) => point.who).filter(Boolean))].sort();
+    const doubtful = sorted.some((point) => point.doubt);
+    this.#offer(this.whose, [["", "everyone's"], ...(doubtful || this.whose.value === "doubtful"
+      ? [["doubtful", "doubtful"]] : []), ...people.map((name) => [`by ${name}`, name])]);
+    this.whose.hidden = people.length < 2 && !doubtful && !this.whose.value;
+    const { hidden } = this;
+    const shown = hidden ? sorted.filter((point) => !hidden(point)) : sorted;
+    this.title.textContent = hidden ? `${shown.length} of ${pointsText(sorted.length)}` : pointsText(sorted.length);
+    this.list.set(this.order.value === "time" ? shown : [...shown].sort(ORDERS[this.order.value]));
     this.bar.hidden = !this.selection.size;
-    if (classes.join("\n") !== this.offered) {
-      this.offered = classes.join("\n");
-      const options = classes.map((name) => el("option", { value: name }, name));
-      this.relabel.replaceChildren(el("option", { value: "" }), ...options);
-    }
+    this.#offer(this.relabel, [["", ""], ...classes.map((name) => [name, name])]);
     this.relabel.options[0].textContent = `Relabel ${this.selection.size} …`;
+  }
+
+  /** Options [value, text] of a select box, made anew only where they changed. */
+  #offer(box, options) {
+    const offered = JSON.stringify(options);
+    if (box.offered === offered) return;
+    const { value } = box;
+    box.offered = offered;
+    box.replaceChildren(...options.map(([value_, text]) => el("option", { value: value_ }, text)));
+    box.value = options.some(([known]) => known === value) ? value : "";
   }
 }

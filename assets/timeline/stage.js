@@ -4,7 +4,7 @@ import { Axis, clockText } from "./axis.js";
 import { Clock } from "./clock.js";
 import { button, el, icon } from "./dom.js";
 import { Frames } from "./frames.js";
-import { nearestPoint, pointsInBox, rowAt, windowPart } from "./hit.js";
+import { edgeAt, nearestPoint, pointsInBox, rowAt, windowPart } from "./hit.js";
 import { actionOf, keysText, TABLE } from "./keys.js";
 import { bands, contentHeight, GUTTER, rowsInView, scrollTo } from "./lanes.js";
 import { paint, paintMarks } from "./paint.js";
@@ -24,10 +24,13 @@ export class Stage {
 
   /**
    * desk: what the annotation desk does, or null: {place(lane, seconds), pick(point, more), selected(ids),
-   * drop(points, frames, label), lift(points, frames, label) -> ghosts, act(action, index)}.
+   * drop(points, frames, label), lift(points, frames, label) -> ghosts, correct(segment, start, end),
+   * act(action, index)}. What it may set: activeLane; watched: spans seen; suggestion: what the model would draw;
+   * edges: the segment whose edges Shift-drag corrects; dimmed(point): points to pass over; onTick().
    */
   constructor({ base, dataset, desk }) {
-    Object.assign(this, { base, dataset, desk, lanes: [], selection: new Set(), scroll: 0, activeLane: null });
+    Object.assign(this, { base, dataset, desk, lanes: [], selection: new Set(), scroll: 0, activeLane: null, watched: [],
+      suggestion: null, edges: null, dimmed: null, onTick: null });
     this.axis = new Axis();
     this.overview = new Axis();
     this.marks = document.createElement("canvas");
@@ -89,6 +92,7 @@ export class Stage {
       .map((row) => el("tr", {}, el("th", { scope: "row" }, keysText(row)), el("td", {}, row.does)));
     const mouse = this.desk
       ? "Click in a class's lane: point there. Drag: move, also into another lane. Double click: play 2 s around. "
+        + "Shift+drag: correct an edge of the suggested or accepted segment. "
         + "Drag over empty lanes: select. Wheel: zoom. Shift+wheel or middle button: pan. Wheel over the names: scroll."
       : "Click: go there. Double click: play 2 s around. Wheel: zoom. Shift+wheel or middle button: pan.";
     const dialog = el("dialog", { class: "keys", "aria-label": "Keys" }, el("table", {}, ...rows), el("p", {}, mouse));
@@ -189,6 +193,7 @@ export class Stage {
       this.#dirty = false;
       if (this.gone || !this.clock.frames) return;
       this.clock.tick(now);
+      this.onTick?.();
       this.#paint();
       if (this.clock.moving) this.changed();
     });
@@ -211,7 +216,8 @@ export class Stage {
     this.scene = {
       width, height, axis: this.axis, overview: this.overview, bands: place, lanes: this.lanes, content, playhead,
       rows: rowsInView(this.lanes, place.top, height, this.scroll), scroll: this.scroll, film: this.#film ?? {},
-      selection: this.selection, activeLane: this.activeLane, theme: readTheme(this.canvas), marks: null,
+      selection: this.selection, activeLane: this.activeLane, watched: this.watched, dimmed: this.dimmed,
+      suggestion: this.#drag?.kind === "edge" ? this.#drag.segment : this.suggestion, theme: readTheme(this.canvas), marks: null,
       drag: this.#drag?.kind === "points" && this.#drag.moved ? this.#drag : null,
       box: this.#drag?.kind === "box" && this.#drag.moved ? this.#drag.box : null,
     };
@@ -328,6 +334,8 @@ export class Stage {
   }
 
   #onLane(begin, row, x) {
+    const edge = begin.more && this.edges?.label === row.lane.label && edgeAt(this.edges, this.axis, x);
+    if (edge) return { ...begin, kind: "edge", of: this.edges, segment: { ...this.edges }, edge };
     const point = nearestPoint(row.lane.points, this.axis, x);
     if (!point) return { ...begin, kind: "box", row, box: { x0: x, y0: begin.y, x1: x, y1: begin.y } };
     if (begin.more || !this.selection.has(point.id)) this.desk.pick(point, begin.more);
@@ -362,6 +370,8 @@ export class Stage {
       this.clock.seek(Math.min(Math.max(this.axis.time(x), 0), this.axis.duration));
     } else if (drag.kind === "points") {
       this.#lift(drag, x, y);
+    } else if (drag.kind === "edge") {
+      this.#pull(drag, x);
     } else {
       Object.assign(drag.box, { x1: x, y1: y });
       this.desk.selected(pointsInBox(this.scene.rows, this.axis, drag.box), drag.more);
@@ -378,6 +388,16 @@ export class Stage {
     if (!this.clock.playing) this.clock.seekFrame(drag.point.frame + drag.frames);
   }
 
+  /** An edge goes to where the pointer is, at least a frame from the other one; the frame there is shown. */
+  #pull(drag, x) {
+    const { frames } = this.clock;
+    const least = 1 / frames.fps;
+    const time = Math.min(Math.max(this.axis.time(x), 0), frames.duration);
+    drag.segment[drag.edge] = drag.edge === "start" ? Math.min(time, drag.segment.end - least)
+      : Math.max(time, drag.segment.start + least);
+    if (!this.clock.playing) this.clock.seek(drag.segment[drag.edge]);
+  }
+
   #up(event) {
     const drag = this.#drag;
     this.#drag = null;
@@ -386,6 +406,8 @@ export class Stage {
     if (drag.kind === "points") {
       if (drag.moved) this.desk.drop(drag.points, drag.frames ?? 0, drag.label ?? null);
       else if (!this.clock.playing) this.clock.seekFrame(drag.point.frame);
+    } else if (drag.kind === "edge") {
+      if (drag.moved) this.desk.correct(drag.of, drag.segment.start, drag.segment.end);
     } else if (drag.kind === "box" && !drag.moved) {
       if (x >= GUTTER) this.desk.place(drag.row.lane, Math.min(Math.max(this.axis.time(x), 0), this.axis.duration));
       else this.desk.choose(drag.row.lane);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +67,16 @@ def read_timebase(root: Path, default: Timebase) -> Timebase:
         raise InputError(f"{path}: does not give the numbers fps, stride, clip and offset, or not sound ones. "
                          "Write them, or remove the file to use the settings' rate.") from None
     return timebase
+
+
+def score_timebase(root: Path, split: str, video: str, rows: int, timebase: Timebase) -> Timebase:
+    """The rate of a video's score rows: the features', or slower where a run sampled `num_segments` snippets.
+
+    root: the data set's folder; rows: how many the run left; timebase: the features'.
+    """
+    header = root / "features" / split / f"{video}.npy"
+    length = read_header(header)[0][0] if header.exists() else rows
+    return replace(timebase, stride=timebase.stride * length / rows)
 
 
 @dataclass(frozen=True)

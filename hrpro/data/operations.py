@@ -9,13 +9,16 @@ import came from; video: where the person was, which is whose undo it joins; of:
 about. `before` and `after` hold what the operation changes, {key: value}: a key only in `after` is new, one only in
 `before` goes. Keys and values depend on the kind:
 
-    add, move, relabel, delete, import   point id -> {"video", "label", "time" s, "frame"}
-    class                                class name -> {}
-    mark                                 video -> {"done": true}
-    undo, redo                           those of the operation that they are about
+    add, move, relabel, delete, import, flag   point id -> {"video", "label", "time" s, "frame", "doubt"?: a note}
+    accept, refuse (move, relabel, delete)     segment id -> {"video", "label", "start", "end", "point", "model",
+                                               "refused"?: true}
+    class                                      class name -> {"colour"?, "place"?, "key"?}
+    rename, merge                              the classes, and every point and segment of theirs in all videos
+    mark                                       video -> {"done": true}
+    undo, redo                                 those of the operation that they are about
 
 So one operation may change many points, and any state can be had by replaying a beginning of the log. `classes.txt` and
-`point_labels/points.csv`, which training reads, are projections of it.
+`point_labels/points.csv`, which training reads, are projections of it. `label_rules` says what values may be.
 """
 
 from __future__ import annotations
@@ -23,12 +26,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
-import math
 import os
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,16 +41,21 @@ import orjson
 
 from hrpro.config import config_of
 from hrpro.data.dataset import DataSet, open_dataset
+from hrpro.data.label_rules import (
+    KINDS,
+    TABLES,
+    Operation,
+    Refusal,
+    check_class,
+    check_point,
+    check_segment,
+    check_shape,
+    table_of,
+)
 from hrpro.data.points import Points
 from hrpro.errors import InputError
 from hrpro.files import write_atomic
 from hrpro.timebase import seconds_to_frame
-
-Operation = dict[str, Any]
-
-_TABLE = {"add": "points", "move": "points", "relabel": "points", "delete": "points", "import": "points",
-          "class": "classes", "mark": "videos"}
-_POINT_KEYS = {"video", "label", "time", "frame"}
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,6 @@ class Acknowledgement:
     seq: int | None = None
     refused: str | None = None
     note: str | None = None
-
-
-class _Refusal(Exception):
-    """An operation that the labels of this moment do not allow; its text is for the person who made it."""
 
 
 class LabelStore:
@@ -99,8 +102,26 @@ class LabelStore:
 
     @property
     def classes(self) -> list[str]:
-        """Class names in display order: the data set's, then those added in the app."""
-        return [name for name in self.dataset.classes if name not in self._ever] + list(self._tables["classes"])
+        """Class names in display order: by the places that people gave them, else as in `class_order`."""
+        styles = self._tables["classes"]
+        places = {name: styles.get(name, {}).get("place", place) for place, name in enumerate(self.class_order)}
+        return sorted(places, key=places.get)
+
+    @property
+    def class_order(self) -> list[str]:
+        """Class names as training counts them: the data set's, renamed in their place, then those added in the app."""
+        standing, names = self._tables["classes"], []
+        for name in self.dataset.classes:
+            while name in self._successor:
+                name = self._successor[name]
+            if name in standing or name not in self._ever:
+                names.append(name)
+        return list(dict.fromkeys([*names, *standing]))
+
+    @property
+    def styles(self) -> dict[str, dict[str, Any]]:
+        """What people gave classes: {name: {"colour"?, "place"?, "key"?}}."""
+        return {name: style for name, style in self._tables["classes"].items() if style}
 
     def refresh(self) -> None:
         """Take in what other processes appended.
@@ -125,16 +146,23 @@ class LabelStore:
                 with contextlib.suppress(InputError), self._locked():
                     pass
 
-    def points(self, video: str) -> list[dict[str, Any]]:
-        """The points of one video, each {"id", "video", "label", "time", "frame", "who"}."""
-        with self._mutex:
-            return [{"id": key, **point, "who": self._who[key]}
-                    for key, point in self._tables["points"].items() if point["video"] == video]
+    def points(self, video: str | None = None) -> list[dict[str, Any]]:
+        """The points of one video or of all, each {"id", "video", "label", "time", "frame", "who", "doubt"?}."""
+        return self._of_video("points", video)
 
-    def counts(self) -> Counter[str]:
-        """Number of points of each video that has any."""
+    def segments(self, video: str | None = None) -> list[dict[str, Any]]:
+        """Segments accepted or refused in one video or in all, each {"id", "video", "label", "start", "end", …}."""
+        return self._of_video("segments", video)
+
+    def _of_video(self, table: str, video: str | None) -> list[dict[str, Any]]:
         with self._mutex:
-            return Counter(point["video"] for point in self._tables["points"].values())
+            return [{"id": key, **value, "who": self._who[key]}
+                    for key, value in self._tables[table].items() if video is None or value["video"] == video]
+
+    def counts(self, column: str = "video") -> Counter[str]:
+        """Number of points of each video that has any, or of each "label"."""
+        with self._mutex:
+            return Counter(point[column] for point in self._tables["points"].values())
 
     def done(self) -> set[str]:
         """Videos marked as completely labelled."""
@@ -142,13 +170,15 @@ class LabelStore:
             return {video for video, mark in self._tables["videos"].items() if mark.get("done")}
 
     def operations(self, since: int = 0, video: str | None = None) -> list[Operation]:
-        """The operations after number `since`, in order, each with its "table": "points", "classes" or "videos".
-
-        video: leave out those on points of other videos only.
-        """
+        """The operations after number `since`, in order; video: without what they change in other videos."""
         with self._mutex:
-            return [{**operation, "table": _TABLE[self._about(operation)["kind"]]}
-                    for operation in self._operations[since:] if video is None or _concerns(operation, video)]
+            operations = self._operations[since:]
+        if video is None:
+            return operations
+        seen = (operation | {side: {key: value for key, value in operation[side].items()
+                                    if value.get("video", video) == video} for side in ("before", "after")}
+                for operation in operations)
+        return [operation for operation in seen if operation["before"] or operation["after"]]
 
     def undo(self, video: str, who: str) -> Acknowledgement:
         """Take back the person's last operation in this video that stands; what others changed since stays."""
@@ -169,7 +199,7 @@ class LabelStore:
                 (nothing of the batch is acknowledged, and the log is as it was).
         """
         for position, operation in enumerate(operations):
-            _check_shape(operation, position)
+            check_shape(operation, position)
         if not who.strip() or len(who) > 200:
             raise InputError(f"{who[:40]!r} cannot be a person's name. Give one of 1 to 200 characters.")
         with self._mutex:
@@ -212,7 +242,7 @@ class LabelStore:
                     return path
                 seq, listed, fps = self.seq, self.dataset.classes, self.dataset.fps
                 rows = [point for point in self._tables["points"].values() if point["video"] in fps]
-                classes = list(dict.fromkeys([*self.classes, *(point["label"] for point in rows)]))
+                classes = list(dict.fromkeys([*self.class_order, *(point["label"] for point in rows)]))
             # A reader in between must know every class of the CSV: new ones are listed before it, old ones leave after.
             if set(classes) - set(listed):
                 self._list_classes([*classes, *(name for name in listed if name not in classes)])
@@ -231,12 +261,13 @@ class LabelStore:
         self._operations: list[Operation] = []
         self._imported: Operation | None = None
         self._shown: tuple | None = None
-        self._tables: dict[str, dict[str, dict]] = {"points": {}, "classes": {}, "videos": {}}
+        self._tables: dict[str, dict[str, dict]] = {name: {} for name in TABLES}
         self._who: dict[str, str] = {}
         self._seq_of: dict[str, int] = {}
         self._done: dict[tuple, list[str]] = {}
         self._undone: dict[tuple, list[str]] = {}
         self._ever: set[str] = set()
+        self._successor: dict[str, str] = {}
 
     def _import_stamp(self) -> tuple:
         return _stamp(self.root / "gt_full.json"), _stamp(self.dataset.points_file)
@@ -337,7 +368,7 @@ class LabelStore:
         note = None
         try:
             if operation["video"] not in self.dataset.fps:
-                raise _Refusal(f"The data set has no video {operation['video']!r}.")
+                raise Refusal(f"The data set has no video {operation['video']!r}.")
             stamped = {"id": key, "time": _now(), "who": who, "video": operation["video"], "kind": operation["kind"]}
             if operation["kind"] in ("undo", "redo"):
                 about, note = self._reverse(operation["kind"], (operation["video"], who))
@@ -345,7 +376,9 @@ class LabelStore:
             else:
                 stamped |= {"before": operation["before"], "after": operation["after"]}
                 self._check_change(stamped)
-        except _Refusal as refusal:
+                if operation["kind"] in ("rename", "merge"):
+                    self._carry_labels(stamped)
+        except Refusal as refusal:
             return Acknowledgement(key, refused=str(refusal))
         self._take(stamped)
         return Acknowledgement(key, self.seq, note=note)
@@ -354,43 +387,74 @@ class LabelStore:
         """What an undo or redo changes: the operation's keys that still are as it (or its undo) left them."""
         stack = (self._done if kind == "undo" else self._undone).get(owner)
         if not stack:
-            raise _Refusal(f"There is nothing to {kind}.")
+            raise Refusal(f"There is nothing to {kind}.")
         target = self._operations[self._seq_of[stack[-1]] - 1]
-        now, then = ("after", "before") if kind == "undo" else ("before", "after")
-        name = _TABLE[target["kind"]]
-        table = self._tables[name]
-        keys = [key for key in {**target["before"], **target["after"]} if table.get(key) == target[now].get(key)
-                and not (name == "classes" and key not in target[then] and self._is_used(key))]
-        left = len({**target["before"], **target["after"]}) - len(keys)
+        now, then = (target["after"], target["before"]) if kind == "undo" else (target["before"], target["after"])
+        everything = {**now, **then}
+        keys = {key for key, value in everything.items() if self._tables[table_of(value)].get(key) == now.get(key)}
+        going = {key for key in keys - then.keys() if table_of(now[key]) == "classes"}
+        if going:
+            keys -= going & self._labels_used(but=keys)
+        left = len(everything) - len(keys)
         note = f"{left} of its changes stayed: changed by someone since, or a class in use." if left else None
-        return {"of": stack[-1], "before": {key: target[now][key] for key in keys if key in target[now]},
-                "after": {key: target[then][key] for key in keys if key in target[then]}}, note
+        return {"of": stack[-1], "before": {key: value for key, value in now.items() if key in keys},
+                "after": {key: value for key, value in then.items() if key in keys}}, note
 
-    def _is_used(self, label: str) -> bool:
-        return any(point["label"] == label for point in self._tables["points"].values())
+    def _labels_used(self, but: Set[str] = frozenset()) -> set[str]:
+        """Classes of points and segments, leaving out those with the keys `but`."""
+        return {value["label"] for table in ("points", "segments")
+                for key, value in self._tables[table].items() if key not in but}
+
+    def _now(self, table: str, key: str) -> dict | None:
+        """What the labels hold at a key; a class of the data set's files is there without a style."""
+        implied = table == "classes" and key not in self._ever and key in self.dataset.classes
+        return self._tables[table].get(key, {} if implied else None)
 
     def _check_change(self, operation: Operation) -> None:
-        before, after, table = operation["before"], operation["after"], self._tables[_TABLE[operation["kind"]]]
-        for key in {**before, **after}:
-            if table.get(key) != before.get(key):
-                whom = self._who.get(key, "Someone")
-                raise _Refusal(f"{whom} changed this meanwhile; it is shown as it is now." if key in table else
-                               f"{whom} deleted this meanwhile.")
-        if operation["kind"] == "class":
-            if set(before) - set(after) and any(map(self._is_used, set(before) - set(after))):
-                raise _Refusal("The class has points. Delete or relabel them first.")
-            for name in after:
-                if name in self.classes:
-                    raise _Refusal(f"There is a class {name!r} already.")
-                if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > 200:
-                    raise _Refusal(f"{name[:40]!r} cannot be a class. Use 1 to 200 characters on one line.")
-        elif operation["kind"] == "mark":
-            if set(after) | set(before) != {operation["video"]}:
-                raise _Refusal("Only the video itself can be marked.")
+        before, after, kind, video = (operation[part] for part in ("before", "after", "kind", "video"))
+        for key, value in {**before, **after}.items():
+            now, whom = self._now(table_of(value), key), self._who.get(key, "Someone")
+            if table_of(value) not in KINDS[kind] or table_of(before.get(key, value)) != table_of(value):
+                raise Refusal(f"{kind!r} cannot change {table_of(value)}.")
+            if now is not None and key not in before and table_of(value) == "classes":
+                raise Refusal(f"There is a class {key!r} already.")
+            if now != before.get(key):
+                raise Refusal(f"{whom} deleted this meanwhile." if now is None else
+                              f"{whom} changed this meanwhile; it is shown as it is now.")
+        if "classes" in KINDS[kind]:
+            self._check_classes(kind, before, after)
+        elif kind == "mark":
+            if set(after) | set(before) != {video}:
+                raise Refusal("Only the video itself can be marked.")
         else:
-            classes, dataset = set(self.classes), self.dataset
-            for point in after.values():
-                _check_point(point, operation["video"], classes, dataset.duration[operation["video"]])
+            classes, duration = set(self.classes), self.dataset.duration[video]
+            for value in after.values():
+                (check_point if table_of(value) == "points" else check_segment)(value, video, classes, duration)
+
+    def _check_classes(self, kind: str, before: dict[str, dict], after: dict[str, dict]) -> None:
+        for name, style in after.items():
+            check_class(name, style)
+        going, coming = before.keys() - after.keys(), after.keys() - before.keys()
+        if kind == "rename" and not len(before) == len(after) == len(going) == 1:
+            raise Refusal("One class becomes another that is not there yet.")
+        if kind == "merge" and not (len(before) == 2 and len(after) == len(going) == 1 and not coming):
+            raise Refusal("One class goes into another that is there.")
+        truth = self.dataset.ground_truth
+        if annotated := going & {truth.classes[label] for label in set(truth.label.tolist())}:
+            raise Refusal(f"The annotations in gt_full.json use the class {min(annotated)!r}. Change them there.")
+        if kind == "class" and going & self._labels_used():
+            raise Refusal("The class has points. Delete, relabel or merge them first.")
+
+    def _carry_labels(self, operation: Operation) -> None:
+        """Put every point and segment of the class that goes under the one that stays, as part of the operation."""
+        gone, = operation["before"].keys() - operation["after"].keys()
+        stays, = operation["after"]
+        for table in ("points", "segments"):
+            mine = {key: value for key, value in self._tables[table].items() if value["label"] == gone}
+            if mine.keys() & {gone, stays}:
+                raise Refusal("A class cannot bear the name of a label's id. Choose another name.")
+            operation["before"] = operation["before"] | mine
+            operation["after"] = operation["after"] | {key: value | {"label": stays} for key, value in mine.items()}
 
     def _take(self, operation: Operation) -> None:
         """Number an operation that stands and change the labels by it."""
@@ -406,18 +470,22 @@ class LabelStore:
         self._operations.append(operation)
         self._seq_of[operation["id"]] = self.seq
 
-    def _about(self, operation: Operation) -> Operation:
-        """The operation that an undo or redo is about; any other is about itself."""
-        return self._operations[self._seq_of[operation["of"]] - 1] if "of" in operation else operation
-
     def _change(self, operation: Operation) -> None:
-        name = _TABLE[self._about(operation)["kind"]]
-        for key in operation["before"].keys() - operation["after"].keys():
-            self._tables[name].pop(key, None)
-        self._tables[name].update(operation["after"])
-        self._who.update(dict.fromkeys([*operation["before"], *operation["after"]], operation["who"]))
-        if name == "classes":
-            self._ever.update(operation["after"])
+        for key, value in operation["before"].items():
+            if key not in operation["after"]:
+                self._tables[table_of(value)].pop(key, None)
+        for key, value in operation["after"].items():
+            self._tables[table_of(value)][key] = value
+        for side in ("before", "after"):
+            self._who.update(dict.fromkeys(operation[side], operation["who"]))
+            self._ever.update(key for key, value in operation[side].items() if table_of(value) == "classes")
+        going, coming = ([key for key, value in operation[side].items()
+                          if key not in operation[other] and table_of(value) == "classes"]
+                         for side, other in (("before", "after"), ("after", "before")))
+        for name in coming:
+            self._successor.pop(name, None)
+        if len(going) == len(coming) == 1:
+            self._successor[going[0]] = coming[0]
 
 
 def log_file(root: Path) -> Path:
@@ -449,55 +517,15 @@ def project_points(root: Path) -> Path | None:
     return label_store(root).project()
 
 
-def _concerns(operation: Operation, video: str) -> bool:
-    """Whether an operation changes the video's points, or something that is not a point."""
-    return any(value.get("video", video) == video
-               for side in (operation["before"], operation["after"]) for value in side.values())
-
-
 def _parse(line: bytes) -> Operation | None:
     """The operation of a line of the log; None if the line is broken."""
     try:
         operation = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    sound = isinstance(operation, dict) and all(isinstance(operation.get(side), dict) for side in ("before", "after"))
+    sides = [operation.get(side) for side in ("before", "after")] if isinstance(operation, dict) else [None]
+    sound = all(isinstance(side, dict) and all(isinstance(value, dict) for value in side.values()) for side in sides)
     return operation if sound else None
-
-
-def _check_shape(operation: Any, position: int) -> None:
-    """InputError unless an operation from outside has the parts it needs, of the right types."""
-    fault = None
-    if not isinstance(operation, dict):
-        fault = "is no object"
-    elif not isinstance(operation.get("id"), str) or not 1 <= len(operation["id"]) <= 100:
-        fault = "has no id of 1 to 100 characters"
-    elif not isinstance(operation.get("video"), str):
-        fault = "names no video"
-    elif operation.get("kind") not in (*_TABLE, "undo", "redo") or operation["kind"] == "import":
-        fault = f"has the unknown kind {str(operation.get('kind'))[:40]!r}"
-    elif operation["kind"] not in ("undo", "redo"):
-        for side in ("before", "after"):
-            values = operation.get(side)
-            if not isinstance(values, dict) or not all(isinstance(value, dict) for value in values.values()):
-                fault = f"has no object of objects `{side}`"
-        if not fault and not operation["before"] and not operation["after"]:
-            fault = "changes nothing"
-    if fault:
-        raise InputError(f"operation {position} {fault}. Send id, video, kind, before and after.")
-
-
-def _check_point(point: dict, video: str, classes: set[str], duration: float) -> None:
-    time, frame = point.get("time"), point.get("frame")
-    if set(point) != _POINT_KEYS or isinstance(time, bool) or not isinstance(time, int | float) \
-            or not isinstance(frame, int) or isinstance(frame, bool) or frame < 0:
-        raise _Refusal(f"A point needs {', '.join(sorted(_POINT_KEYS))}.")
-    if point["video"] != video:
-        raise _Refusal("A point cannot move to another video.")
-    if point["label"] not in classes:
-        raise _Refusal(f"There is no class {str(point['label'])[:60]!r}. Add it first.")
-    if not (math.isfinite(time) and 0 <= time <= duration + 1):
-        raise _Refusal(f"{time:g} s lies outside the video ({duration:g} s).")
 
 
 def _table(rows: Sequence[dict], classes: Sequence[str], fps: dict[str, float]) -> Points:

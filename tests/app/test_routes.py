@@ -138,7 +138,7 @@ def post(http, operations: list, since: int = 0, **more):
 
 def test_labels_come_back_as_they_were_sent(http, fresh, world):
     desk = http.get("/labels/Small").json()
-    assert desk["classes"] == ["jump"] and desk["seq"] == 0
+    assert desk["classes"] == [{"name": "jump", "index": 0, "count": 0, "style": {}}] and desk["seq"] == 0
     assert [(video["id"], video["file"], video["count"]) for video in desk["videos"]] == \
         [("v1", True, 0), ("v2", False, 0)]
     answer = post(http, [add("a"), add("b", 2)]).json()

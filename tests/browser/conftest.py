@@ -18,8 +18,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "video"))
 
-# For a page: what is painted on the timeline, wherever the component has put it.
-STAGE = """window.stage = () => {
+# For a page: who labels, and what is painted on the timeline, wherever the component has put it.
+STAGE = """localStorage.setItem("hrpro.name", localStorage.getItem("hrpro.name") ?? "Ann");
+window.stage = () => {
   const find = (root) => {
     const canvas = root.querySelector("canvas");
     if (canvas?.stage) return canvas;

@@ -152,7 +152,7 @@ def test_undo_leaves_what_someone_else_changed_since_and_says_so(root):
     (add("n", 101.5), "101.5 s lies outside the video (100 s)."),
     (add("n", 1, "swim"), "There is no class 'swim'. Add it first."),
     (add("n", 1, video="v3"), "The data set has no video 'v3'."),
-    (change("add", "n", {}, {"n": point(1, video="v2")}), "A point cannot move to another video."),
+    (change("add", "n", {}, {"n": point(1, video="v2")}), "A label cannot move to another video."),
     (change("add", "n", {}, {"n": {"label": "jump"}}), "A point needs frame, label, time, video."),
     (add_class("jump"), "There is a class 'jump' already."),
     (add_class("a\nb"), "'a\\nb' cannot be a class. Use 1 to 200 characters on one line."),
@@ -399,3 +399,122 @@ def test_ten_thousand_points_stay_cheap(root):
     assert len(again.points("v1")) == 10_020
     assert replayed < 2 and applied < .05
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20
+
+
+def test_a_class_is_renamed_with_all_its_points_in_all_videos_and_back(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1), add("b", 2, video="v2"), add("c", 3, "run")], "Ann")
+    renamed = change("rename", "r", {"jump": {}}, {"leap": {}})
+    assert store.apply([renamed], "Ann")[0].seq == 4
+    for seen in (store, LabelStore(root)):
+        assert seen.classes == ["leap", "run"]
+        assert labels(seen) == {"a": ("leap", 1), "c": ("run", 3)} and labels(seen, "v2") == {"b": ("leap", 2)}
+    assert [row["class"] for row in csv.DictReader(store.project().open())] == ["leap", "run", "leap"]
+    assert (root / "classes.txt").read_text() == "leap\nrun\n"
+    only, = store.operations(3, "v2")
+    assert set(only["after"]) == {"b", "leap"}, "someone at v2 hears nothing of v1's points"
+    store.undo("v1", "Ann")
+    assert LabelStore(root).classes == ["jump", "run"] and labels(store, "v2") == {"b": ("jump", 2)}
+    store.redo("v1", "Ann")
+    assert store.classes == ["leap", "run"] and labels(store, "v2") == {"b": ("leap", 2)}
+
+
+def test_an_undone_rename_leaves_what_was_labelled_since(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1), change("rename", "r", {"jump": {}}, {"leap": {}})], "Ann")
+    store.apply([add("b", 2, "leap")], "Bob")
+    assert store.undo("v1", "Ann").note.startswith("1 of its changes stayed")
+    assert labels(store) == {"a": ("jump", 1), "b": ("leap", 2)} and set(store.classes) == {"jump", "leap", "run"}
+
+
+def test_classes_are_merged_and_taken_apart_again(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1), add("b", 2, "run"), add("c", 3, video="v2")], "Ann")
+    store.apply([change("merge", "m", {"jump": {}, "run": {}}, {"run": {}})], "Ann")
+    assert store.classes == ["run"] and store.counts("label") == {"run": 3}
+    store.undo("v1", "Ann")
+    assert store.counts("label") == {"jump": 2, "run": 1} and set(LabelStore(root).classes) == {"jump", "run"}
+
+
+def test_classes_take_a_colour_a_place_and_a_key(root):
+    store = LabelStore(root)
+    store.apply([add_class("swim")], "Ann")
+    order = {name: {"place": place} for place, name in enumerate(["swim", "run", "jump"])}
+    acks = store.apply([change("class", "order", {"swim": {}, "run": {}, "jump": {}}, order),
+                        change("class", "red", {"run": order["run"]},
+                               {"run": order["run"] | {"colour": "#ff0000", "key": "9"}})], "Ann")
+    assert all(ack.seq for ack in acks)
+    again = LabelStore(root)
+    assert again.classes == ["swim", "run", "jump"]
+    assert again.styles["run"] == {"place": 1, "colour": "#ff0000", "key": "9"}
+    again.project()
+    assert set((root / "classes.txt").read_text().split()) == {"swim", "run", "jump"}
+    again.undo("v1", "Ann")
+    again.undo("v1", "Ann")
+    assert again.classes == ["jump", "run", "swim"] and again.styles == {}
+
+
+def test_annotated_classes_keep_their_names(root):
+    truth = json.loads((root / "gt_full.json").read_text())
+    truth["database"]["v1"]["annotations"] = [{"label": "jump", "segment": [1, 2]}]
+    (root / "gt_full.json").write_text(json.dumps(truth))
+    store = LabelStore(root)
+    for kind, before, after in (("rename", {"jump": {}}, {"leap": {}}), ("class", {"jump": {}}, {}),
+                                ("merge", {"jump": {}, "run": {}}, {"run": {}})):
+        ack, = store.apply([change(kind, kind, before, after)], "Ann")
+        assert ack.refused == "The annotations in gt_full.json use the class 'jump'. Change them there."
+    assert not store.operations()
+
+
+def segment(start: float, end: float, **more) -> dict:
+    return {"video": "v1", "label": "jump", "start": start, "end": end, "point": "a", "model": "run 1", **more}
+
+
+def test_suggestions_are_accepted_corrected_and_refused_and_go_with_their_point(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1), change("accept", "s", {}, {"s": segment(.5, 2)}),
+                 change("move", "edge", {"s": segment(.5, 2)}, {"s": segment(.5, 3)}),
+                 change("refuse", "t", {}, {"t": segment(7, 9, refused=True)})], "Ann")
+    assert [(row["id"], row["end"], row.get("refused")) for row in LabelStore(root).segments("v1")] == \
+        [("s", 3, None), ("t", 9, True)]
+    store.apply([change("delete", "d", {"a": point(1), "s": segment(.5, 3)}, {})], "Ann")
+    assert labels(store) == {} and [row["id"] for row in store.segments("v1")] == ["t"]
+    store.undo("v1", "Ann")
+    assert len(store.segments("v1")) == 2 and labels(store) == {"a": ("jump", 1)}
+
+
+def test_a_point_is_flagged_as_doubtful_with_a_note(root):
+    store = LabelStore(root)
+    doubtful = point(1) | {"doubt": "or a hop?"}
+    store.apply([add("a", 1), change("flag", "f", {"a": point(1)}, {"a": doubtful})], "Ann")
+    assert LabelStore(root).points("v1")[0]["doubt"] == "or a hop?"
+    assert len(list(csv.DictReader(store.project().open()))) == 1
+
+
+@pytest.mark.parametrize(("operation", "part"), [
+    (change("rename", "x", {"jump": {}}, {"run": {}}), "There is a class 'run' already."),
+    (change("rename", "x", {"fly": {}}, {"leap": {}}), "Someone deleted this meanwhile."),
+    (change("rename", "x", {"jump": {}, "run": {}}, {"leap": {}}), "One class becomes another"),
+    (change("rename", "x", {"jump": {}}, {"a": {}}), "cannot bear the name of a label's id"),
+    (change("merge", "x", {"jump": {}}, {"run": {}}), "There is a class 'run' already."),
+    (change("merge", "x", {"jump": {}}, {"fly": {}}), "One class goes into another"),
+    (change("class", "x", {"jump": {}}, {"jump": {"colour": "red; }"}}), "A class has a colour (#rrggbb)"),
+    (change("class", "x", {"jump": {}}, {"jump": {"place": float("inf")}}), "A class has a colour (#rrggbb)"),
+    (change("class", "x", {"jump": {}}, {"jump": {"key": "12"}}), "A class has a colour (#rrggbb)"),
+    (change("class", "x", {"jump": {}}, {}), "The class has points."),
+    (change("class", "x", {}, {"p": point(5)}), "'class' cannot change points."),
+    (change("add", "x", {}, {"fly": {}}), "'add' cannot change classes."),
+    (change("move", "x", {"a": point(1)}, {"a": segment(1, 2)}), "'move' cannot change segments."),
+    (change("accept", "x", {}, {"s": segment(2, 2)}), "2 to 2 s is no part of the video"),
+    (change("accept", "x", {}, {"s": segment(2, 200)}), "2 to 200 s is no part of the video"),
+    (change("accept", "x", {}, {"s": segment(1, 2) | {"label": "fly"}}), "There is no class 'fly'."),
+    (change("accept", "x", {}, {"s": {"start": 1}}), "A segment needs"),
+    (change("flag", "x", {"a": point(1)}, {"a": point(1) | {"doubt": " "}}), "A doubtful point has a note"),
+])
+def test_what_classes_segments_and_flags_do_not_allow_is_refused(root, operation, part):
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    size = store.log.stat().st_size
+    ack, = store.apply([operation], "Ann")
+    assert ack.seq is None and part in ack.refused
+    assert store.log.stat().st_size == size

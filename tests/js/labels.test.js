@@ -2,23 +2,25 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
-  addClass, addPoint, changePoints, goBack, markDone, newId, removePoints,
+  addClass, addPoint, changePoints, decide, goBack, markDone, mergeClass, moveSegment, newId, removeClass, removePoints,
+  renameClass, styleClasses,
 } from "../../assets/timeline/edits.js";
-import { lowerBound, nearestPoint, pointsInBox } from "../../assets/timeline/hit.js";
+import { edgeAt, lowerBound, nearestPoint, pointsInBox } from "../../assets/timeline/hit.js";
 import { Labels } from "../../assets/timeline/labels.js";
 import { contentHeight, initials, rowsInView, scrollTo } from "../../assets/timeline/lanes.js";
 import { Axis } from "../../assets/timeline/axis.js";
+import { giveKey, movePlace } from "../../assets/timeline/dialogs.js";
 import { plain, stateOf } from "../../assets/timeline/panels.js";
 
 function opened(points = []) {
   const labels = new Labels();
   const videos = [{ id: "v1", count: 0, done: false }, { id: "v2", count: 3, done: true }];
-  labels.open({ classes: ["jump", "run"], videos });
+  labels.open({ classes: ["jump", "run"].map((name, index) => ({ name, index, count: 0, style: {} })), videos });
   labels.load("v1", { seq: 5, points });
   return labels;
 }
 
-const fromServer = (operation, seq, who = "Ann") => ({ table: "points", seq, who, ...operation });
+const fromServer = (operation, seq, who = "Ann") => ({ seq, who, ...operation });
 const frames = (labels) => labels.sorted.map((point) => [point.label, point.frame]);
 
 test("a label is there at once, waits for the server's word, and is there once after it", () => {
@@ -71,6 +73,54 @@ test("classes and marks wait like points", () => {
   assert.deepEqual(labels.classes, ["jump", "run", "dive"]);
 });
 
+const waiting = (labels) => labels.classes.map((name) => `${labels.entry(name).key} ${name}`);
+
+test("classes are renamed, merged, moved and given keys before the server has answered", () => {
+  const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
+  labels.push(renameClass("v1", labels.entry("jump"), "leap"));
+  assert.deepEqual([waiting(labels), frames(labels)], [["1 leap", "2 run"], [["leap", 25]]]);
+  labels.push(addClass("v1", "dive"));
+  labels.push(movePlace("v1", labels, "dive", 0));
+  assert.deepEqual(waiting(labels), ["1 dive", "2 leap", "3 run"]);
+  labels.push(giveKey("v1", labels, "run", "1"));
+  assert.deepEqual(waiting(labels), ["2 dive", "3 leap", "1 run"]);
+  labels.push(giveKey("v1", labels, "leap", "1"));
+  assert.deepEqual(waiting(labels), ["2 dive", "1 leap", "3 run"]);
+  labels.push(styleClasses("v1", [labels.entry("leap")], () => ({ colour: "#ff0000" })));
+  assert.equal(labels.entry("leap").style.colour, "#ff0000");
+  labels.push(mergeClass("v1", labels.entry("leap"), labels.entry("run")));
+  assert.deepEqual([waiting(labels), frames(labels)], [["1 dive", "2 run"], [["run", 25]]]);
+  labels.push(removeClass("v1", labels.entry("dive")));
+  assert.deepEqual(labels.classes, ["run"]);
+});
+
+test("a segment is taken, corrected and refused, and goes with its point", () => {
+  const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
+  const drawn = { video: "v1", label: "jump", start: .5, end: 2, point: "p", model: "run", from: "proposal" };
+  const take = decide(drawn, false);
+  assert.equal(take.kind, "accept");
+  labels.push(take);
+  const [segment] = labels.segments.values();
+  assert.deepEqual(Object.keys(Object.values(take.after)[0]), ["video", "label", "start", "end", "point", "model"]);
+  labels.push(moveSegment(segment, .7, 2));
+  labels.push(changePoints([labels.points.get("p")], () => ({ label: "run" }), [...labels.segments.values()]));
+  const [now] = labels.segments.values();
+  assert.deepEqual([now.start, now.label, labels.pending.at(-1).kind], [.7, "run", "relabel"]);
+  labels.push(decide(now, true));
+  assert.equal([...labels.segments.values()][0].refused, true);
+  labels.push(removePoints([labels.points.get("p")], [...labels.segments.values()]));
+  assert.deepEqual([labels.segments.size, labels.points.size], [0, 0]);
+});
+
+test("a doubtful point carries its note until that is taken away", () => {
+  const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
+  const flag = changePoints([labels.points.get("p")], () => ({ doubt: "a hop?" }));
+  assert.deepEqual([flag.kind, flag.after.p.doubt, "doubt" in flag.before.p], ["flag", "a hop?", false]);
+  labels.push(flag);
+  labels.push(changePoints([labels.points.get("p")], () => ({ doubt: undefined })));
+  assert.equal("doubt" in labels.pending.at(-1).after.p, false);
+});
+
 test("receiving the same news twice changes nothing", () => {
   const labels = opened();
   const add = addPoint("v1", "jump", 1, 25);
@@ -105,6 +155,13 @@ test("the nearest point under the pointer, and those in a box", () => {
   const rows = [{ y: 0, height: 20, lane: { editable: true, points } }, { y: 20, height: 20, lane: { points } }];
   const box = { x0: 300, x1: 95, y0: 15, y1: 35 };
   assert.deepEqual(pointsInBox(rows, axis, box).map((point) => point.id), ["0", "1", "2"]);
+});
+
+test("the edge of a segment under the pointer", () => {
+  const axis = new Axis(100);
+  axis.place(0, 1000);
+  assert.deepEqual([198, 207, 250, 305, 320].map((x) => edgeAt({ start: 20, end: 30 }, axis, x)),
+    ["start", "start", null, "end", null]);
 });
 
 test("of many lanes only those in view are laid out, and any can be scrolled to", () => {

@@ -36,7 +36,7 @@ function storage() {
 
 function tab(network, kept = storage()) {
   const labels = new Labels();
-  labels.open({ classes: ["jump"], videos: [{ id: "v1", count: 0 }] });
+  labels.open({ classes: [{ name: "jump", index: 0, count: 0, style: {} }], videos: [{ id: "v1", count: 0 }] });
   labels.load("v1", { seq: 0, points: [] });
   const said = [];
   const sync = new Sync({ url: network.url, labels, who: () => "Ann", storage: kept, key: "q", fetch: network.fetch,

@@ -1,0 +1,107 @@
+/** Small windows that ask a person for something. Each promises the answer, or null where it was closed without. */
+
+import { button, el } from "./dom.js";
+import { mergeClass, removeClass, renameClass, styleClasses } from "./edits.js";
+
+/** parent: where the dialog hangs; build(close) -> its children; `close(answer)` ends it. */
+function ask(parent, label, build) {
+  return new Promise((resolve) => {
+    let answer = null;
+    const close = (given) => {
+      answer = given;
+      dialog.close();
+    };
+    const dialog = el("dialog", { class: "ask", "aria-label": label, onclose: () => {
+      dialog.remove();
+      resolve(answer);
+    } }, el("h3", {}, label));
+    dialog.append(...build(close));
+    dialog.addEventListener("keydown", (event) => event.stopPropagation());
+    parent.append(dialog);
+    dialog.showModal();
+    dialog.querySelector("[autofocus]")?.select();
+  });
+}
+
+function form(onsubmit, ...children) {
+  return el("form", { onsubmit: (event) => {
+    event.preventDefault();
+    onsubmit();
+  } }, ...children);
+}
+
+/** Who labels here; asked once, kept in this browser, and changed in the bar below. */
+export async function askName(parent, input) {
+  const name = await ask(parent, "Who labels here?", (close) => {
+    const field = el("input", { type: "text", value: input.value, maxlength: "200", "aria-label": "Name", autofocus: true });
+    return [el("p", {}, "Each label carries the name of who set it."),
+      form(() => close(field.value.trim()), field, el("button", { type: "submit" }, "Begin"))];
+  });
+  if (name) input.value = name;
+  input.dispatchEvent(new Event("change"));
+}
+
+/** Why points are doubtful: a text, "" to take the mark away, null to leave all as it is. */
+export function askNote(parent, note) {
+  return ask(parent, "What is doubtful?", (close) => {
+    const field = el("input", { type: "text", value: note, maxlength: "500", "aria-label": "Note", autofocus: true,
+      placeholder: "doubtful" });
+    return [form(() => close(field.value.trim() || "doubtful"), field, el("button", { type: "submit" }, "Mark")),
+      el("div", { class: "row" }, button("No doubt any more", "Not doubtful", () => close("")),
+        button("Leave it as it is", "Cancel", () => close(null)))];
+  });
+}
+
+/** Name, colour, key and place of a class; merge it into another, or remove it. desk: the annotation desk. */
+export async function editClass(desk, name) {
+  const { labels, current: video } = desk;
+  const entry = labels.entry(name);
+  const others = labels.classes.filter((other) => other !== name);
+  const operation = await ask(desk.root, `Class ${name}`, (close) => {
+    const title = el("input", { type: "text", value: name, maxlength: "200", "aria-label": "Class name" });
+    const colour = el("input", { type: "color", value: desk.colour(name), "aria-label": "Colour" });
+    const key = el("select", { "aria-label": "Key" }, el("option", { value: "" }, "automatic"),
+      ..."1234567890".split("").map((digit) => el("option", { value: digit }, digit)));
+    key.value = entry.style.key ?? "";
+    const place = el("select", { "aria-label": "Place" },
+      ...labels.classes.map((_, index) => el("option", { value: `${index}` }, `${index + 1} of ${labels.classes.length}`)));
+    place.value = `${labels.classes.indexOf(name)}`;
+    const into = el("select", { "aria-label": "Merge into" }, el("option", { value: "" }, "…"),
+      ...others.map((other) => el("option", { value: other }, other)));
+    const rename = () => {
+      const next = title.value.trim();
+      if (next && next !== name) close(renameClass(video, entry, next));
+    };
+    const recolour = (value) => close(styleClasses(video, [entry], () => ({ colour: value })));
+    return [
+      form(rename, el("label", {}, "Name ", title), el("button", { type: "submit" }, "Rename")),
+      form(() => recolour(colour.value), el("label", {}, "Colour ", colour), el("button", { type: "submit" }, "Recolour"),
+        button("Back to the palette's colour", "Palette", () => recolour(undefined))),
+      form(() => close(giveKey(video, labels, name, key.value)), el("label", {}, "Digit key ", key),
+        el("button", { type: "submit" }, "Give")),
+      form(() => close(movePlace(video, labels, name, Number(place.value))), el("label", {}, "Place ", place),
+        el("button", { type: "submit" }, "Move")),
+      others.length ? form(() => into.value && close(mergeClass(video, entry, labels.entry(into.value))),
+        el("label", {}, "Merge into ", into), el("button", { type: "submit" }, "Merge")) : "",
+      el("div", { class: "row" }, button("Remove this class", "Remove", () => close(removeClass(video, entry)),
+        { disabled: entry.count > 0, ...(entry.count > 0 && { title: `It has ${entry.count} points: merge it instead` }) }),
+      button("Close", "Close", () => close(null)))];
+  });
+  if (operation) desk.push(operation);
+  if (operation?.kind === "rename" && desk.classes.active === name) [desk.classes.active] = Object.keys(operation.after);
+  desk.stage.focus();
+}
+
+/** A digit for one class; whoever had it goes back to an automatic one. */
+export function giveKey(video, labels, name, digit) {
+  const entries = labels.classes.map((other) => labels.entry(other));
+  return styleClasses(video, entries.filter((entry) => entry.name === name || (digit && entry.style.key === digit)),
+    (entry) => ({ key: entry.name === name ? digit || undefined : undefined }));
+}
+
+/** The class at another place; all classes get theirs in writing. */
+export function movePlace(video, labels, name, place) {
+  const names = labels.classes.filter((other) => other !== name);
+  names.splice(place, 0, name);
+  return styleClasses(video, names.map((other) => labels.entry(other)), (entry) => ({ place: names.indexOf(entry.name) }));
+}

@@ -1,0 +1,79 @@
+/** What a chosen run says of the video on the desk: its proposals and score curves, from their routes. */
+
+import { suggest } from "./suggest.js";
+
+const CURVES = { height: 40 };
+
+export class Model {
+  /** url: the data set's models route; onChange(): something came. */
+  constructor({ url, storage, key, onChange }) {
+    Object.assign(this, { url, storage, key, onChange, run: storage.getItem(key) ?? "", proposals: [], curves: null,
+      note: "", folded: storage.getItem(`${key}.folded`) === "yes" });
+  }
+
+  choose(run) {
+    this.run = run;
+    this.storage.setItem(this.key, run);
+    this.clear();
+    return this.load(this.video);
+  }
+
+  fold() {
+    this.folded = !this.folded;
+    this.storage.setItem(`${this.key}.folded`, this.folded ? "yes" : "no");
+    this.onChange();
+  }
+
+  clear() {
+    Object.assign(this, { proposals: [], curves: null, note: "" });
+    this.layers = new Map();
+  }
+
+  async load(video) {
+    this.clear();
+    this.video = video;
+    const { run } = this;
+    this.onChange();
+    if (!run || !video) return;
+    const answer = await fetch(`${this.url}/${encodeURIComponent(run)}/${encodeURIComponent(video)}`).catch(() => null);
+    if (this.video !== video || this.run !== run) return;
+    if (!answer?.ok) this.note = answer ? await answer.text() : "The app does not answer.";
+    else Object.assign(this, await answer.json());
+    this.onChange();
+  }
+
+  /** The layer of a class's score, or of the background; made once, so that its values are read once. */
+  layer(label) {
+    const column = this.curves?.columns.indexOf(label) ?? -1;
+    if (column < 0) return null;
+    if (!this.layers.has(label)) {
+      const { url, start, step } = this.curves;
+      this.layers.set(label, { kind: "curve", url, column, start, step, range: [0, 1] });
+    }
+    return this.layers.get(label);
+  }
+
+  /** Lanes of the active class's score and of the background. */
+  lanes(active, colour) {
+    if (!this.curves || this.folded) return [];
+    const rows = [[active, active && `${active} score`, colour], ["", "background", undefined]];
+    return rows.filter(([label]) => label !== null && this.layer(label)).map(([label, text, own]) =>
+      ({ id: `score ${label}`, label: text, colour: own, ...CURVES, layers: [this.layer(label)] }));
+  }
+
+  /** Proposals of a class, as a layer's items. */
+  of(label) {
+    this.byLabel ??= new Map();
+    if (this.byLabelOf !== this.proposals) {
+      this.byLabelOf = this.proposals;
+      this.byLabel = Map.groupBy(this.proposals, (item) => item[3]);
+    }
+    return this.byLabel.get(label) ?? [];
+  }
+
+  /** The segment that the run would draw for a point; null if it sees nothing there, or nothing is known. */
+  suggest(point, duration) {
+    const found = this.run && suggest(point, this.of(point.label), this.layer(point.label), duration);
+    return found ? { ...found, video: point.video, label: point.label, point: point.id, model: this.run } : null;
+  }
+}

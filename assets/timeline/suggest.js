@@ -1,0 +1,27 @@
+/** The segment that a model would draw for a point, from what its run stored: nothing is computed by the model here. */
+
+const LEAST = .05;      // score of the class at the point, below which the model sees nothing there
+
+/**
+ * point: {time, label}; proposals: [start, end, score, label], of all classes; curve: {values, start, step}, the class's
+ * score by snippet, or null. The best proposal round the point, else the stretch round it where the score stays above
+ * half of what it is at the point; null where the model sees nothing. {start, end, from: "proposal" | "score"}.
+ */
+export function suggest(point, proposals, curve, duration) {
+  const round = proposals.filter(([start, end, , label]) =>
+    label === point.label && start <= point.time && point.time <= end);
+  if (round.length) {
+    const [start, end] = round.reduce((best, other) => (other[2] > best[2] ? other : best));
+    return { start: Math.max(start, 0), end: Math.min(end, duration), from: "proposal" };
+  }
+  if (!curve?.values?.length) return null;
+  const { values, step } = curve;
+  const row = Math.min(Math.max(Math.round((point.time - curve.start) / step), 0), values.length - 1);
+  if (values[row] < LEAST) return null;
+  let [first, last] = [row, row];
+  while (first > 0 && values[first - 1] >= values[row] / 2) first -= 1;
+  while (last < values.length - 1 && values[last + 1] >= values[row] / 2) last += 1;
+  const edge = (index) => curve.start + (index - .5) * step;
+  return { start: Math.max(Math.min(edge(first), point.time), 0),
+    end: Math.min(Math.max(edge(last + 1), point.time), duration), from: "score" };
+}

@@ -1,0 +1,167 @@
+"""What a run proposes to the person who labels: its segments, and what is most worth labelling next."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrpro.config import config_of
+from hrpro.data.dataset import SPLITS, DataSet
+from hrpro.data.features import read_timebase, score_timebase
+from hrpro.data.operations import LabelStore
+from hrpro.data.points import Points
+from hrpro.data.ranked import read_ranked
+from hrpro.data.run import STAGES, Run
+from hrpro.data.segments import Segments
+from hrpro.proposals.soft_nms import soft_nms
+from hrpro.timebase import Timebase
+
+LEAST = .3                                              # of the best score: proposals below are not shown
+APART = .3                                              # tIoU from which two proposals are taken for one
+BESIDE = 1.                                             # s outside a proposal that a hand may miss it by
+LOW = .2                                                # class score that says the model sees something else
+
+
+def proposed(run: Run, dataset: DataSet) -> Segments:
+    """What a run proposes in every video: detections of its last stage, else PP after soft-NMS; scores up to 1.
+
+    Detections are made of the test split alone, PP of both. The classes are the run's own.
+
+    Raises:
+        InputError: the run has no proposals yet, or they are not of this data set.
+    """
+    classes = next(filter(None, (run.score_classes(split) for split in SPLITS)), ())
+    videos = tuple(dataset.duration)
+    ranked = read_ranked(run.stage(1).proposals_file, classes, dict.fromkeys(SPLITS, Timebase()))
+    place = {video: index for index, video in enumerate(videos)}
+    parts = {video: part.positive for split in SPLITS for video, part in ranked[split].items() if video in place}
+    columns = [(part.start, part.end, part.label, part.score, np.full(len(part), place[video]))
+               for video, part in parts.items()]
+    found = Segments(*map(np.concatenate, zip(*columns, strict=True)), classes, videos) if columns else \
+        Segments.empty(classes, videos)
+    found = soft_nms(found, run.config(1).nms_sigma, one_second_added=False)
+    for stage in reversed(STAGES):
+        if run.stage(stage).final_result.exists():
+            final = run.detections(stage, classes)
+            index = np.array([place.get(video, -1) for video in final.videos], np.intp)[final.video]
+            final = Segments(*(column[index >= 0] for column in (final.start, final.end, final.label, final.score)),
+                             index[index >= 0], classes, videos)
+            found = Segments.concatenate([_scaled(found[~np.isin(found.video, final.video)]), _scaled(final)])
+            break
+    return _scaled(found)
+
+
+def _scaled(segments: Segments) -> Segments:
+    """Scores from 0 to 1 of the best; without those that are next to nothing."""
+    best = segments.score.max(initial=1e-9)
+    kept = segments[segments.score >= LEAST * best]
+    return dataclasses.replace(kept, score=kept.score / best)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment worth looking at: where, of which class, why in words, and how much (0 to 1)."""
+
+    video: str
+    time: float
+    label: str
+    why: str
+    worth: float
+
+
+def next_labels(store: LabelStore, run: Run, found: Segments | None = None) -> list[Moment]:
+    """What is most worth labelling or checking next, the best first.
+
+    Confident proposals without a point of their class (not where a person refused them, nor in videos marked done),
+    points whose class scores low, two points in one proposal, and points just outside a proposal. Confident is what
+    scores as the best proposal round a point does: from the median of those on, or half of the best where they are few.
+
+    found: `proposed`, where it is at hand.
+
+    Raises:
+        InputError: the run has no proposals yet, or they are not of this data set.
+    """
+    dataset = store.dataset
+    found = proposed(run, dataset) if found is None else found
+    rows = [row for row in store.points() if row["label"] in found.classes and row["video"] in dataset.fps]
+    label, video = ({name: index for index, name in enumerate(names)} for names in (found.classes, found.videos))
+    points = Points([row["time"] for row in rows], [label[row["label"]] for row in rows],
+                    [video[row["video"]] for row in rows], found.classes, found.videos)
+    refused = {(row["video"], row["label"], row["start"], row["end"]) for row in store.segments() if "refused" in row}
+    moments = [*_about_proposals(found, points, store.done(), refused), *_about_scores(run, points, store.root)]
+    return sorted(moments, key=lambda moment: -moment.worth)
+
+
+def _about_proposals(found: Segments, points: Points, done: set[str], refused: set[tuple]) -> Iterator[Moment]:
+    # Points by video, class and time on one line, on which each group has a stretch of its own.
+    stretch = max(found.end.max(initial=0), points.seconds.max(initial=0)) + 2 * BESIDE
+    line = np.sort((points.video * len(points.classes) + points.label) * stretch + points.seconds)
+    group = found.video * len(found.classes) + found.label
+    begin = group * stretch
+
+    def within(margin: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The points on the line from the first to before the last, of each proposal."""
+        return (np.searchsorted(line, begin + np.maximum(found.start - margin, 0)),
+                np.searchsorted(line, begin + found.end + margin, "right"))
+
+    (first, last), (near, far) = within(0), within(BESIDE)
+    best = np.zeros(len(line))
+    for row in np.flatnonzero(first < last):
+        best[first[row]:last[row]] = np.maximum(best[first[row]:last[row]], found.score[row])
+    confident = np.median(best[best > 0]) if (best > 0).sum() >= 5 else .5
+    ranked = np.lexsort((-found.score, group))
+    for row in _apart(found, ranked[found.score[ranked] >= confident]):
+        video, label = found.videos[found.video[row]], found.classes[found.label[row]]
+        start, end, score = found.start[row], found.end[row], float(found.score[row])
+        if last[row] - first[row] > 1:
+            yield Moment(video, float(line[first[row] + 1] - begin[row]), label,
+                         f"{last[row] - first[row]} points in one proposal", .9 * score)
+        elif last[row] == first[row] and near[row] < far[row]:
+            times = line[near[row]:far[row]] - begin[row]
+            away = np.maximum(start - times, times - end)
+            yield Moment(video, float(times[away.argmin()]), label,
+                         f"point {away.min():.1f} s outside a proposal", .8 * score)
+        elif last[row] == first[row] and video not in done and not _is_refused(refused, video, label, start, end):
+            yield Moment(video, float((start + end) / 2), label, "proposal without a point", score)
+
+
+def _apart(found: Segments, ranked: NDArray[np.intp]) -> Iterator[int]:
+    """Rows, best first within video and class, less those that overlap a better one."""
+    kept: list[int] = []
+    group = None
+    for row in ranked.tolist():
+        mine = found.video[row], found.label[row]
+        if mine != group:
+            kept, group = [], mine
+        shared = np.minimum(found.end[row], found.end[kept]) - np.maximum(found.start[row], found.start[kept])
+        if (shared < APART * (found.length[row] + found.length[kept] - shared)).all():
+            kept.append(row)
+            yield row
+
+
+def _is_refused(refused: set[tuple], video: str, label: str, start: float, end: float) -> bool:
+    return any(min(end, stop) - max(start, begin) > .5 * (max(end, stop) - min(start, begin))
+               for where, what, begin, stop in refused if (where, what) == (video, label))
+
+
+def _about_scores(run: Run, points: Points, root: Path) -> Iterator[Moment]:
+    """Points at which the score of their class is low."""
+    timebase = read_timebase(root / "features", config_of(root).timebase)
+    for index in np.unique(points.video).tolist():
+        video, mine = points.videos[index], points[points.video == index]
+        for split in SPLITS:
+            scores = run.snippet_scores(split, video)
+            if scores is not None and scores.shape[1] == len(points.classes) + 1:
+                rows = score_timebase(root, split, video, len(scores), timebase).rows(mine.seconds, len(scores))
+                score = scores[rows, mine.label]
+                for row in np.flatnonzero(score < LOW).tolist():
+                    name = mine.classes[mine.label[row]]
+                    yield Moment(video, float(mine.seconds[row]), name, f"scores {score[row]:.2f} for {name}",
+                                 float(1 - score[row] / LOW) * .95)
+                break
+

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { suggest } from "../../assets/timeline/suggest.js";
+import { addSpan, Watched } from "../../assets/timeline/watched.js";
+
+const proposals = [[1, 3, .4, "jump"], [1.5, 2.5, .9, "jump"], [0, 9, 1, "run"], [6, 7, 1, "jump"]];
+
+test("the segment for a point is the best proposal of its class round it", () => {
+  assert.deepEqual(suggest({ time: 2, label: "jump" }, proposals, null, 10), { start: 1.5, end: 2.5, from: "proposal" });
+  assert.deepEqual(suggest({ time: 1.2, label: "jump" }, proposals, null, 10), { start: 1, end: 3, from: "proposal" });
+  assert.equal(suggest({ time: 5, label: "jump" }, proposals, null, 10), null);
+});
+
+test("without a proposal it is where the score stays above half of what it is at the point", () => {
+  const values = Float32Array.of(0, .1, .5, .8, .45, .3, 0, 0, .02, 0);
+  const curve = { values, start: .5, step: 1 };
+  assert.deepEqual(suggest({ time: 3.4, label: "swim" }, proposals, curve, 10), { start: 2, end: 5, from: "score" });
+  assert.equal(suggest({ time: 8.5, label: "swim" }, proposals, curve, 10), null);
+  assert.deepEqual(suggest({ time: 99, label: "swim" }, [], { ...curve, values: Float32Array.of(.9) }, 1.2),
+    { start: 0, end: 1.2, from: "score" });
+});
+
+test("played stretches grow together", () => {
+  let spans = [];
+  for (const [start, end] of [[5, 6], [1, 2], [2, 3], [5.5, 7], [0, .5]]) spans = addSpan(spans, start, end);
+  assert.deepEqual(spans, [[0, .5], [1, 3], [5, 7]]);
+  assert.deepEqual(addSpan(spans, .2, 6), [[0, 7]]);
+});
+
+test("only what plays is watched, jumps are not, and both are kept", () => {
+  const kept = new Map();
+  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
+  const watched = new Watched({ storage, key: "w" });
+  watched.open("v1");
+  for (const time of [0, .5, 1, null, 4, 4.4, 9, 9.1, 8]) watched.see(time);
+  assert.deepEqual(watched.spans, [[0, 1], [4, 4.4], [9, 9.1]]);
+  watched.touch(100);
+  for (const now of [101, 110, 129, 140]) watched.second(now, false);
+  watched.second(500, true);
+  assert.equal(watched.seconds, 4);
+  watched.keep();
+  const again = new Watched({ storage, key: "w" });
+  again.open("v1");
+  assert.deepEqual([again.seconds, again.played.toFixed(1)], [4, "1.5"]);
+  kept.set("w.v2", "junk");
+  again.open("v2");
+  assert.deepEqual(again.spans, []);
+});
