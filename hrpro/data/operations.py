@@ -30,7 +30,7 @@ import os
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,6 +84,31 @@ class LabelStore:
         self._dataset_stamp = None
         self._reset()
         self.refresh()
+
+    @classmethod
+    def replay(cls, log: Path, until: int | None = None) -> LabelStore:
+        """The labels after a log's first `until` operations (all unless given), to look at: nothing is written.
+
+        Only `dataset`, `classes` and `table` need the data set around the log. A cut off last line is passed over.
+
+        Raises:
+            InputError: the log cannot be read, has a broken line before its end, or has no operation of that number.
+        """
+        store = cls.__new__(cls)
+        store.root, store.log, store.notices = log.parent.parent, log, []
+        store._mutex, store._dataset_stamp = threading.RLock(), None
+        store._reset()
+        try:
+            with open(log, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                cut = store._read_tail(file, until)
+        except OSError as error:
+            raise InputError(f"{log}: cannot be read ({error.strerror}). Give a readable log.") from None
+        if until is not None and store.seq < until:
+            raise InputError(f"{log}: has no operation {until}, only {store.seq}. Give a number of 0 to {store.seq}.")
+        if cut and until is None:
+            store.notices.append(f"{log}: the last line is cut off, as by a power cut, and is passed over.")
+        return store
 
     @property
     def seq(self) -> int:
@@ -149,6 +174,12 @@ class LabelStore:
     def points(self, video: str | None = None) -> list[dict[str, Any]]:
         """The points of one video or of all, each {"id", "video", "label", "time", "frame", "who", "doubt"?}."""
         return self._of_video("points", video)
+
+    def table(self, rows: Iterable[dict[str, Any]]) -> Points:
+        """Rows of `points` as the point file has them: those in videos of the data set, by video and time."""
+        fps = self.dataset.fps
+        rows = [row for row in rows if row["video"] in fps]
+        return _table(rows, list(dict.fromkeys([*self.class_order, *(row["label"] for row in rows)])), fps)
 
     def segments(self, video: str | None = None) -> list[dict[str, Any]]:
         """Segments accepted or refused in one video or in all, each {"id", "video", "label", "start", "end", …}."""
@@ -304,7 +335,7 @@ class LabelStore:
                 self._set_aside(file)
             yield file
 
-    def _read_tail(self, file: IO[bytes]) -> bool:
+    def _read_tail(self, file: IO[bytes], until: int | None = None) -> bool:
         """Take in the lines after the last one known; true if the last line is cut off. The caller holds a lock."""
         status = os.fstat(file.fileno())
         if (status.st_dev, status.st_ino) != self._identity or status.st_size < self._offset:
@@ -315,7 +346,7 @@ class LabelStore:
         operations = [_parse(line) for line in lines]
         while operations and operations[-1] is None:
             operations.pop()
-        for line, operation in zip(lines, operations, strict=False):
+        for line, operation in zip(lines[:until], operations, strict=False):
             try:
                 self._take(operation)
             except (TypeError, KeyError, IndexError):

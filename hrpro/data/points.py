@@ -147,8 +147,8 @@ class Points:
         seconds, label, video = zip(*found, strict=True) if found else ((), (), ())
         return cls(seconds, label, video, tuple(classes), tuple(videos)), elsewhere, faults
 
-    def save(self, path: Path, fps: Mapping[str, float]) -> None:
-        """Write the HR-Pro point CSV (frames at each video's own rate), by rename."""
+    def to_csv(self, fps: Mapping[str, float]) -> str:
+        """The HR-Pro point CSV (frames at each video's own rate)."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
@@ -156,4 +156,8 @@ class Points:
             name = self.videos[video]
             frame = int(seconds_to_frame(seconds, fps[name]))
             writer.writerow((self.classes[label], label, "", "", name, frame))
-        write_atomic(path, out.getvalue())
+        return out.getvalue()
+
+    def save(self, path: Path, fps: Mapping[str, float]) -> None:
+        """Write the HR-Pro point CSV, by rename."""
+        write_atomic(path, self.to_csv(fps))
