@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": ("hrpro.demo.command", "make the demo data set"),
     "create": ("hrpro.data.create", "make a data set from a folder of videos"),
     "validate": ("hrpro.data.validate", "check a data set and say what to mend"),
+    "labels": ("hrpro.data.labels_command", "who set which label; compare, merge and export labels"),
     "extract": ("hrpro.features.command", "compute a data set's features from its videos"),
     "train": ("hrpro.jobs.train", "train and test both stages in a row, here or in the background"),
     "jobs": ("hrpro.jobs.command", "list, watch and cancel background runs"),

@@ -1,0 +1,373 @@
+"""`python -m hrpro labels`: what happened to a data set's labels, who set them, and how two people's agree."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from hrpro.data.agreement import TOLERANCES, compare, f1_curve
+from hrpro.data.dataset import some
+from hrpro.data.history import (
+    ROW_ONLY,
+    Row,
+    class_changes,
+    class_successors,
+    concerns,
+    derived_id,
+    describe,
+    keys_ever,
+    local_time,
+    place,
+    read_operations,
+    row_of,
+    standing_points,
+)
+from hrpro.data.operations import LabelStore, Operation, label_store, log_file
+from hrpro.data.points import Points
+from hrpro.errors import InputError
+from hrpro.files import write_atomic
+from hrpro.timebase import seconds_to_frame
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, does: str, act: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=does, description=does)
+        sub.add_argument("root", type=Path, metavar="DATASET_DIR", help="folder of the data set")
+        sub.set_defaults(act=act)
+        return sub
+
+    log = command("log", "one line an operation", _log)
+    log.add_argument("--since", type=_count, default=0, metavar="N", help="only the operations after number N")
+    blame = command("blame", "who set each point that stands now, and who changed it last", _blame)
+    merge = command("merge", "compare the points with another copy's and bring in what only that has", _merge)
+    merge.add_argument("other", type=Path, nargs="?", metavar="OTHER",
+                       help="another data set's folder, an operations.jsonl, or a point file")
+    merge.add_argument("--people", nargs=2, metavar=("ANN", "BOB"),
+                       help="compare the points of two people in this log instead")
+    merge.add_argument("--tolerance", type=_seconds, default=1.0, metavar="S",
+                       help="seconds that two points of one action may be apart (default %(default)s)")
+    merge.add_argument("--write", action="store_true", help="bring in the points that only OTHER has")
+    export = command("export-csv", "the points as HR-Pro point CSV", _export)
+    export.add_argument("--at", type=_count, metavar="N", help="as they were after operation N")
+    export.add_argument("-o", "--out", type=Path, metavar="FILE", help="write there, not to standard output")
+    for sub in (log, blame):
+        sub.add_argument("--video", metavar="V", help="only what concerns this video")
+    for sub, does in ((log, "only what this person did"), (export, "only the points that this person set")):
+        sub.add_argument("--who", metavar="W", help=does)
+    for sub in (log, blame, merge):
+        sub.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the subcommand says; InputError if the data set, the log or another file is at fault."""
+    sys.stdout.reconfigure(encoding="utf-8")
+    try:
+        args.act(args)
+        sys.stdout.flush()
+    except BrokenPipeError:                             # the reader, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _log(args: argparse.Namespace) -> None:
+    store = _open(args.root)
+    operations = read_operations(store)
+    _check_names(store, operations, args)
+    chosen = [operation for operation in operations[args.since:]
+              if args.who in (None, operation["who"]) and (args.video is None or concerns(operation, args.video))]
+    if args.json:
+        lines = store.log.read_bytes().split(b"\n") if chosen else []
+        print("".join(f"{lines[operation['seq'] - 1].decode()}\n" for operation in chosen), end="")
+        return
+    if not operations:
+        _note(f"{store.log}: holds no operation yet.")
+    seq_of = {operation["id"]: operation["seq"] for operation in operations}
+    _print_columns((f"#{operation['seq']}", local_time(operation["time"]), operation["who"], operation["kind"],
+                    operation["video"] or "-", describe(operation, seq_of)) for operation in chosen)
+
+
+def _blame(args: argparse.Namespace) -> None:
+    store = _open(args.root)
+    operations = read_operations(store)
+    _check_names(store, operations, args)
+    rows = [row for row in standing_points(store, operations) if args.video in (None, row["video"])]
+    told = [{"video": row["video"], "time": row["time"], "label": row["label"], "id": row["id"], "set_by": row["who"],
+             "set_at": row["set"] and row["set"]["time"], "changed_by": row["last"] and row["last"]["who"],
+             "changed_at": row["last"] and row["last"]["time"], "seq": row["last"] and row["last"]["seq"]}
+            for row in rows]
+    if args.json:
+        _print_json(told)
+    else:
+        _print_columns((row["video"], f"{row['time']:.2f} s", row["label"], row["set_by"],
+                        local_time(row["set_at"]) if row["set_at"] else "-",
+                        *((row["changed_by"], f"#{row['seq']}") if row["seq"] else ("-", "-"))) for row in told)
+
+
+def _merge(args: argparse.Namespace) -> None:
+    if (args.other is None) == (args.people is None):
+        raise InputError("labels merge: what to compare with is not clear. Give either OTHER or --people.")
+    if args.people and args.write:
+        raise InputError("labels merge: both people's points are in this log already. Leave out --write.")
+    store = _open(args.root, write=args.write)
+    operations = read_operations(store)
+    rows = standing_points(store, operations)
+    if args.people:
+        for who in args.people:
+            _check_who(store, operations, rows, who)
+        names, other = args.people, None
+        sides = [[row for row in rows if row["who"] == who] for who in args.people]
+    else:
+        successors = class_successors(operations)
+        names, (other, there) = ("here", "there"), _read_other(args.other, store, [*store.classes, *successors])
+        sides = [rows, [row | {"label": successors.get(row["label"], row["label"])} for row in there]]
+    places = [args.root, args.root if args.people else args.other]
+    sides = [_inside(side, store, source) for side, source in zip(sides, places, strict=True)]
+    report = _compare(*sides, store, args.tolerance)
+    if args.write:
+        report["brought"] = _bring(store, operations, other, report["only_there"])
+    if args.json:
+        about = [{"name": name, "place": _plain(str(source)), "points": len(rows)}
+                 for name, source, rows in zip(names, places, sides, strict=True)]
+        _print_json({"tolerance": args.tolerance, "here": about[0], "there": about[1], **_told(report)})
+    else:
+        _print_report(report, names, places, sides, args.tolerance)
+
+
+def _export(args: argparse.Namespace) -> None:
+    if args.out:
+        _check_target(args.out, args.root)
+    store = _open(args.root, args.at)
+    rows = standing_points(store, operations := read_operations(store))
+    if args.who is not None:
+        _check_who(store, operations, rows, args.who)
+        rows = [row for row in rows if row["who"] == args.who]
+    text = store.table(rows).to_csv(store.dataset.fps)
+    if gone := sum(row["video"] not in store.dataset.fps for row in rows):
+        _note(f"{args.root}: {gone} point(s) lie in videos that the data set no longer has and are left out.")
+    if args.out:
+        write_atomic(args.out, text)
+    else:
+        print(text, end="")
+
+
+def _open(root: Path, until: int | None = None, *, write: bool = False) -> LabelStore:
+    """The labels of a data set, read without touching the log unless to write; without any operation, its point file's.
+
+    Raises:
+        InputError: the log or the data set is at fault, or there is no operation `until`.
+    """
+    log = log_file(root)
+    if until is not None and not log.exists():
+        raise InputError(f"{log}: there is no log of operations yet. Leave out --at.")
+    store = LabelStore.replay(log, until) if log.exists() and not write else None
+    if store is None or (not store.seq and until is None):
+        store = label_store(root)
+        store.refresh()
+    for notice in store.notices:
+        _note(notice)
+    return store
+
+
+def _check_names(store: LabelStore, operations: Sequence[Operation], args: argparse.Namespace) -> None:
+    """InputError if the video or person asked for is nowhere to be found."""
+    if args.video is not None and not any(concerns(operation, args.video) for operation in operations) \
+            and args.video not in store.dataset.fps:
+        raise InputError(f"{args.root}: has no video {args.video!r}. It has {some(sorted(store.dataset.fps))}.")
+    if getattr(args, "who", None) is not None:
+        _check_who(store, operations, store.points(), args.who)
+
+
+def _check_who(store: LabelStore, operations: Sequence[Operation], rows: Sequence[Row], who: str) -> None:
+    people = {operation["who"] for operation in operations} | {row["who"] for row in rows}
+    if who not in people:
+        raise InputError(f"{store.log}: nobody is called {who!r}. " + (f"There is {some(sorted(people))}." if people
+                                                                       else "It is empty."))
+
+
+def _read_other(path: Path, store: LabelStore, classes: Sequence[str]) -> tuple[list[Operation], list[Row]]:
+    """The operations and points of a data set's folder, a log or a point file.
+
+    Raises:
+        InputError: there is nothing there, or it cannot be read.
+    """
+    if path.is_dir():
+        other = _open(path)
+    elif path.suffix == ".jsonl":
+        other = LabelStore.replay(path)
+        for notice in other.notices:
+            _note(notice)
+    else:
+        return [], _read_points(path, classes, store.dataset.fps)
+    return (operations := read_operations(other)), standing_points(other, operations)
+
+
+def _read_points(path: Path, classes: Sequence[str], fps: Mapping[str, float]) -> list[Row]:
+    """Rows of a point file; who: its name."""
+    points, elsewhere, faults = Points.read(path, classes, fps)
+    for fault in faults:
+        _note(f"{fault} It is left out.")
+    if elsewhere:
+        _note(f"{path}: {len(elsewhere)} point(s) lie in videos that the data set does not have, the first in "
+              f"{elsewhere[0][1]!r} (line {elsewhere[0][0]}), and are left out.")
+    names = [points.videos[video] for video in points.video]
+    frames = seconds_to_frame(points.seconds, [fps[name] for name in names]).tolist()
+    return [row_of({"id": f"{path.name}-{number}", "who": path.name, "video": video, "label": points.classes[label],
+                    "time": seconds, "frame": frame})
+            for number, (video, label, seconds, frame) in
+            enumerate(zip(names, points.label.tolist(), points.seconds.tolist(), frames, strict=True))]
+
+
+def _inside(rows: Sequence[Row], store: LabelStore, source: Path) -> list[Row]:
+    """The rows that lie inside the data set's videos; what is left out is noted."""
+    duration = store.dataset.duration
+    inside = [row for row in rows if 0 <= row["time"] <= duration.get(row["video"], -1) + 1]
+    if len(inside) < len(rows):
+        _note(f"{source}: {len(rows) - len(inside)} point(s) lie outside the data set's videos and are left out.")
+    return inside
+
+
+def _compare(here: Sequence[Row], there: Sequence[Row], store: LabelStore, tolerance: float) -> dict[str, Any]:
+    """What `compare` finds, as rows, and the curve."""
+    classes = {label: index for index, label in enumerate(dict.fromkeys(
+        [*store.classes, *(row["label"] for row in (*here, *there))]))}
+    videos = {video: index for index, video in enumerate(store.dataset.fps)}
+    sides = [Points([row["time"] for row in rows], [classes[row["label"]] for row in rows],
+                    [videos[row["video"]] for row in rows], tuple(classes), tuple(videos)) for rows in (here, there)]
+    found = compare(*sides, tolerance)
+
+    def paired(pairs: np.ndarray) -> list[dict]:
+        return [{"video": here[one]["video"], "here": here[one], "there": there[other]} for one, other in pairs.T]
+
+    return {"agreed": paired(found.agreed), "differing": paired(found.differing),
+            "only_here": [here[row] for row in found.only_here], "only_there": [there[row] for row in found.only_there],
+            "f1": [{"tolerance": each, "f1": None if np.isnan(value) else value}
+                   for each, value in zip(TOLERANCES.tolist(), f1_curve(*sides).tolist(), strict=True)]}
+
+
+def _bring(store: LabelStore, operations: Sequence[Operation], other: Sequence[Operation],
+           rows: Sequence[Row]) -> dict[str, Any]:
+    """Apply the operations that set these points, each as who made it, less what was here before.
+
+    A point that was here once, and is removed or elsewhere now, stays as people left it; a class that was removed here
+    does not come back. What one operation set there, one operation sets here, or one for each video.
+    """
+    known = keys_ever(operations) | {row["key"] for row in standing_points(store, operations)}
+    gone = {name for operation in operations for name in class_changes(operation)[0]} - set(store.classes)
+    added = {name: operation for operation in other if operation["kind"] == "class"
+             for name in class_changes(operation)[1]}
+    left: Counter[str] = Counter()
+    bundles: dict[tuple, list[Row]] = {}
+    for row in rows:
+        if row["key"] in known:
+            left["The point was here before; what people did with it since stays."] += 1
+        elif row["label"] in gone:
+            left[f"The class {row['label']!r} was removed here."] += 1
+        else:
+            bundles.setdefault((row["who"], row["video"], row["set"] and row["set"]["id"]), []).append(row)
+    classes, sets = {}, []
+    for (who, video, origin), bundle in bundles.items():
+        for label in sorted({row["label"] for row in bundle} - set(store.classes) - set(classes)):
+            maker = added.get(label, {"who": who, "id": derived_id("class", label)})
+            classes[label] = maker["who"], {"id": maker["id"], "video": video, "kind": "class", "before": {},
+                                            "after": {label: {}}}
+        after = {row["key"]: {name: value for name, value in row.items() if name not in ROW_ONLY} for row in bundle}
+        whole = origin is not None and after.keys() == bundle[0]["set"]["after"].keys()
+        sets.append((who, {"id": origin if whole else derived_id(origin, *sorted(after)), "video": video, "kind": "add",
+                           "before": {}, "after": after}))
+    brought: Counter[str] = Counter()
+    for who, batch in itertools.groupby([*classes.values(), *sets], key=lambda each: each[0]):
+        batch = [operation for _, operation in batch]
+        for operation, ack in zip(batch, store.apply(batch, who), strict=True):
+            if operation["kind"] == "add":
+                (left if ack.refused else brought)[ack.refused or who] += len(operation["after"])
+    if brought:
+        store.project()
+    return {"points": [{"who": who, "count": count} for who, count in brought.items()],
+            "left": [{"why": why, "count": count} for why, count in left.items()]}
+
+
+def _check_target(path: Path, root: Path) -> None:
+    """InputError if an export would replace what the log or its projection is kept in."""
+    target, root = path.resolve(), root.resolve()
+    if target == root / "point_labels" / "points.csv" or target.is_relative_to(log_file(root).parent):
+        raise InputError(f"{path}: belongs to the data set, which keeps it itself. Choose another file.")
+
+
+def _print_report(report: dict[str, Any], names: Sequence[str], places: Sequence[Path], sides: Sequence[list[Row]],
+                  tolerance: float) -> None:
+    _print_columns((name, f"{len(rows)} point(s)", str(source))
+                   for name, rows, source in zip(names, sides, places, strict=True))
+    counts = {"agreed": "agreed", "differing": "of another class", "only_here": f"only {names[0]}",
+              "only_there": f"only {names[1]}"}
+    print(_plain(", ".join(f"{len(report[key])} {words}" for key, words in counts.items())
+                 + f" (within {tolerance:g} s)"))
+    print("\ntolerance", *(f"{each['tolerance']:5.1f}" for each in report["f1"]), "s")
+    print("F1       ", *("    -" if each["f1"] is None else f"{each['f1']:5.3f}" for each in report["f1"]))
+    if report["differing"]:
+        print("\nof another class")
+        _print_columns(("", pair["video"], *(f"{name}: {place(pair[side])}" + f" ({who})" * (who != name)
+                                             for name, side in zip(names, ("here", "there"), strict=True)
+                                             for who in [pair[side]["who"]])) for pair in report["differing"])
+    for key in ("only_here", "only_there"):
+        if report[key]:
+            print(f"\n{_plain(counts[key])}")
+            _print_columns(("", row["video"], place(row), row["who"]) for row in report[key])
+    if "brought" in report:
+        brought = report["brought"]["points"]
+        print()
+        print(_plain(f"{sum(each['count'] for each in brought)} point(s) brought in"
+                     + "".join(f", {each['count']} of {each['who']}" for each in brought) + "."))
+        for each in report["brought"]["left"]:
+            print(_plain(f"{each['count']} left out: {each['why']}"))
+
+
+def _told(value: Any) -> Any:
+    """A report for JSON: rows without the operations behind them."""
+    if isinstance(value, dict):
+        return {key: _told(part) for key, part in value.items() if key not in ("set", "last", "key")}
+    return [_told(part) for part in value] if isinstance(value, list) else value
+
+
+def _print_json(value: Any) -> None:
+    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def _print_columns(rows: Iterable[Sequence[str]]) -> None:
+    rows = [[_plain(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _plain(text: str) -> str:
+    """Text on one line that does nothing to a terminal: names may come from anybody's file."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def _note(text: str) -> None:
+    print(_plain(f"note: {text}"), file=sys.stderr)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 0 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= (seconds := float(text)) < float("inf"):
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds of 0 or more")
