@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -44,10 +45,15 @@ def run_command(module: str, prog: str, description: str, arguments: Sequence[st
     parser = argparse.ArgumentParser(prog=prog, description=description)
     command.add_arguments(parser)
     try:
-        return command.run(parser.parse_args(arguments)) or 0
+        code = command.run(parser.parse_args(arguments)) or 0
+        sys.stdout.flush()
+        return code
     except InputError as error:
         print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
         return 2
+    except BrokenPipeError:                             # the reader, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         print(f"error: {place}{error.strerror or error}. Free some space or check the permissions, then try again.",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,10 @@ from hrpro.data.history import (
 )
 from hrpro.data.operations import LabelStore, Operation, label_store, log_file
 from hrpro.data.points import Points
+from hrpro.data.run import Run
 from hrpro.errors import InputError
 from hrpro.files import write_atomic
+from hrpro.proposals.suggestions import next_labels
 from hrpro.timebase import seconds_to_frame
 
 
@@ -62,22 +64,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = command("export-csv", "the points as HR-Pro point CSV", _export)
     export.add_argument("--at", type=_count, metavar="N", help="as they were after operation N")
     export.add_argument("-o", "--out", type=Path, metavar="FILE", help="write there, not to standard output")
+    following = command("next", "what a run thinks most worth labelling or checking next, the best first", _next)
+    following.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of the run, such as ckpt/demo/HR-Pro")
+    following.add_argument("-n", type=_count, default=20, metavar="N", help="how many (default %(default)s)")
     for sub in (log, blame):
         sub.add_argument("--video", metavar="V", help="only what concerns this video")
     for sub, does in ((log, "only what this person did"), (export, "only the points that this person set")):
         sub.add_argument("--who", metavar="W", help=does)
-    for sub in (log, blame, merge):
+    for sub in (log, blame, merge, following):
         sub.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what the subcommand says; InputError if the data set, the log or another file is at fault."""
     sys.stdout.reconfigure(encoding="utf-8")
-    try:
-        args.act(args)
-        sys.stdout.flush()
-    except BrokenPipeError:                             # the reader, say `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    args.act(args)
     return 0
 
 
@@ -160,6 +161,16 @@ def _export(args: argparse.Namespace) -> None:
         write_atomic(args.out, text)
     else:
         print(text, end="")
+
+
+def _next(args: argparse.Namespace) -> None:
+    if not args.run.is_dir():
+        raise InputError(f"{args.run}: no such run. Give its folder, as ckpt/<data set>/<name>.")
+    moments = next_labels(_open(args.root), Run(args.run))[:args.n]
+    if args.json:
+        _print_json([asdict(moment) for moment in moments])
+    else:
+        _print_columns((moment.video, f"{moment.time:.2f} s", moment.label, moment.why) for moment in moments)
 
 
 def _open(root: Path, until: int | None = None, *, write: bool = False) -> LabelStore:

@@ -272,14 +272,13 @@ class LabelStore:
                 if self._projected == self.seq and path.exists():
                     return path
                 seq, listed, fps = self.seq, self.dataset.classes, self.dataset.fps
-                rows = [point for point in self._tables["points"].values() if point["video"] in fps]
-                classes = list(dict.fromkeys([*self.class_order, *(point["label"] for point in rows)]))
+                points = self.table(self._tables["points"].values())
             # A reader in between must know every class of the CSV: new ones are listed before it, old ones leave after.
-            if set(classes) - set(listed):
-                self._list_classes([*classes, *(name for name in listed if name not in classes)])
-            _table(rows, classes, fps).save(path, fps)
-            if set(listed) - set(classes):
-                self._list_classes(classes)
+            if set(points.classes) - set(listed):
+                self._list_classes([*points.classes, *(name for name in listed if name not in points.classes)])
+            points.save(path, fps)
+            if set(listed) - set(points.classes):
+                self._list_classes(points.classes)
             with self._mutex:
                 self._projected = seq
         return path

@@ -1,0 +1,105 @@
+"""What a run proposes to the person who labels, and what is most worth labelling next."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hrpro.data.operations import LabelStore
+from hrpro.data.run import Run
+from hrpro.data.segments import Segments
+from hrpro.files import write_arrays, write_json
+from hrpro.proposals.suggestions import next_labels, proposed
+
+CLASSES = ("jump", "run")
+VIDEOS = ("v1", "v2")
+
+
+@pytest.fixture
+def store(tmp_path) -> LabelStore:
+    root = tmp_path / "Small"
+    root.mkdir()
+    info = {"subset": "train", "duration": 64.0, "fps": 25.0, "annotations": []}
+    (root / "gt_full.json").write_text(json.dumps({"version": "1", "database": dict.fromkeys(VIDEOS, info)}))
+    (root / "classes.txt").write_text("\n".join(CLASSES))
+    for split in ("train", "test"):
+        (root / f"split_{split}.txt").write_text("v1\n" if split == "train" else "v2\n")
+    return LabelStore(root)
+
+
+def add(store: LabelStore, *points: tuple[str, str, float]) -> None:
+    store.apply([{"id": f"add {label} {time}", "video": video, "kind": "add", "before": {}, "after": {
+        f"{label} {time}": {"video": video, "label": label, "time": time, "frame": int(time * 25)}}}
+        for video, label, time in points], "Ann")
+
+
+def found(*rows: tuple[str, str, float, float, float]) -> Segments:
+    """Proposals (video, class, start, end, score)."""
+    video, label, start, end, score = zip(*rows, strict=True)
+    return Segments.make(start, end, [CLASSES.index(name) for name in label], CLASSES, VIDEOS, score,
+                         [VIDEOS.index(name) for name in video])
+
+
+def said(store: LabelStore, run: Run, segments: Segments) -> list[tuple[str, float, str, str]]:
+    return [(moment.video, moment.time, moment.label, moment.why) for moment in next_labels(store, run, segments)]
+
+
+def test_each_reason_is_told_and_the_surest_comes_first(store, tmp_path):
+    add(store, ("v1", "jump", 12), ("v1", "run", 22), ("v1", "run", 24), ("v1", "jump", 40.5))
+    assert said(store, Run(tmp_path / "run"), found(
+        ("v1", "jump", 10, 15, .9), ("v1", "run", 20, 25, .8), ("v1", "jump", 36, 40, .7),
+        ("v2", "run", 1, 3, .85), ("v2", "run", 1.2, 3.1, .84), ("v2", "jump", 5, 6, .4))) == [
+        ("v2", 2.0, "run", "proposal without a point"),
+        ("v1", 24.0, "run", "2 points in one proposal"),
+        ("v1", 40.5, "jump", "point 0.5 s outside a proposal")]
+
+
+def test_a_point_of_another_class_or_video_does_not_count(store, tmp_path):
+    add(store, ("v1", "run", 12), ("v2", "jump", 12))
+    assert said(store, Run(tmp_path / "run"), found(("v1", "jump", 10, 15, 1))) == [
+        ("v1", 12.5, "jump", "proposal without a point")]
+
+
+def test_what_was_refused_or_is_in_a_video_marked_done_is_not_asked_again(store, tmp_path):
+    segments = found(("v1", "jump", 10, 15, 1), ("v1", "jump", 30, 35, 1), ("v2", "jump", 10, 15, 1))
+    store.apply([{"id": "no", "video": "v1", "kind": "refuse", "before": {}, "after": {"s": {
+        "video": "v1", "label": "jump", "start": 10.5, "end": 15, "point": "", "model": "run", "refused": True}}},
+        {"id": "done", "video": "v2", "kind": "mark", "before": {}, "after": {"v2": {"done": True}}}], "Ann")
+    assert said(store, Run(tmp_path / "run"), segments) == [("v1", 32.5, "jump", "proposal without a point")]
+
+
+def test_confident_is_what_scores_as_proposals_round_points_do(store, tmp_path):
+    add(store, *[("v1", "jump", 5. + 10 * index) for index in range(5)])
+    rows = [("v1", "jump", 4. + 10 * index, 6. + 10 * index, .2 + .02 * index) for index in range(5)]
+    segments = found(*rows, ("v2", "jump", 1, 2, .25), ("v2", "jump", 11, 12, .23))
+    assert said(store, Run(tmp_path / "run"), segments) == [("v2", 1.5, "jump", "proposal without a point")]
+
+
+def scores_of(run: Run, split: str, video: str, array: np.ndarray) -> None:
+    run.stage(1).snippet_scores_file(split).parent.mkdir(parents=True, exist_ok=True)
+    write_arrays(run.stage(1).snippet_scores_file(split), {"names/classes": np.array(CLASSES), video: array})
+
+
+def test_points_whose_class_scores_low_are_told_with_the_score(store, tmp_path):
+    add(store, ("v1", "jump", 10), ("v1", "jump", 20))
+    run, array = Run(tmp_path / "run"), np.full((100, 3), .9, np.float32)
+    array[15, 0] = .05                                  # 10 s at 25 frames a second and 16 a snippet
+    scores_of(run, "train", "v1", array)
+    assert said(store, run, Segments.empty(CLASSES, VIDEOS)) == [("v1", 10.0, "jump", "scores 0.05 for jump")]
+
+
+def test_detections_stand_for_proposals_where_there_are_some(store, tmp_path):
+    run = Run(tmp_path / "run")
+    for split, video in (("train", "v1"), ("test", "v2")):
+        scores_of(run, split, video, np.zeros((100, 3), np.float32))
+    write_json(run.stage(1).config_file, {"dataset": "Small"})
+    split = {"PP": {"jump": [[1, 2, .5], [1.1, 2, .45], [30, 31, .02]], "run": []}, "RP": {}, "NP": []}
+    write_json(run.stage(1).proposals_file, {"train": {"v1": split}, "test": {"v2": split}})
+    first = proposed(run, store.dataset)
+    assert sorted(zip(first.video.tolist(), first.start.tolist(), strict=True)) == [(0, 1), (1, 1)]
+    assert first.score.max() == 1
+    final = Segments.make([5], [7], [1], CLASSES, ["v2"], [1.4])
+    write_json(run.stage(2).final_result, final.to_activitynet())
+    both = proposed(run, store.dataset)
+    assert sorted(zip(both.video.tolist(), both.start.tolist(), both.score.tolist(), strict=True)) == \
+        [(0, 1, 1), (1, 5, 1)]
