@@ -58,7 +58,7 @@ export class Model {
     if (!this.curves || this.folded) return [];
     const rows = [[active, active && `${active} score`, colour], ["", "background", undefined]];
     return rows.filter(([label]) => label !== null && this.layer(label)).map(([label, text, own]) =>
-      ({ id: `score ${label}`, label: text, colour: own, ...CURVES, layers: [this.layer(label)] }));
+      ({ id: `score ${label}`, label: text, colour: own, points: [], ...CURVES, layers: [this.layer(label)] }));
   }
 
   /** Proposals of a class, as a layer's items. */
