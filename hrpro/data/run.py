@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import glob
 import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,12 @@ class StageFolder:
         return self.root / "outputs" / f"snippet_scores_{split}.npz"
 
 
+@functools.lru_cache(maxsize=4)
+def _archive(path: Path, changed_ns: int) -> np.lib.npyio.NpzFile:
+    """An .npz whose directory, of hundreds of arrays, is read once for each state of the file."""
+    return np.load(path, allow_pickle=False)
+
+
 CLASSES = "names/classes"                               # the class names' place beside the scores
 
 
@@ -101,7 +107,7 @@ class Run:
         path = self.stage(stage).config_file
         return check(read_json(path, "Train this stage first."), str(path))
 
-    @cached_property
+    @functools.cached_property
     def stages(self) -> tuple[int, ...]:
         """Stages that have begun."""
         return tuple(number for number in STAGES if self.stage(number).config_file.exists())
@@ -164,8 +170,7 @@ class Run:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as arrays:    # uncompressed: reads one member, not the file
-                return arrays.get(key)
+            return _archive(path, path.stat().st_mtime_ns).get(key)              # uncompressed: reads one member
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: cannot be read ({error}). Test stage 1 again.") from None
 

@@ -31,7 +31,8 @@ def world(tmp_path_factory):
     outputs = root / "ckpt" / "Small" / "HR-Pro" / "stage1" / "outputs"
     outputs.mkdir(parents=True)
     scores = np.linspace(0, 1, 20, dtype=np.float32).reshape(10, 2)
-    np.savez(outputs / "snippet_scores_test.npz", **{"v1": scores, "similarity/v1": scores[:, :1]})
+    np.savez(outputs / "snippet_scores_test.npz", **{"names/classes": ["jump"], "v1": scores,
+                                                     "similarity/v1": scores[:, :1]})
     (root / "secret.txt").write_text("secret")
     return root
 
@@ -75,6 +76,22 @@ def test_scores_are_float32_with_their_shape(http):
         assert np.frombuffer(answer.content, "<f4").reshape(10, columns) == pytest.approx(expected)
     assert http.get("/scores/Small/HR-Pro/test/cas/v2").text == "HR-Pro: has no scores of 'v2'. Test stage 1 first."
     assert http.get("/scores/Small/HR-Pro/valid/cas/v1").status_code == 404
+
+
+def test_what_a_run_proposes_or_why_it_does_not(http, world):
+    assert http.get("/models/Small/nope/v1").text == "There is no run 'nope' any more. Choose another."
+    for address in ("/models/Small/HR-Pro", "/models/Small/HR-Pro/v1"):
+        answer = http.get(address)
+        assert answer.status_code == 422 and "proposals.json: no such file. Run stage 1" in answer.text
+    stage = world / "ckpt" / "Small" / "HR-Pro" / "stage1"
+    (stage / "config.json").write_text("{}")
+    proposals = {"PP": {"jump": [[1, 2, .5]]}, "RP": {}, "NP": []}
+    (stage / "outputs" / "proposals.json").write_text(json.dumps({"train": {}, "test": {"v1": proposals}}))
+    said = http.get("/models/Small/HR-Pro/v1").json()
+    assert said["proposals"] == [[1, 2, 1, "jump"]]
+    assert said["curves"].items() >= {"start": .32, "step": .64, "columns": ["jump", ""]}.items()
+    assert http.get("/models/Small/HR-Pro").json() == {"count": 1, "moments": [
+        {"video": "v1", "time": 1.5, "label": "jump", "why": "proposal without a point", "worth": 1}]}
 
 
 def test_scripts_are_asked_for_again_each_time(http):
@@ -143,7 +160,7 @@ def test_labels_come_back_as_they_were_sent(http, fresh, world):
         [("v1", True, 0), ("v2", False, 0)]
     answer = post(http, [add("a"), add("b", 2)]).json()
     assert answer["acks"] == [{"id": "op-a", "seq": 1}, {"id": "op-b", "seq": 2}]
-    assert [operation["table"] for operation in answer["operations"]] == ["points", "points"]
+    assert [list(operation["after"]) for operation in answer["operations"]] == [["a"], ["b"]]
     state = http.get("/labels/Small/v1").json()
     assert state["seq"] == 2 and state["truth"] == [[1, 2, "jump"]]
     assert [(row["id"], row["time"], row["who"]) for row in state["points"]] == [("a", 1, "Ann"), ("b", 2, "Ann")]
