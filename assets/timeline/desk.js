@@ -14,6 +14,7 @@ import { Stage } from "./stage.js";
 import { Sync } from "./sync.js";
 import { Watched } from "./watched.js";
 
+const LOOK_AGAIN = 3000;    // milliseconds after the last label that the queue is made anew
 const REACTION = .25;       // seconds from seeing to pressing, of a person who waits for the event
 
 export class Desk {
@@ -85,6 +86,7 @@ export class Desk {
     this.sync?.stop();
     this.watched.keep();
     clearInterval(this.working);
+    clearTimeout(this.looking);
     this.filling.stop();
     this.stage.dispose();
     this.root.remove();
@@ -220,6 +222,11 @@ export class Desk {
 
   showSaved() {
     const { state, at, reason } = this.sync.status;
+    if (state === "saved" && at !== this.savedAt) {
+      this.savedAt = at;
+      clearTimeout(this.looking);
+      this.looking = setTimeout(() => this.queue.load(), LOOK_AGAIN);
+    }
     const waiting = this.labels.pending.length;
     this.saved.className = `badge save ${state}`;
     this.saved.textContent = state === "saved" ? (at ? `saved ${at.toLocaleTimeString("en-GB")}` : "connected")
@@ -313,7 +320,7 @@ export class Desk {
     if (!more) this.selection.clear();
     for (const id of ids) this.selection.add(id);
     const [point] = this.chosen;
-    const shown = this.selection.size === 1 && this.model.curves && point.label !== this.classes.active;
+    const shown = point && this.selection.size === 1 && this.model.curves && point.label !== this.classes.active;
     if (shown) this.classes.active = this.stage.activeLane = point.label;
     this.refresh(shown);
   }

@@ -16,7 +16,6 @@ function ask(parent, label, build) {
       resolve(answer);
     } }, el("h3", {}, label));
     dialog.append(...build(close));
-    dialog.addEventListener("keydown", (event) => event.stopPropagation());
     parent.append(dialog);
     dialog.showModal();
     dialog.querySelector("[autofocus]")?.select();

@@ -133,12 +133,13 @@ export class QueuePanel {
     const { run, url } = this.model;
     this.root.hidden = !run;
     if (!run) return;
-    this.title.textContent = "Looking …";
     const answer = await fetch(`${url}/${encodeURIComponent(run)}`).catch(() => null);
     if (this.model.run !== run) return;
     const said = answer?.ok ? await answer.json() : { count: 0, moments: [] };
+    const [here, before] = [this.moments[this.at]?.id, this.at];
     this.moments = said.moments.map((moment) => ({ ...moment, id: JSON.stringify(Object.values(moment)) }));
-    this.at = -1;
+    this.at = this.moments.findIndex((moment) => moment.id === here);
+    if (here && this.at < 0) this.at = Math.min(before, this.moments.length) - 1;       // settled: the next is next
     this.title.textContent = answer?.ok ? `${said.count} worth a look` : answer ? await answer.text() : "No answer";
     this.list.set(this.moments);
   }

@@ -254,7 +254,7 @@ export class Stage {
 
   #key(event) {
     const target = event.composedPath()[0];
-    if (this.help.open || !this.root.isConnected) return;
+    if (!this.root.isConnected || this.root.getRootNode().querySelector("dialog[open]")) return;
     if (target instanceof Element) {
       if (target.closest("input, textarea, select, [contenteditable]")) return;
       const elsewhere = target.closest("button, a, summary, [role=tab], [role=button]");

@@ -89,7 +89,7 @@ def test_what_a_run_proposes_or_why_it_does_not(http, world):
     (stage / "outputs" / "proposals.json").write_text(json.dumps({"train": {}, "test": {"v1": proposals}}))
     said = http.get("/models/Small/HR-Pro/v1").json()
     assert said["proposals"] == [[1, 2, 1, "jump"]]
-    assert (said["curves"]["start"], round(said["curves"]["step"], 9), said["curves"]["columns"]) == (.32, .64, ["jump", ""])
+    assert said["curves"]["columns"] == ["jump", ""] and round(said["curves"]["step"], 9) == .64
     assert http.get(said["curves"]["url"]).headers["X-Shape"] == "10,2"
     assert http.get("/models/Small/HR-Pro").json() == {"count": 1, "moments": [
         {"video": "v1", "time": 1.5, "label": "jump", "why": "proposal without a point", "worth": 1}]}

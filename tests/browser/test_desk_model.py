@@ -112,6 +112,11 @@ def edit(desk: Desk, name: str):
     return desk.page.get_by_role("dialog", name=f"Class {name}")
 
 
+def lane_has(desk: Desk, label: str, key: str, value: str) -> None:
+    desk.page.wait_for_function("([label, key, value]) => window.stage().lanes.find((lane) => "
+                                "lane.label.startsWith(label))[key] === value", arg=[label, key, value])
+
+
 def test_classes_are_renamed_merged_recoloured_moved_and_given_keys_and_all_is_undone(desk):
     desk.click("HighJump", 1)
     desk.click("Run up", 3)
@@ -132,7 +137,7 @@ def test_classes_are_renamed_merged_recoloured_moved_and_given_keys_and_all_is_u
     dialog = edit(desk, "прыжок")
     dialog.get_by_label("Colour").first.fill("#12ab34")
     dialog.get_by_role("button", name="Recolour").click()
-    desk.page.wait_for_function("() => window.stage().lanes.find((lane) => lane.label === 'прыжок').colour === '#12ab34'")
+    lane_has(desk, "прыжок", "colour", "#12ab34")
     dialog = edit(desk, "прыжок")
     dialog.get_by_label("Merge into").select_option("Run up")
     dialog.get_by_role("button", name="Merge", exact=True).click()
@@ -149,7 +154,7 @@ def test_an_operation_on_a_class_reaches_the_other_tab(desk, context, app, clip)
     dialog = edit(desk, "HighJump")
     dialog.get_by_label("Class name").fill("leap")
     dialog.get_by_role("button", name="Rename").click()
-    other.page.wait_for_function("() => window.stage().lanes[0].label === 'leap' && window.stage().lanes[0].points.length")
+    other.page.wait_for_function("() => window.stage().lanes[0].points.some((point) => point.label === 'leap')")
     assert other.saved(1) == [("leap", 25)]
 
 
@@ -164,7 +169,7 @@ def test_two_hundred_classes_are_found_and_favourites_have_digits(page, app, cli
     dialog = edit(desk, "class 150 with a rather long name")
     dialog.get_by_label("Key", exact=True).select_option("1")
     dialog.get_by_role("button", name="Give").click()
-    desk.page.wait_for_function("() => window.stage().lanes.find((lane) => lane.label.startsWith('class 150')).key === '1'")
+    lane_has(desk, "class 150", "key", "1")
     desk.key("1")
     assert desk.saved(1) == [("class 150 with a rather long name", 0)]
 
