@@ -1,5 +1,6 @@
 """Makes small real video files whose every frame shows its own number."""
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,7 @@ import av
 import numpy as np
 
 WIDTH, HEIGHT, BITS = 160, 64, 10
+RATE = 44_100           # samples a second
 
 
 def draw_number(number: int) -> np.ndarray:
@@ -22,22 +24,37 @@ def read_number(picture: np.ndarray) -> int:
     return sum(1 << bit for bit, bar in enumerate(bars) if bar.mean() > 128)
 
 
-def write_video(path: Path, milliseconds: Sequence[int], codec: str = "libx264", options: dict | None = None,
-                container_options: dict | None = None, rotation: int = 0,
-                numbers: Sequence[int] | None = None) -> Path:
-    """A video with frame i on screen from milliseconds[i] on; it shows i, or numbers[i]."""
+def write_video(path: Path, stamps: Sequence[int], codec: str = "libx264", options: dict | None = None,
+                container_options: dict | None = None, rotation: int = 0, numbers: Sequence[int] | None = None,
+                unit: Fraction = Fraction(1, 1000), rate: Fraction | int = 25, pixels: str = "yuv420p",
+                sound: str | None = None) -> Path:
+    """A video with frame i on screen from stamps[i] units (of seconds) on; it shows i, or numbers[i].
+
+    rate: frames a second as the header tells; sound: codec of a track that begins at 0 and clicks at full seconds.
+    """
     with av.open(str(path), "w", options=container_options or {}) as container:
-        stream = container.add_stream(codec, rate=25, options={"g": "12", **(options or {})})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        stream = container.add_stream(codec, rate=rate, options={"g": "12", **(options or {})})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixels
+        stream.time_base = stream.codec_context.time_base = unit
         if rotation:
             stream.set_display_rotation(rotation)
-        for number, moment in zip(numbers or range(len(milliseconds)), milliseconds, strict=True):
+        if sound:
+            track = container.add_stream(sound, rate=RATE, layout="mono")
+            container.mux(track.encode(_clicks(math.ceil(stamps[-1] * unit))) + track.encode(None))
+        for number, moment in zip(numbers or range(len(stamps)), stamps, strict=True):
             frame = av.VideoFrame.from_ndarray(draw_number(number), format="rgb24")
-            frame.pts, frame.time_base = moment, Fraction(1, 1000)
+            frame.pts, frame.time_base = moment, unit
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def _clicks(seconds: int) -> av.AudioFrame:
+    moments = np.arange(seconds * RATE) / RATE
+    wave = np.where(moments % 1 < .01, np.sin(2000 * np.pi * moments), 0).astype(np.float32)
+    frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
+    return frame
 
 
 def cut(source: Path, target: Path, seconds: float) -> Path:

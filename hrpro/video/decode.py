@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -48,7 +50,7 @@ def _from(container: av.container.InputContainer, stream: av.VideoStream, info: 
     target, step = int(info.stamps[index]), max(1, int(0.5 / info.time_base))
     while True:
         container.seek(target, stream=stream)
-        frames = container.decode(stream)
+        frames = in_order(container.decode(stream), info.delay)
         first = next(frames, None)
         if (first is not None and first.pts <= info.stamps[index]) or target <= info.stamps[0] - step:
             break
@@ -56,6 +58,24 @@ def _from(container: av.container.InputContainer, stream: av.VideoStream, info: 
     if first is not None:
         yield first
     yield from frames
+
+
+def in_order(frames: Iterable[av.VideoFrame], delay: int) -> Iterator[av.VideoFrame]:
+    """Decoded frames, whose order is right, with their stamps put in order too: a frame comes `delay` frames later."""
+    waiting: deque[av.VideoFrame] = deque()
+    stamps: list[int] = []
+    for frame in frames:
+        waiting.append(frame)
+        heapq.heappush(stamps, frame.pts)
+        if len(waiting) > delay:
+            yield _stamped(waiting.popleft(), heapq.heappop(stamps))
+    for frame in waiting:
+        yield _stamped(frame, heapq.heappop(stamps))
+
+
+def _stamped(frame: av.VideoFrame, stamp: int) -> av.VideoFrame:
+    frame.pts = stamp
+    return frame
 
 
 def _reach(frames: Iterator[av.VideoFrame], info: VideoInfo, index: int) -> av.VideoFrame:
@@ -90,7 +110,7 @@ def _shown(info: VideoInfo) -> Iterator[tuple[av.VideoFrame, float]]:
     """Frames in display order, each with the moment it leaves the screen, in seconds after the first appeared."""
     with opened(info.path) as (container, stream):
         frame = None
-        for following in container.decode(stream):
+        for following in in_order(container.decode(stream), info.delay):
             if frame is not None:
                 yield frame, float((following.pts - info.stamps[0]) * stream.time_base)
             frame = following

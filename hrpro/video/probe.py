@@ -16,17 +16,23 @@ from numpy.typing import NDArray
 from hrpro.errors import InputError
 
 _COVER = Disposition.attached_pic
-_BROWSER_CODECS = {".mp4": {"h264", "vp9", "av1"}, ".m4v": {"h264", "vp9", "av1"}, ".webm": {"vp8", "vp9", "av1"}}
+# Not every frame has a stamp of its own here, and libav fills them in: in AVI as if frames were stored in order.
+_DELAY = {"avi": 16, "mpeg": 1, "mpegts": 1}
+_MP4, _WEBM = {"h264", "vp9", "av1"}, {"vp8", "vp9", "av1"}
+_BROWSER_CODECS = {".mp4": _MP4, ".m4v": _MP4, ".mov": _MP4, ".webm": _WEBM, ".mkv": _MP4 | _WEBM}
 
 
 @dataclass(frozen=True, eq=False)
 class VideoInfo:
     """One video file, as a player shows it.
 
-    duration: seconds from the first displayed frame to the end of the last; fps: average rate; width, height: pixels
-    after rotation; stamps: int64 [N], display order, in units of `time_base` seconds; keyframes: indices into `stamps`
-    at which decoding can begin; even: frame i is on screen from i / fps on; browser_playable: a browser's <video>
-    shows the picture; start: seconds on a player's clock at which the first frame appears (not 0 where sound leads).
+    duration: seconds from the first displayed frame to the end of the last; fps: average rate; width, height: as shown,
+    in square pixels, after rotation; stamps: int64 [N], display order, in units of `time_base` seconds; keyframes:
+    indices into `stamps` at which decoding can begin; even: frame i is on screen from i / fps on; browser_playable: a
+    browser's <video> shows the picture; start: seconds on a player's clock at which the first frame appears (not 0
+    where sound leads); rotation: degrees counter-clockwise by which a player turns the picture; interlaced: pictures
+    are made of two fields each; delay: by how many places decoded frames' stamps can be out of order (0 in most files,
+    see `hrpro.video.decode.in_order`).
     """
 
     path: Path
@@ -38,6 +44,9 @@ class VideoInfo:
     pixel_format: str
     has_audio: bool
     start: float
+    rotation: int
+    interlaced: bool
+    delay: int
     stamps: NDArray[np.int64] = field(repr=False)
     time_base: Fraction = field(repr=False)
     keyframes: NDArray[np.intp] = field(repr=False)
@@ -57,11 +66,25 @@ class VideoInfo:
 
     @property
     def browser_playable(self) -> bool:
-        return self.codec in _BROWSER_CODECS.get(self.path.suffix.lower(), ()) and self.pixel_format == "yuv420p"
+        return self.codec in _BROWSER_CODECS.get(self.path.suffix.lower(), ()) and not self.interlaced \
+            and self.pixel_format in ("yuv420p", "yuvj420p")
 
     def frame_index(self, seconds: float) -> int:
         """The frame on screen at a moment; the first before 0, the last after the end."""
         return max(0, int(np.searchsorted(self.times, seconds + 1e-6, side="right")) - 1)
+
+
+def version_of(path: Path) -> str:
+    """What tells a file from another under the same name: its size and the time of its last change, in hexadecimal.
+
+    Raises:
+        InputError: missing.
+    """
+    try:
+        status = Path(path).stat()
+    except OSError:
+        raise InputError(f"{path}: no such video file. Check the path.") from None
+    return f"{status.st_size:x}-{status.st_mtime_ns:x}"
 
 
 @contextlib.contextmanager
@@ -101,13 +124,16 @@ def probe(path: Path) -> VideoInfo:
         if first is None:
             raise InputError(f"{path}: holds no frame that can be shown. Copy the video again.")
         turned = first.rotation % 180 != 0
+        context = stream.codec_context
+        interlaced = first.interlaced_frame or context.field_order > 1
+        delay = _DELAY.get(container.format.name, 0) if context.reorder_depth else 0
     with opened(path) as (container, stream):
         matroska = "matroska" in container.format.name
         if not matroska:
             for other in container.streams:
                 other.discard = Discard.default if other is stream else Discard.all
         stamps, keys, lengths, packets, end, damaged = [], [], [], 0, 0.0, False
-        codec = stream.codec_context.name
+        codec = stream.codec_context.codec.canonical_name
         for packet in container.demux():
             if not packet.size:
                 continue
@@ -116,7 +142,7 @@ def probe(path: Path) -> VideoInfo:
             if packet.stream_index != stream.index:
                 continue
             packets += 1
-            damaged |= packet.is_corrupt
+            damaged = packet.is_corrupt                 # the last one, if the file ends within it
             if packet.is_discard or _is_hidden(packet, codec):
                 continue
             if packet.pts is None:
@@ -134,12 +160,13 @@ def probe(path: Path) -> VideoInfo:
         tail = lengths[order[-1]] or (span // (len(stamps) - 1) if span else 1)
         duration = float((span + tail) * stream.time_base)
         fps = (len(stamps) - 1) / float(span * stream.time_base) if span else 1 / duration
-        start = float(int(stamps[0]) * stream.time_base) - max(0, container.start_time or 0) / av.time_base
+        start = float(int(stamps[0]) * stream.time_base) - min(0, container.start_time or 0) / av.time_base
         context = stream.codec_context
-        width, height = (context.height, context.width) if turned else (context.width, context.height)
+        wide = round(context.width * (context.sample_aspect_ratio or 1))
+        width, height = (context.height, wide) if turned else (wide, context.height)
         return VideoInfo(path, duration, fps, width, height, codec, first.format.name,
-                         bool(container.streams.audio), start, stamps, stream.time_base,
-                         np.flatnonzero(np.asarray(keys)[order]))
+                         bool(container.streams.audio), start, first.rotation, interlaced, delay, stamps,
+                         stream.time_base, np.flatnonzero(np.asarray(keys)[order]))
 
 
 def _is_hidden(packet: av.Packet, codec: str) -> bool:

@@ -1,5 +1,6 @@
 """One small file of each kind that people have."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ def clips(tmp_path_factory) -> dict[str, Path]:
         "vp9": write_video(root / "vp9.webm", even, "libvpx-vp9", {"cpu-used": "8", "deadline": "realtime"}),
         "vp8": write_video(root / "vp8.webm", even, "libvpx", {"cpu-used": "8", "deadline": "realtime"}),
         "matroska": write_video(root / "matroska.mkv", even),
+        "avi": write_video(root / "avi.avi", range(100), options={"bf": "3", "b-adapt": "0"}, unit=Fraction(1, 25)),
         "turned": write_video(root / "turned.mp4", even, rotation=90),
     }
     made["hidden"] = hide_a_picture(made["vp8"], root / "hidden.webm", 5)

@@ -9,7 +9,7 @@ from hrpro.errors import InputError
 from hrpro.video.decode import frames_at, iter_frames
 from hrpro.video.probe import probe
 
-SHOWN = {name: list(range(100)) for name in ("even", "b_frames", "uneven", "fragmented", "vp9", "matroska")}
+SHOWN = {name: list(range(100)) for name in ("even", "b_frames", "uneven", "fragmented", "vp9", "matroska", "avi")}
 SHOWN |= {"cut": list(range(30, 100)), "hidden": [*range(5), *range(6, 100)], "one_frame": [0]}
 
 

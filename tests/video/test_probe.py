@@ -55,18 +55,23 @@ def test_rotation_swaps_width_and_height(clips):
     assert (info.width, info.height) == (64, 160)
 
 
-@pytest.mark.parametrize(("name", "playable"), [("vp9", True), ("vp8", True), ("matroska", False), ("cut", True)])
+@pytest.mark.parametrize(("name", "playable"), [("vp9", True), ("vp8", True), ("matroska", True), ("cut", True),
+                                               ("avi", False)])
 def test_what_a_browser_plays(clips, name, playable):
     assert probe(clips[name]).browser_playable is playable
 
 
-def test_unusual_pixels_are_not_for_browsers(tmp_path):
-    with av.open(str(tmp_path / "v.mp4"), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv444p"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))))
-        container.mux(stream.encode(None))
-    assert not probe(tmp_path / "v.mp4").browser_playable
+@pytest.mark.parametrize(("settings", "playable"), [
+    ({"pixels": "yuv444p"}, False), ({"pixels": "yuv420p10le"}, False), ({"pixels": "yuvj420p"}, True),
+    ({"options": {"flags": "+ilme", "x264-params": "interlaced=1"}}, False),
+    ({"codec": "libsvtav1"}, True), ({"codec": "mpeg4"}, False)])
+def test_pictures_that_a_browser_plays(tmp_path, settings, playable):
+    assert probe(write_video(tmp_path / "v.mp4", range(0, 400, 40), **settings)).browser_playable is playable
+
+
+def test_a_late_first_frame_appears_late_on_a_players_clock(tmp_path):
+    info = probe(write_video(tmp_path / "v.mp4", range(720, 2000, 40)))
+    assert (info.start, info.times[0]) == (pytest.approx(.72), 0)
 
 
 def test_frame_index_is_the_frame_on_screen(clips):
