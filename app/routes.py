@@ -1,7 +1,9 @@
 """The server's own routes: video by range, labels, frame times, filmstrips, score arrays and the timeline's scripts.
 
-    GET  /videos/{dataset}/{video}          the file, by range
-    GET  /frames/{dataset}/{video}          float64: seconds at which each frame appears; header X-Video: what it is
+    GET  /videos/{dataset}/{video}          the file, by range; with ?copy the copy that browsers can play
+    GET  /frames/{dataset}/{video}          float64: seconds at which each frame appears; header X-Video: what it is,
+                                            how its copy stands; with ?known=VERSION no times if that is its version
+                                            still, with ?copy a copy is made whatever it is
     GET  /thumbs/{dataset}/{video}          the filmstrip's layout; with ?sprite its picture
     GET  /labels/{dataset}                  classes, videos with their counts, number of the last operation
     GET  /labels/{dataset}/{video}          points, segments, ground truth; ?since=N: the operations after number N
@@ -20,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import json
 import mimetypes
 import threading
 from collections.abc import Iterator
@@ -47,7 +50,8 @@ from hrpro.data.run import STAGES, Run
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
 from hrpro.proposals.suggestions import next_labels, proposed
-from hrpro.video.probe import VideoInfo, probe
+from hrpro.video.probe import VideoInfo, probe, version_of
+from hrpro.video.proxy import order_proxy, proxy_path
 from hrpro.video.thumbnails import filmstrip
 
 FRESH = {"Cache-Control": "no-cache"}
@@ -119,6 +123,10 @@ def _file_of(request: Request) -> Path:
 def _video(request: Request) -> Response:
     with _or(404):
         path = _file_of(request)
+        if "copy" in request.query_params:
+            path = proxy_path(path, _cache_of(path))
+            if not path.exists():
+                raise InputError(f"{path}: no such copy. Ask /frames for it first.")
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
     return FileResponse(path, media_type=kind, headers=FRESH)
 
@@ -127,24 +135,36 @@ def _frames(request: Request) -> Response:
     with _or(404):
         path = _file_of(request)
     with _or(422):
-        status = path.stat()
-        info = _probe(path, status.st_mtime_ns, status.st_size)
-    about = {"start": info.start, "duration": info.duration, "fps": info.fps, "even": info.even, "width": info.width,
-             "height": info.height, "playable": info.browser_playable, "codec": info.codec}
-    return Response(info.times.astype("<f8").tobytes(), media_type="application/octet-stream",
-                    headers={"X-Video": orjson.dumps(about).decode(), **FRESH})
+        version = version_of(path)
+        info = _probe(path, version)
+        known = request.query_params.get("known", "")
+        copy, start = None, info.start
+        if "copy" in request.query_params or not info.browser_playable:
+            copy = order_proxy(path, _cache_of(path), again=not known)
+            if copy["ready"]:
+                made = proxy_path(path, _cache_of(path))
+                start = _probe(made, version_of(made)).start
+    about = {"start": start, "duration": info.duration, "fps": info.fps, "even": info.even, "width": info.width,
+             "height": info.height, "playable": info.browser_playable, "codec": info.codec, "version": version,
+             "copy": copy}
+    return Response(b"" if known == version else info.times.astype("<f8").tobytes(),
+                    media_type="application/octet-stream", headers={"X-Video": json.dumps(about), **FRESH})
 
 
 @functools.lru_cache(maxsize=32)
-def _probe(path: Path, modified_ns: int, size: int) -> VideoInfo:
+def _probe(path: Path, version: str) -> VideoInfo:
     return probe(path)
+
+
+def _cache_of(video: Path) -> Path:
+    return video.parents[1] / "cache"
 
 
 def _thumbs(request: Request) -> Response:
     with _or(404):
         path = _file_of(request)
     with _or(422):
-        strip = filmstrip(path, path.parents[1] / "cache")
+        strip = filmstrip(path, _cache_of(path))
     if "sprite" in request.query_params:
         return FileResponse(strip.path, media_type="image/jpeg", headers=FRESH)
     return _json({"times": strip.times, "tile_width": strip.tile_width, "tile_height": strip.tile_height,

@@ -17,6 +17,7 @@ COMMANDS = {
     "validate": ("hrpro.data.validate", "check a data set and say what to mend"),
     "labels": ("hrpro.data.labels_command", "who set which label; compare, merge and export labels"),
     "extract": ("hrpro.features.command", "compute a data set's features from its videos"),
+    "proxy": ("hrpro.video.command", "make copies of the videos that browsers cannot play"),
     "train": ("hrpro.jobs.train", "train and test both stages in a row, here or in the background"),
     "jobs": ("hrpro.jobs.command", "list, watch and cancel background runs"),
     "evaluate": ("hrpro.evaluation.command", "average precision of a result file against ground truth"),

@@ -26,14 +26,20 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         InputError: if the disk is full or the folder cannot be written; `path` is then as it was.
     """
+    with replacing_by_name(path) as temporary, open(temporary, "wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def replacing_by_name(path: Path) -> Iterator[Path]:
+    """The same for writers that open a file themselves: gives the temporary neighbour's path."""
     path = Path(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
+        with os.fdopen(handle, "rb") as file:
+            yield Path(temporary)
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_UMASK)
         Path(temporary).replace(path)

@@ -81,8 +81,8 @@ def _link_videos(source: Path, target: Path, say: Callable[[str], object]) -> di
         if video != path.stem:
             say(f"{path.name!r} is called {video!r} here.")
         if not info.browser_playable:
-            say(f"{path.name!r} ({info.codec} in {path.suffix}) cannot be played by browsers; features can be made of "
-                "it. To watch it, convert it to MP4 (H.264).")
+            say(f"{path.name!r} ({info.codec} in {path.suffix}) cannot be played by browsers; the annotation desk "
+                "makes a copy that can.")
         link_or_copy(path.resolve(), target / f"{video}{path.suffix.lower()}")
         database[video] = {"subset": "Test", "duration": round(info.duration, 6), "fps": info.fps, "annotations": []}
     if not database:

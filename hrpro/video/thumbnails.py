@@ -11,10 +11,9 @@ import numpy as np
 import orjson
 from PIL import Image
 
-from hrpro.errors import InputError
 from hrpro.files import write_atomic, write_json
 from hrpro.video.decode import frames_at
-from hrpro.video.probe import VideoInfo, probe
+from hrpro.video.probe import VideoInfo, probe, version_of
 
 TILE_WIDTH = 160
 COLUMNS = 10
@@ -43,11 +42,7 @@ def filmstrip(video_path: Path, cache_dir: Path, count: int = 100) -> Filmstrip:
     video_path = Path(video_path)
     sprite = Path(cache_dir) / "filmstrips" / f"{video_path.name}.jpg"
     manifest = sprite.with_suffix(".json")
-    try:
-        status = video_path.stat()
-    except OSError:
-        raise InputError(f"{video_path}: no such video file. Check the path.") from None
-    made_from = {"bytes": status.st_size, "modified_ns": status.st_mtime_ns, "count": count}
+    made_from = {"version": version_of(video_path), "count": count}
     if sprite.exists() and manifest.exists():
         content = orjson.loads(manifest.read_bytes())
         if content.pop("made_from") == made_from:

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import shutil
 import time
+from fractions import Fraction
 
 import httpx
 import numpy as np
@@ -59,6 +61,38 @@ def test_frame_times_are_the_files_own(http):
     about = json.loads(answer.headers["x-video"])
     assert np.frombuffer(answer.content, "<f8") == pytest.approx(np.arange(150) / 25)
     assert (about["fps"], about["duration"], about["even"], about["playable"]) == (25, 6, True, True)
+    assert about["copy"] is None
+
+
+def test_known_frame_times_are_not_sent_again(http, world):
+    version = json.loads(http.get("/frames/Small/v1").headers["x-video"])["version"]
+    assert http.get(f"/frames/Small/v1?known={version}").content == b""
+    os.utime(world / "dataset" / "Small" / "videos" / "v1.mp4")
+    again = http.get(f"/frames/Small/v1?known={version}")
+    assert len(again.content) == 8 * 150 and json.loads(again.headers["x-video"])["version"] != version
+
+
+@pytest.mark.parametrize(("name", "codec", "ask"), [("old.avi", "mpeg4", ""), ("new.mp4", "libx264", "?copy")])
+def test_a_copy_is_made_for_who_cannot_play_the_file(http, world, name, codec, ask):
+    video = name[:3]
+    path = write_video(world / "dataset" / "Small" / "videos" / name, range(50), codec, unit=Fraction(1, 25))
+    assert "no such copy" in http.get(f"/videos/Small/{video}?copy").text
+    deadline, known = time.monotonic() + 30, ""
+    while True:
+        answer = http.get(f"/frames/Small/{video}{ask or '?'}&known={known}")
+        about = json.loads(answer.headers["x-video"])
+        assert len(answer.content) == (0 if known else 8 * 50)
+        if about["copy"]["ready"]:
+            break
+        assert not about["copy"]["fault"] and time.monotonic() < deadline
+        known = about["version"]
+        time.sleep(.05)
+    assert (about["start"], about["playable"]) == (0, ask != "")
+    whole = http.get(f"/videos/Small/{video}?copy")
+    assert whole.headers["content-type"] == "video/mp4" and whole.content != path.read_bytes()
+    part = http.get(f"/videos/Small/{video}?copy", headers={"range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, whole.content[100:200])
+    assert http.get(f"/videos/Small/{video}").content == path.read_bytes()
 
 
 def test_the_filmstrip_is_a_layout_and_a_picture(http):

@@ -1,0 +1,84 @@
+"""`python -m hrpro proxy`: copies of a data set's videos that browsers can play."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from hrpro.errors import Cancelled, InputError, raise_if
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder with videos/")
+    parser.add_argument("videos", nargs="*", metavar="VIDEO",
+                        help="names of videos (default: all that browsers cannot play)")
+    parser.add_argument("--lock", type=int, help=argparse.SUPPRESS)     # see hrpro.video.proxy
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the copies that are not there yet, with a bar; 2 if one could not be made.
+
+    Raises:
+        InputError: there is no such video.
+        Cancelled: a signal asked to stop; what is not done has left nothing.
+    """
+    from hrpro.features.command import show  # decoder and encoder load only when needed
+    from hrpro.video.probe import probe
+    from hrpro.video.proxy import make_proxy, proxy_path
+
+    signal.signal(signal.SIGTERM, _cancel)
+    cache, failed, todo, playable = args.dataset / "cache", [], [], 0
+    for path in _files(args.dataset, args.videos):
+        try:
+            info = probe(path)
+        except InputError as error:
+            failed += error.faults
+            continue
+        if args.videos or not info.browser_playable:
+            todo.append(info)
+        else:
+            playable += 1
+    kept = [info for info in todo if proxy_path(info.path, cache).exists()]
+    todo = [info for info in todo if info not in kept]
+    total, done, made, began = sum(info.duration for info in todo), 0., 0, time.monotonic()
+
+    def tell(fraction: float) -> None:
+        spent, part = time.monotonic() - began, (done + fraction * info.duration) / total
+        left = f", {spent * (1 - part) / part:.0f} s left" if part > .02 else ""
+        show(part, f"copies of {made} of {len(todo)} videos, {part * total / max(spent, .1):.0f} x real time{left}")
+
+    for info in todo:
+        try:
+            make_proxy(info, cache, tell, args.lock)
+            made += 1
+        except InputError as error:
+            failed += error.faults
+        done += info.duration
+    if todo:
+        print()
+    print(f"{args.dataset}: {made} copies made, {len(kept)} were there already, {len(failed)} failed"
+          + ("." if args.videos else f"; {playable} videos need none."))
+    for fault in failed:
+        print(f"error: {fault}", file=sys.stderr)
+    return 2 if failed else 0
+
+
+def _cancel(*_: object) -> NoReturn:
+    raise Cancelled
+
+
+def _files(root: Path, wanted: list[str]) -> list[Path]:
+    folder = root / "videos"
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder. Put the videos there.")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+    if not wanted:
+        return files
+    found = {name: [path for path in files if path.name == name] or [path for path in files if path.stem == name]
+             for name in wanted}
+    raise_if([f"{folder / name}: no such video. Check the name." for name, paths in found.items() if not paths])
+    return [path for paths in found.values() for path in paths]
