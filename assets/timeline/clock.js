@@ -1,15 +1,17 @@
 /** The one clock: what frame was asked for, what frame the browser presented, and how it plays. */
 
+const TRIES = 8;              // seeks to bring one frame on the screen
 const RATES = [.1, .25, .5, .75, 1, 1.25, 1.5, 2, 3, 4, 8];
 
 export class Clock {
   #target = null;
+  #aim = null;
   #last = 0;
   #callback = null;
 
   /** video: the <video>; onChange(): when anything here changed. */
   constructor(video, onChange) {
-    Object.assign(this, { video, onChange, frames: null, ready: false, fault: "" });
+    Object.assign(this, { video, onChange, frames: null, ready: false, fault: "", misplaced: false });
     this.rate = 1;
     this.reverse = 0;
     this.range = null;
@@ -17,25 +19,30 @@ export class Clock {
     this.shown = null;
     for (const name of ["play", "pause", "ratechange", "loadeddata"]) video.addEventListener(name, () => onChange());
     video.addEventListener("loadedmetadata", () => {
+      if (!video.videoWidth) return this.#fail();          // sound alone, of pictures that it cannot decode
       this.ready = true;
       this.#seek();
     });
     video.addEventListener("seeked", () => {
       if (this.asked !== null && this.asked !== this.#target) this.#seek();
+      else this.#judge();
     });
     video.addEventListener("ended", () => this.seekFrame(this.frames.count - 1));
-    video.addEventListener("error", () => {
-      this.ready = false;
-      this.fault = "The browser cannot play this file.";
-      this.onChange();
-    });
+    video.addEventListener("error", () => this.#fail());
+  }
+
+  #fail() {
+    this.ready = false;
+    this.fault = "The browser cannot play this file.";
+    this.onChange();
   }
 
   /** Begin with another video at a moment; url is null where there is no file, then only the playhead moves. */
   open(url, frames, seconds = 0) {
     if (this.#callback !== null) this.video.cancelVideoFrameCallback(this.#callback);
-    Object.assign(this, { frames, ready: false, fault: "", shown: null, range: null, reverse: 0 });
+    Object.assign(this, { frames, ready: false, fault: "", misplaced: false, shown: null, range: null, reverse: 0 });
     this.#target = null;
+    this.#aim = null;
     this.asked = frames.at(seconds);
     if (url) {
       this.video.src = url;
@@ -163,16 +170,46 @@ export class Clock {
 
   #seek() {
     this.#target = this.asked;
-    this.video.currentTime = this.frames.middle(this.asked) + this.frames.start;
+    this.#aim = { seconds: this.frames.middle(this.asked), low: -Infinity, high: Infinity, tries: 0 };
+    this.#shoot();
+  }
+
+  #shoot() {
+    this.#aim.at = performance.now();
+    this.#aim.seen = false;
+    this.video.currentTime = this.#aim.seconds + this.frames.start;
+  }
+
+  /**
+   * A player may take a frame to last longer or shorter than until the next one, and then shows another frame than the
+   * one asked for: seek again, a little later or earlier.
+   */
+  #judge() {
+    const aim = this.#aim;
+    if (!aim?.seen || !this.frames.times || this.video.seeking || this.moving || this.asked !== this.#target
+        || this.shown === this.asked) return;
+    const late = this.shown > this.asked;
+    aim[late ? "high" : "low"] = aim.seconds;
+    aim.tries += 1;
+    if (aim.tries >= TRIES || aim.high - aim.low < 1e-3) {
+      this.misplaced = true;
+      this.onChange();
+      return;
+    }
+    const half = this.frames.middle(this.asked) - this.frames.time(this.asked);
+    aim.seconds = Number.isFinite(aim.high - aim.low) ? (aim.low + aim.high) / 2 : aim.seconds + (late ? -half : half);
+    this.#shoot();
   }
 
   /** The browser says which frame it put on the screen: the only word on what was seen. */
   #watch() {
-    this.#callback = this.video.requestVideoFrameCallback((_now, { mediaTime }) => {
+    this.#callback = this.video.requestVideoFrameCallback((_now, { mediaTime, presentationTime }) => {
+      this.#watch();                                      // at once: a frame that nobody waits for is not told
       this.shown = this.frames.presented(mediaTime);
+      if (this.#aim && presentationTime >= this.#aim.at) this.#aim.seen = true;
       if (this.playing) this.asked = this.video.seeking ? this.asked : null;
       this.onChange();
-      this.#watch();
+      this.#judge();
     });
   }
 }

@@ -8,6 +8,7 @@ import { edgeAt, nearestPoint, pointsInBox, rowAt, windowPart } from "./hit.js";
 import { actionOf, keysText, TABLE } from "./keys.js";
 import { bands, contentHeight, GUTTER, rowsInView, scrollTo } from "./lanes.js";
 import { paint, paintMarks } from "./paint.js";
+import { Source } from "./source.js";
 
 const CLICK = 4;              // pixels that a hand may tremble
 const MARGIN = 16;            // pixels under the last lane
@@ -47,6 +48,7 @@ export class Stage {
     this.#observer.disconnect();
     clearInterval(this.repaintAll);
     clearTimeout(this.#marksStale);
+    this.source?.stop();
     this.video.removeAttribute("src");
     this.video.load();
     this.gone = true;
@@ -105,7 +107,8 @@ export class Stage {
   }
 
   /** Show a video: {id, duration, fps, file}; its frame times and filmstrip follow from their routes. */
-  async open(video, seconds = 0) {
+  open(video, seconds = 0) {
+    this.source?.stop();
     this.current = video;
     const path = `${encodeURIComponent(this.dataset)}/${encodeURIComponent(video.id)}`;
     this.#film = null;
@@ -116,23 +119,18 @@ export class Stage {
       : `There is no file of this video. Put it into ${this.dataset}/videos, named ${video.id}.mp4.`;
     this.changed();
     if (!video.file) return;
-    await Promise.all([this.#fetchFrames(video, path), this.#fetchFilm(video, path)]);
-  }
-
-  async #fetchFrames(video, path) {
-    const response = await fetch(`${this.base}/frames/${path}`).catch(() => null);
-    if (!response || this.current !== video || this.gone) return;
-    if (!response.ok) {
-      this.note = await response.text();
-      this.changed();
-      return;
-    }
-    const about = JSON.parse(response.headers.get("X-Video"));
-    const times = new Float64Array(await response.arrayBuffer());
-    if (this.current !== video) return;
-    if (!about.playable) this.note = `Browsers may not play ${about.codec} as it is here. Convert it to MP4 (H.264).`;
-    this.#span(about.duration);
-    this.clock.know(new Frames({ ...about, times }));
+    this.source = new Source({ base: this.base, path, clock: this.clock,
+      onKnown: (about, replaced) => {
+        this.#span(about.duration);
+        if (!replaced) return;
+        this.#fetchFilm(video, path);
+        this.desk?.say("This video's file was replaced. Its frame times were read anew; the points are as they were.");
+      },
+      onNote: (text) => {
+        this.note = text;
+        this.changed();
+      } });
+    this.#fetchFilm(video, path);
   }
 
   async #fetchFilm(video, path) {
