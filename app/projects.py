@@ -12,7 +12,7 @@ from app.paths import ckpt_root, data_root
 from app.runs import job_of, job_progress, near
 from app.state import choose
 from app.text import plain, said_of
-from hrpro.data.create import VIDEO_SUFFIXES, create_project
+from hrpro.create import VIDEO_SUFFIXES, create_project
 from hrpro.data.validate import LEVELS, Report
 from hrpro.errors import InputError
 from hrpro.jobs.background import hrpro_command, jobs, start, status

@@ -45,11 +45,11 @@ from app.paths import ASSETS, ckpt_root, data_set, inside, video_file
 from hrpro.config import config_of
 from hrpro.data.dataset import SPLITS
 from hrpro.data.features import read_timebase, score_timebase
-from hrpro.data.operations import LabelStore, label_store
 from hrpro.data.run import STAGES, Run
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
-from hrpro.proposals.suggestions import next_labels, proposed
+from hrpro.labels.operations import LabelStore, label_store
+from hrpro.labels.suggestions import next_labels, proposed
 from hrpro.video.probe import VideoInfo, probe, version_of
 from hrpro.video.proxy import order_proxy, proxy_path
 from hrpro.video.thumbnails import filmstrip

@@ -13,9 +13,9 @@ from hrpro.errors import Cancelled, InputError
 # command: (module with add_arguments(parser) and run(args) -> exit code, what it does)
 COMMANDS = {
     "demo": ("hrpro.demo.command", "make the demo data set"),
-    "create": ("hrpro.data.create", "make a data set from a folder of videos"),
+    "create": ("hrpro.create", "make a data set from a folder of videos"),
     "validate": ("hrpro.data.validate", "check a data set and say what to mend"),
-    "labels": ("hrpro.data.labels_command", "who set which label; compare, merge and export labels"),
+    "labels": ("hrpro.labels.command", "who set which label; compare, merge and export labels"),
     "extract": ("hrpro.features.command", "compute a data set's features from its videos"),
     "proxy": ("hrpro.video.command", "make copies of the videos that browsers cannot play"),
     "train": ("hrpro.jobs.train", "train and test both stages in a row, here or in the background"),

@@ -13,7 +13,6 @@ import orjson
 import pytest
 
 from hrpro.config import config_of
-from hrpro.data.operations import LabelStore
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.data.validate import validate
@@ -21,6 +20,7 @@ from hrpro.demo import make
 from hrpro.demo.figure import ACTIONS, FPS, skeleton
 from hrpro.demo.make import film, make_demo, write_scripts
 from hrpro.errors import InputError
+from hrpro.labels.operations import LabelStore
 from hrpro.video.decode import frames_at
 from hrpro.video.probe import probe
 

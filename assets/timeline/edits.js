@@ -1,11 +1,11 @@
-/** Makes operations, in the form that hrpro/data/operations.py describes. */
+/** Makes operations, in the form that hrpro/labels/operations.py describes. */
 
 /** A name that nobody else has made; works without a secure context too. */
 export function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Which table of hrpro/data/operations.py a value of `before` or `after` is of. */
+/** Which table of hrpro/labels/operations.py a value of `before` or `after` is of. */
 export function tableOf(value) {
   return "frame" in value ? "points" : "start" in value ? "segments" : "done" in value ? "videos" : "classes";
 }

@@ -18,13 +18,13 @@ import numpy as np
 import yaml
 from PIL import Image, ImageChops, ImageDraw
 
-from hrpro.data.operations import LabelStore
 from hrpro.data.points import CSV_COLUMNS
 from hrpro.demo.figure import ACTIONS, FPS, INDEX, Looks, Pose, blend, draw, fidget, skeleton, stand, walk
 from hrpro.demo.scenes import SCENES, melody
 from hrpro.errors import InputError, raise_if
 from hrpro.features.extract import FEATURE_DIM, extract_dataset
 from hrpro.files import read_json, write_atomic, write_json
+from hrpro.labels.operations import LabelStore
 
 VERSION = "demo-1"                                      # another one when films or labels become others
 SEED = 20240

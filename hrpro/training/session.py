@@ -21,12 +21,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from hrpro.config import Config
 from hrpro.data.dataset import DataSet, open_dataset
-from hrpro.data.operations import project_points
 from hrpro.data.run import Run, StageFolder
 from hrpro.data.segments import Segments
 from hrpro.errors import Cancelled, InputError
 from hrpro.evaluation.average_precision import AveragePrecision, average_precision
 from hrpro.files import read_json, write_atomic, write_json
+from hrpro.labels.operations import project_points
 from hrpro.proposals.soft_nms import drop_ambiguous, soft_nms
 from hrpro.training.events import EventLog
 

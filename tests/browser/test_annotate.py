@@ -12,7 +12,7 @@ import pytest
 from conftest import STAGE, App, make_data_set
 from numbered_video import BITS, write_video
 
-from hrpro.data.operations import LabelStore
+from hrpro.labels.operations import LabelStore
 from hrpro.video.probe import probe
 
 pytestmark = pytest.mark.browser

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from conftest import CLASSES, Desk
 
-from hrpro.data.operations import LabelStore
 from hrpro.data.run import Run
 from hrpro.files import write_arrays, write_json
+from hrpro.labels.operations import LabelStore
 
 pytestmark = pytest.mark.browser
 PROPOSALS = {"HighJump": [[1, 2, .9], [5, 6, .8]], "Run up": [[3, 4, .7]], "прыжок": []}

@@ -9,7 +9,7 @@ from conftest import make_data_set
 from numbered_video import BITS, cut, write_video
 from test_annotate import Desk
 
-from hrpro.data.operations import LabelStore
+from hrpro.labels.operations import LabelStore
 
 pytestmark = pytest.mark.browser
 

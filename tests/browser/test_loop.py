@@ -7,10 +7,10 @@ from test_annotate import Desk
 from test_explore import Viewer
 from test_train import badge, button, start
 
-from hrpro.data.operations import LabelStore
 from hrpro.data.run import find_runs
 from hrpro.data.segments import Segments
 from hrpro.files import read_json
+from hrpro.labels.operations import LabelStore
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

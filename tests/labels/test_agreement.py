@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from hrpro.config import config_of
-from hrpro.data.agreement import TOLERANCES, compare, f1_curve, match
 from hrpro.data.dataset import open_dataset
 from hrpro.data.points import Points
+from hrpro.labels.agreement import TOLERANCES, compare, f1_curve, match
 
 CLASSES, VIDEOS = ("jump", "run"), ("v1", "v2")
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from hrpro.config import config_of
 from hrpro.data.dataset import SPLITS, DataSet
 from hrpro.data.features import read_timebase, score_timebase
-from hrpro.data.operations import LabelStore
 from hrpro.data.points import Points
 from hrpro.data.ranked import read_ranked
 from hrpro.data.run import STAGES, Run
 from hrpro.data.segments import Segments
+from hrpro.labels.operations import LabelStore
 from hrpro.proposals.soft_nms import soft_nms
 from hrpro.timebase import Timebase
 

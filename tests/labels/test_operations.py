@@ -16,8 +16,8 @@ import pytest
 
 from hrpro.config import config_of
 from hrpro.data.dataset import open_dataset
-from hrpro.data.operations import LabelStore, project_points
 from hrpro.errors import InputError
+from hrpro.labels.operations import LabelStore, project_points
 
 ROOT = Path(__file__).resolve().parents[2]
 FPS = 30000 / 1001
@@ -266,7 +266,7 @@ def test_two_processes_never_lose_an_operation(root):
 
 
 def test_every_acknowledged_operation_survives_kill_9(root):
-    script = ("import sys; from pathlib import Path; from hrpro.data.operations import LabelStore\n"
+    script = ("import sys; from pathlib import Path; from hrpro.labels.operations import LabelStore\n"
               "store = LabelStore(Path(sys.argv[1])); first = store.seq\n"
               "for n in range(first, 100000):\n"
               "    after = {f'p{n}': {'video': 'v1', 'label': 'jump', 'time': n % 100, 'frame': n}}\n"
@@ -289,7 +289,7 @@ def test_every_acknowledged_operation_survives_kill_9(root):
 def _run_apart(root: Path, prepare: str, operation: dict) -> str:
     """Apply an operation in a process of its own after `prepare`; what it said."""
     script = ("import json, os, resource, sys; from pathlib import Path\n"
-              "from hrpro.data.operations import LabelStore; from hrpro.errors import InputError\n"
+              "from hrpro.labels.operations import LabelStore; from hrpro.errors import InputError\n"
               f"store = LabelStore(Path(sys.argv[1])); before = store.points('v1')\n{prepare}\n"
               "try: print('acknowledged', store.apply(json.loads(sys.argv[2]), 'Ann'))\n"
               "except InputError as error: print(error, store.points('v1') == before)\n")

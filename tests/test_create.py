@@ -8,7 +8,7 @@ import pytest
 from numbered_video import write_video
 
 from hrpro.config import config_of
-from hrpro.data.create import add_arguments, create_project, run
+from hrpro.create import add_arguments, create_project, run
 from hrpro.data.dataset import open_dataset
 from hrpro.data.validate import signature, validate
 from hrpro.errors import InputError

@@ -15,9 +15,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from hrpro.data.agreement import TOLERANCES, compare, f1_curve
 from hrpro.data.dataset import some
-from hrpro.data.history import (
+from hrpro.data.points import Points
+from hrpro.data.run import Run
+from hrpro.errors import InputError
+from hrpro.files import write_atomic
+from hrpro.labels.agreement import TOLERANCES, compare, f1_curve
+from hrpro.labels.history import (
     ROW_ONLY,
     Row,
     class_changes,
@@ -32,12 +36,8 @@ from hrpro.data.history import (
     row_of,
     standing_points,
 )
-from hrpro.data.operations import LabelStore, Operation, label_store, log_file
-from hrpro.data.points import Points
-from hrpro.data.run import Run
-from hrpro.errors import InputError
-from hrpro.files import write_atomic
-from hrpro.proposals.suggestions import next_labels
+from hrpro.labels.operations import LabelStore, Operation, label_store, log_file
+from hrpro.labels.suggestions import next_labels
 from hrpro.timebase import seconds_to_frame
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hrpro.cli import main
-from hrpro.data.operations import LabelStore, project_points
+from hrpro.labels.operations import LabelStore, project_points
 
 ROOT = Path(__file__).resolve().parents[2]
 FPS = 30000 / 1001
@@ -143,7 +143,7 @@ def test_a_data_set_without_a_log_shows_its_point_file(root):
 
 
 WRITER = """
-import sys, time; from pathlib import Path; from hrpro.data.operations import LabelStore
+import sys, time; from pathlib import Path; from hrpro.labels.operations import LabelStore
 store, who = LabelStore(Path(sys.argv[1])), sys.argv[2]
 for n in range(60):
     key = f"{who}{n}"

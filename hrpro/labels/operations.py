@@ -18,7 +18,7 @@ about. `before` and `after` hold what the operation changes, {key: value}: a key
     undo, redo                                 those of the operation that they are about
 
 So one operation may change many points, and any state can be had by replaying a beginning of the log. `classes.txt` and
-`point_labels/points.csv`, which training reads, are projections of it. `label_rules` says what values may be.
+`point_labels/points.csv`, which training reads, are projections of it. `rules` says what values may be.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ import orjson
 
 from hrpro.config import config_of
 from hrpro.data.dataset import DataSet, open_dataset
-from hrpro.data.label_rules import (
+from hrpro.data.points import Points
+from hrpro.errors import InputError
+from hrpro.files import write_atomic
+from hrpro.labels.rules import (
     KINDS,
     TABLES,
     Operation,
@@ -52,9 +55,6 @@ from hrpro.data.label_rules import (
     check_shape,
     table_of,
 )
-from hrpro.data.points import Points
-from hrpro.errors import InputError
-from hrpro.files import write_atomic
 from hrpro.timebase import seconds_to_frame
 
 

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from hrpro.data.operations import LabelStore
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
 from hrpro.files import write_arrays, write_json
-from hrpro.proposals.suggestions import next_labels, proposed
+from hrpro.labels.operations import LabelStore
+from hrpro.labels.suggestions import next_labels, proposed
 
 CLASSES = ("jump", "run")
 VIDEOS = ("v1", "v2")

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from hrpro.data.operations import LabelStore, Operation
 from hrpro.errors import InputError
+from hrpro.labels.operations import LabelStore, Operation
 
 # A point as `LabelStore.points` gives it, but with "who" set it; "set" and "last": the operations that set it and that
 # changed it last (None where the points come from a file); "key": the same in every copy of the data set.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hrpro.data.history import class_successors, describe
+from hrpro.labels.history import class_successors, describe
 
 
 def point(seconds: float = 10, label: str = "jmp", **more) -> dict:
