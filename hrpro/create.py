@@ -12,7 +12,9 @@ from pathlib import Path
 import yaml
 
 from hrpro.errors import InputError, raise_if
+from hrpro.features.extract import FEATURE_DIM
 from hrpro.files import link_or_copy, write_atomic, write_json
+from hrpro.video.probe import probe
 
 VIDEO_SUFFIXES = frozenset((".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
                             ".ogv", ".ts", ".webm", ".wmv"))
@@ -31,8 +33,6 @@ def create_project(data_root: Path, name: str, videos_folder: Path, classes: Ite
     Raises:
         InputError: the name is taken or no folder name, or no video can be read; nothing is left behind.
     """
-    from hrpro.features.extract import FEATURE_DIM
-
     target, videos_folder = Path(data_root) / name, Path(videos_folder).expanduser()
     classes = list(dict.fromkeys(filter(None, map(str.strip, classes))))
     raise_if(_faults(target, name, videos_folder, classes))
@@ -66,8 +66,6 @@ def _faults(target: Path, name: str, videos_folder: Path, classes: list[str]) ->
 
 def _link_videos(source: Path, target: Path, say: Callable[[str], object]) -> dict[str, dict]:
     """Link every readable video under a name that is safe everywhere; {name: its entry in gt_full.json}."""
-    from hrpro.video.probe import probe
-
     database, taken, faults = {}, set(), []
     for path in sorted(path for path in source.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()):
         try:
