@@ -140,6 +140,7 @@ def _frames(request: Request) -> Response:
         known = request.query_params.get("known", "")
         copy, start = None, info.start
         if "copy" in request.query_params or not info.browser_playable:
+            _refuse_foreign(request)                    # it costs the processor something
             copy = order_proxy(path, _cache_of(path), again=not known)
             if copy["ready"]:
                 made = proxy_path(path, _cache_of(path))
@@ -307,14 +308,19 @@ def _scores(request: Request) -> Response:
 
 
 def _check_origin(request: Request) -> None:
+    """Refuse labels from another site's page or form."""
+    _refuse_foreign(request)
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise HTTPException(415, "Send JSON.")
+
+
+def _refuse_foreign(request: Request) -> None:
     """Refuse what another site's page sends; a browser cannot be made to lie in these headers."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     foreign = site != "same-origin" if site else \
         origin is not None and origin.partition("://")[2] != request.headers.get("host")
     if foreign:
-        raise HTTPException(403, "Labels are taken from the app's own pages only.")
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise HTTPException(415, "Send JSON.")
+        raise HTTPException(403, "This is done for the app's own pages only.")
 
 
 async def _body(request: Request) -> dict[str, Any]:

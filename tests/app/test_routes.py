@@ -77,6 +77,8 @@ def test_a_copy_is_made_for_who_cannot_play_the_file(http, world, name, codec, a
     video = name[:3]
     path = write_video(world / "dataset" / "Small" / "videos" / name, range(50), codec, unit=Fraction(1, 25))
     assert "no such copy" in http.get(f"/videos/Small/{video}?copy").text
+    foreign = http.get(f"/frames/Small/{video}{ask}", headers={"sec-fetch-site": "cross-site"})
+    assert foreign.status_code == 403 and not list(world.glob(f"dataset/Small/cache/proxies/{name}*"))
     deadline, known = time.monotonic() + 30, ""
     while True:
         answer = http.get(f"/frames/Small/{video}{ask or '?'}&known={known}")
