@@ -60,7 +60,8 @@ export class Desk {
     if (!data.runs.length) this.modelChoice.title = "Train a run; then its scores and proposals can be shown here";
     if (!data.runs.includes(this.model.run)) this.model.run = "";
     this.modelChoice.value = this.model.run;
-    this.fold = button("Fold the scores (S)", icon("scores"), () => this.act("foldScores"));
+    this.fold = button("Fold the scores (S)", icon("scores"), () => this.act("foldScores"),
+      { hidden: !this.model.run });
     this.done = el("input", { type: "checkbox", onchange: () => {
       this.push(markDone(this.current, this.done.checked));
       this.stage.focus();
@@ -107,7 +108,9 @@ export class Desk {
     const wanted = [this.data.video, remembered].find((id) => desk.videos.some((video) => video.id === id));
     const first = wanted ?? desk.videos.find((video) => video.file)?.id ?? desk.videos[0]?.id;
     if (!first) {
-      this.say("This data set has no video yet. Add some on the Projects page.");
+      Object.assign(this.stage.fault, { hidden: false,
+        textContent: "This data set has no video yet. Add some on the Projects page." });
+      this.refresh();
       return;
     }
     await this.open(first, wanted === this.data.video ? this.data.seek : 0);
