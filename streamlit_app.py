@@ -4,7 +4,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from app.paths import ASSETS, ROOT
-from app.routes import routes
+from app.routes import answer_at_once, routes
 
 PAGES = {"projects": ("Projects", ":material/folder:"), "annotate": ("Annotate", ":material/edit:"),
          "train": ("Train", ":material/model_training:"), "explore": ("Explore", ":material/search:"),
@@ -23,4 +23,4 @@ if __name__ == "__main__":
 else:
     # Until st.navigation has run once, Streamlit takes pages/ for its older kind of navigation and skips ui().
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, routes=routes())
+    app = st.App(__file__, routes=routes(), lifespan=answer_at_once)

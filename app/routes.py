@@ -6,8 +6,10 @@
                                             still, with ?copy a copy is made whatever it is
     GET  /thumbs/{dataset}/{video}          the filmstrip's layout; with ?sprite its picture
     GET  /labels/{dataset}                  classes, videos with their counts, number of the last operation
-    GET  /labels/{dataset}/{video}          points, segments, ground truth; ?since=N: the operations after number N
-    POST /labels/{dataset}                  {"who", "video", "since", "operations"} -> acknowledgements and what is new
+    GET  /labels/{dataset}/{video}          points, segments, ground truth; with ?since=N&last=ID what came after
+                                            operation N, or "reload" where N's id is another: the log is not what it was
+    POST /labels/{dataset}                  {"who", "video", "since", "last", "operations"} -> acknowledgements and what
+                                            is new
     GET  /models/{dataset}/{run}/{video}    what a run proposes in a video, and where its score curves are
     GET  /models/{dataset}/{run}            moments most worth labelling next, the best first
     GET  /scores/{dataset}/{run}/{split}/{kind}/{video}   float32 [T, C], header X-Shape; kind: cas or similarity
@@ -19,19 +21,23 @@ can read what the routes serve: the app binds to this machine only.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import functools
 import json
 import mimetypes
+import os
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import orjson
+import psutil
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -88,6 +94,20 @@ def routes() -> list[BaseRoute]:
             Mount(f"{base}/assets", _Assets(directory=ASSETS))]
 
 
+@contextlib.asynccontextmanager
+async def answer_at_once(_app: Any) -> AsyncIterator[None]:
+    """While the server runs: small answers leave at once.
+
+    Streamlit's listening socket lacks TCP_NODELAY, which its connections inherit: each answer's second packet would
+    wait some 40 ms for the browser's word on the first.
+    """
+    for connection in psutil.Process().net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN:
+            with socket.socket(fileno=os.dup(connection.fd)) as listener:
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    yield
+
+
 class _Assets(StaticFiles):
     """Scripts that a browser asks after each time, so that a new version of the app is a whole new version."""
 
@@ -135,21 +155,23 @@ def _frames(request: Request) -> Response:
     with _or(404):
         path = _file_of(request)
     with _or(422):
-        version = version_of(path)
-        info = _probe(path, version)
+        version, info = version_of(path), _info(path)
         known = request.query_params.get("known", "")
         copy, start = None, info.start
         if "copy" in request.query_params or not info.browser_playable:
             _refuse_foreign(request)                    # it costs the processor something
             copy = order_proxy(path, _cache_of(path), again=not known)
             if copy["ready"]:
-                made = proxy_path(path, _cache_of(path))
-                start = _probe(made, version_of(made)).start
+                start = _info(proxy_path(path, _cache_of(path))).start
     about = {"start": start, "duration": info.duration, "fps": info.fps, "even": info.even, "width": info.width,
              "height": info.height, "playable": info.browser_playable, "codec": info.codec, "version": version,
              "copy": copy}
     return Response(b"" if known == version else info.times.astype("<f8").tobytes(),
                     media_type="application/octet-stream", headers={"X-Video": json.dumps(about), **FRESH})
+
+
+def _info(path: Path) -> VideoInfo:
+    return _probe(path, version_of(path))
 
 
 @functools.lru_cache(maxsize=32)
@@ -165,7 +187,7 @@ def _thumbs(request: Request) -> Response:
     with _or(404):
         path = _file_of(request)
     with _or(422):
-        strip = filmstrip(path, _cache_of(path))
+        strip = filmstrip(path, _cache_of(path), info_of=_info)
     if "sprite" in request.query_params:
         return FileResponse(strip.path, media_type="image/jpeg", headers=FRESH)
     return _json({"times": strip.times, "tile_width": strip.tile_width, "tile_height": strip.tile_height,
@@ -204,11 +226,11 @@ def _labels(request: Request) -> Response:
     if video not in store.dataset.fps:
         raise HTTPException(404, f"{store.root.name}: has no video {video!r}.")
     if "since" in request.query_params:
-        return _json(_news(store, video, _whole(request.query_params["since"])))
+        return _json(_news(store, video, _whole(request.query_params["since"]), request.query_params.get("last")))
     seq, points = store.seq, store.points(video)
     truth = store.dataset.ground_truth.of_video(video)
     segments = zip(truth.start.tolist(), truth.end.tolist(), truth.label.tolist(), strict=True)
-    return _json({"seq": seq, "points": points, "segments": store.segments(video),
+    return _json({"seq": seq, "last": store.id_of(seq), "points": points, "segments": store.segments(video),
                   "truth": [[start, end, truth.classes[label]] for start, end, label in segments]})
 
 
@@ -222,25 +244,36 @@ async def _apply(request: Request) -> Response:
     since = _whole(body.get("since"))
     with _or(503):
         acknowledgements = await run_in_threadpool(store.apply, operations, who)
-    news = await run_in_threadpool(_news, store, video, since)
+    news = await run_in_threadpool(_news, store, video, since, body.get("last"))
     acks = [{key: value for key, value in dataclasses.asdict(ack).items() if value is not None}
             for ack in acknowledgements]
-    return _json({"acks": acks, **news}, BackgroundTask(_project, store))
+    return _json({"acks": acks, **news}, BackgroundTask(_project, store, news["seq"]))
 
 
-def _news(store: LabelStore, video: str, since: int) -> dict[str, Any]:
-    """What happened after operation number `since`, as far as someone at `video` needs to know."""
+def _news(store: LabelStore, video: str, since: int, last: str | None) -> dict[str, Any]:
+    """What happened after operation number `since`, which was `last`, as far as someone at `video` needs to know."""
     seq = store.seq
+    if last is not None and store.id_of(since) != last:
+        return {"seq": seq, "reload": True}
     if seq == since:
-        return {"seq": seq}
-    return {"seq": seq, "operations": store.operations(since, video), "classes": _classes(store),
-            "counts": store.counts(), "done": sorted(store.done())}
+        return {"seq": seq, "last": last}
+    return {"seq": seq, "last": store.id_of(seq), "operations": store.operations(since, video),
+            "classes": _classes(store), "counts": store.counts(), "done": sorted(store.done())}
 
 
-def _project(store: LabelStore) -> None:
-    """Keep the point file current. Should it fail, the log has everything and training says so before it reads."""
-    with contextlib.suppress(InputError):
-        store.project()
+async def _project(store: LabelStore, seq: int) -> None:
+    """Bring the point file up to date once a second has passed without a label after number `seq`.
+
+    For each label it would take the time of many answers. Should it fail, the log has everything and training says so.
+    """
+    await asyncio.sleep(1)
+    await run_in_threadpool(_project_unless_newer, store, seq)
+
+
+def _project_unless_newer(store: LabelStore, seq: int) -> None:
+    if store.seq == seq:
+        with contextlib.suppress(InputError):
+            store.project()
 
 
 def _run(request: Request) -> Run:

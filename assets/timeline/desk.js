@@ -182,6 +182,7 @@ export class Desk {
     this.wanted = id;
     const state = await this.fetchJson(`${this.url}/${encodeURIComponent(id)}`);
     if (!state || this.gone || this.wanted !== id) return;
+    if (this.current !== id) this.stage.open(video, seconds ?? 0);
     this.current = id;
     sessionStorage.setItem(this.memory, id);
     this.videos.current = id;
@@ -195,7 +196,6 @@ export class Desk {
     for (const [start, end, label] of state.truth) {
       this.#truth.set(label, [...this.#truth.get(label) ?? [], [start, end, 1, label]]);
     }
-    this.stage.open(video, seconds ?? 0);
     this.refresh();
     this.videos.list.reveal(id);
   }
@@ -212,7 +212,7 @@ export class Desk {
   }
 
   news({ refused, notes = [], reload }) {
-    if (reload) this.open(this.current, this.stage.clock.time);
+    if (reload) this.open(this.current);
     if (refused.length) this.say(refused.map((ack) => ack.refused).join(" "));
     else if (notes.length) this.say(notes.map((ack) => ack.note).join(" "));
     for (const id of [...this.selection]) if (!this.labels.points.has(id)) this.selection.delete(id);
@@ -381,7 +381,7 @@ export class Desk {
 
   drop(points, frames, label) {
     const moved = this.lift(points, frames, label);
-    this.push(changePoints(points, (point) => moved[points.indexOf(point)], this.drawnFor(points)));
+    this.push(changePoints(points, (_, index) => moved[index], this.drawnFor(points)));
   }
 
   /** Change the selected points' fields by one operation. */
@@ -405,7 +405,7 @@ export class Desk {
     const { chosen } = this;
     if (!chosen.length) return;
     const moved = this.lift(chosen, frames, null);
-    this.push(changePoints(chosen, (point) => moved[chosen.indexOf(point)]));
+    this.push(changePoints(chosen, (_, index) => moved[index]));
     if (chosen.length === 1 && !this.stage.clock.playing) this.stage.clock.seekFrame(moved[0].frame);
   }
 

@@ -35,6 +35,11 @@ export function icon(name) {
   return svg;
 }
 
+/** Change a text only if it is another: each change lays out the page again. */
+export function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 export function button(label, content, onclick, attributes = {}) {
   return el("button", { type: "button", title: label, "aria-label": label, onclick, ...attributes }, content);
 }
@@ -50,15 +55,23 @@ export function fillWindow(element) {
   return { fit, stop: () => window.removeEventListener("resize", fit) };
 }
 
-/** A list that makes elements only for the rows in view; `draw(item)` makes one, `key(item)` names it. */
+/** A list that has elements only for the rows in view; `draw(item)` makes one, `key(item)` names it. */
 export class List {
   #items = [];
+  #top = 0;
+  #height = 0;
 
   constructor({ rowHeight, draw, key, label }) {
     Object.assign(this, { rowHeight, draw, key });
     this.content = el("div", { class: "rows" });
-    this.root = el("div", { class: "list", role: "list", "aria-label": label, onscroll: () => this.render() },
-      this.content);
+    this.root = el("div", { class: "list", role: "list", "aria-label": label, onscroll: () => {
+      this.#top = this.root.scrollTop;
+      this.render();
+    } }, this.content);
+    new ResizeObserver(([{ contentRect }]) => {
+      this.#height = contentRect.height;
+      this.render();
+    }).observe(this.root);
   }
 
   set(items) {
@@ -67,18 +80,23 @@ export class List {
     this.render();
   }
 
+  /** Touches only rows that have changed, and asks the page for no measure, which would lay it out. */
   render() {
-    const { scrollTop, clientHeight } = this.root;
-    const first = Math.max(0, Math.floor(scrollTop / this.rowHeight) - 4);
-    const last = Math.min(this.#items.length, Math.ceil((scrollTop + clientHeight) / this.rowHeight) + 4);
+    const first = Math.max(0, Math.floor(this.#top / this.rowHeight) - 4);
+    const last = Math.min(this.#items.length, Math.ceil((this.#top + this.#height) / this.rowHeight) + 4);
     const focused = this.root.getRootNode().activeElement?.closest?.("[data-key]")?.dataset.key;
-    this.content.replaceChildren(...this.#items.slice(first, last).map((item, index) => {
-      const row = el("div", { role: "listitem", "data-key": this.key(item) }, this.draw(item));
+    const known = new Map([...this.content.children].map((row) => [row.dataset.key, row]));
+    this.#items.slice(first, last).forEach((item, index) => {
+      const key = `${this.key(item)}`;
+      const row = known.get(key) ?? el("div", { role: "listitem", "data-key": key, style: `height:${this.rowHeight}px` });
+      known.delete(key);
+      const drawn = this.draw(item);
+      if (!row.firstChild?.isEqualNode(drawn)) row.replaceChildren(drawn);
       row.style.top = `${(first + index) * this.rowHeight}px`;
-      row.style.height = `${this.rowHeight}px`;
-      return row;
-    }));
-    if (focused) {
+      if (this.content.children[index] !== row) this.content.insertBefore(row, this.content.children[index] ?? null);
+    });
+    for (const row of known.values()) row.remove();
+    if (focused && !this.root.contains(this.root.getRootNode().activeElement)) {
       const row = [...this.content.children].find((child) => child.dataset.key === focused);
       row?.querySelector("button").focus({ preventScroll: true });
     }
@@ -89,8 +107,7 @@ export class List {
     const index = this.#items.findIndex((item) => this.key(item) === wanted);
     if (index < 0) return;
     const top = index * this.rowHeight;
-    const { scrollTop, clientHeight } = this.root;
-    if (top < scrollTop) this.root.scrollTop = top;
-    else if (top + this.rowHeight > scrollTop + clientHeight) this.root.scrollTop = top + this.rowHeight - clientHeight;
+    if (top < this.#top) this.root.scrollTop = top;
+    else if (top + this.rowHeight > this.#top + this.#height) this.root.scrollTop = top + this.rowHeight - this.#height;
   }
 }

@@ -30,11 +30,11 @@ export function removePoints(points, segments = []) {
 }
 
 /**
- * One operation that gives each point the fields of `change(point)`; null if none of them changes anything. A field
- * that is undefined goes. segments: those drawn for the points, which take on their class.
+ * One operation that gives each point the fields of `change(point, index)`; null if none of them changes anything. A
+ * field that is undefined goes. segments: those drawn for the points, which take on their class.
  */
 export function changePoints(points, change, segments = []) {
-  const changed = points.map((point) => [point, value({ ...point, ...change(point) })])
+  const changed = points.map((point, index) => [point, value({ ...point, ...change(point, index) })])
     .filter(([point, next]) => KEPT.some((key) => next[key] !== point[key]));
   if (!changed.length) return null;
   const label = new Map(changed.map(([point, next]) => [point.id, next.label]));

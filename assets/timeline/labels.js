@@ -14,6 +14,7 @@ export class Labels {
   #counts = {};
   #now = null;
   seq = 0;
+  last = "";
   video = null;
   pending = [];
 
@@ -26,9 +27,8 @@ export class Labels {
   }
 
   /** Begin with one video as the server has it. */
-  load(video, { seq, points, segments = [] }) {
-    this.video = video;
-    this.seq = seq;
+  load(video, { seq, last = "", points, segments = [] }) {
+    Object.assign(this, { video, seq, last });
     this.#confirmed = new View(this.#classes.map((entry) => entry.name), points);
     this.#segments = new Map(segments.map((segment) => [segment.id, segment]));
     this.#now = null;
@@ -36,7 +36,7 @@ export class Labels {
 
   push(operation) {
     this.pending.push(operation);
-    this.#now = null;
+    this.#now = this.#now && this.pending.length > 1 ? this.#with([operation], this.#now) : null;
   }
 
   /** Take the server's answers; those refused come back with the reason, and are no longer painted. */
@@ -48,12 +48,16 @@ export class Labels {
   }
 
   /** Take what happened on the server since `seq`: one's own operations, other tabs' and other people's. */
-  receive({ seq, operations = [], classes, counts, done }) {
-    for (const operation of operations) this.#apply(this.#confirmed, this.#segments, operation, operation.who);
+  receive({ seq, last = "", operations = [], classes, counts, done }) {
+    const changes = new Map();
+    for (const operation of operations) {
+      this.#collect(changes, this.#segments, operation, { who: operation.who, waiting: false });
+    }
+    this.#confirmed.change(changes);
     if (classes) this.#classes = classes;
     if (counts) this.#counts = counts;
     if (done) this.#done = new Set(done);
-    this.seq = seq;
+    Object.assign(this, { seq, last });
     if (operations.length || classes) this.#now = null;
   }
 
@@ -97,35 +101,40 @@ export class Labels {
 
   /** All of this moment; another object after each change. */
   get now() {
-    if (this.#now) return this.#now;
     const waits = this.pending.length > 0;
-    const view = waits ? this.#confirmed.copy() : this.#confirmed;
-    const segments = waits ? new Map(this.#segments) : this.#segments;
-    let classes = this.#classes;
-    const done = new Set(this.#done);
-    for (const operation of this.pending) {
-      if (!operation.before) continue;
-      if (operation.kind === "mark") done[operation.after[operation.video] ? "add" : "delete"](operation.video);
-      else if (["class", "rename", "merge"].includes(operation.kind)) classes = changeClasses(classes, view, operation);
-      else this.#apply(view, segments, operation, "", true);
-    }
-    const entries = withKeys(classes);
-    const used = [...view.lanes].filter(([, points]) => points.length).map(([name]) => name);
-    const lanes = new Map([...new Set([...entries.keys(), ...used])].map((name) => [name, view.lanes.get(name) ?? []]));
-    this.#now = { view, segments, entries, names: [...entries.keys()], done, lanes };
+    this.#now ??= this.#with(this.pending, { view: waits ? this.#confirmed.copy() : this.#confirmed,
+      segments: waits ? new Map(this.#segments) : this.#segments, classes: this.#classes, done: new Set(this.#done) });
     return this.#now;
   }
 
-  #apply(view, segments, { before, after }, who, waiting = false) {
+  /** A moment after some more operations: `view`, `segments` and `done` themselves change. */
+  #with(operations, { view, segments, classes, done }) {
+    const changes = new Map();
+    for (const operation of operations) {
+      if (!operation.before) continue;
+      if (operation.kind === "mark") done[operation.after[operation.video] ? "add" : "delete"](operation.video);
+      else if (["class", "rename", "merge"].includes(operation.kind)) {
+        view.change(changes);
+        changes.clear();
+        classes = changeClasses(classes, view, operation);
+      } else this.#collect(changes, segments, operation, { who: "", waiting: true });
+    }
+    view.change(changes);
+    const entries = withKeys(classes);
+    const used = [...view.lanes].filter(([, points]) => points.length).map(([name]) => name);
+    const lanes = new Map([...new Set([...entries.keys(), ...used])].map((name) => [name, view.lanes.get(name) ?? []]));
+    return { view, segments, classes, entries, names: [...entries.keys()], done, lanes };
+  }
+
+  #collect(changes, segments, { before, after }, about) {
     for (const [id, gone] of Object.entries(before)) {
-      if (id in after) continue;
-      if (tableOf(gone) === "points") view.remove(id);
-      else if (tableOf(gone) === "segments") segments.delete(id);
+      if (tableOf(gone) === "points") changes.set(id, null);
+      else if (!(id in after)) segments.delete(id);
     }
     for (const [id, label] of Object.entries(after)) {
       if (label.video !== this.video) continue;
-      if (tableOf(label) === "points") view.put({ ...label, id, who, waiting });
-      else segments.set(id, { ...label, id, who, waiting });
+      if (tableOf(label) === "points") changes.set(id, { ...label, id, ...about });
+      else segments.set(id, { ...label, id, ...about });
     }
   }
 }
@@ -135,10 +144,10 @@ function changeClasses(classes, view, { before, after }) {
   const going = Object.keys(before).filter((name) => !(name in after));
   const coming = Object.keys(after).filter((name) => !(name in before));
   const [stays] = Object.keys(after);
-  for (const name of going) {
-    for (const point of stays ? view.lanes.get(name) ?? [] : []) view.put({ ...point, label: stays, waiting: true });
-  }
-  const kept = classes.map((entry) => (entry.name === going[0] && coming.length ? { ...entry, name: coming[0] } : entry))
+  const points = stays ? going.flatMap((name) => view.lanes.get(name) ?? []) : [];
+  view.change(new Map(points.map((point) => [point.id, { ...point, label: stays, waiting: true }])));
+  const renamed = (entry) => (entry.name === going[0] && coming.length ? { ...entry, name: coming[0] } : entry);
+  const kept = classes.map(renamed)
     .filter((entry) => !going.includes(entry.name))
     .map((entry) => (after[entry.name] ? { ...entry, style: after[entry.name] } : entry));
   const fresh = coming.filter((name) => !kept.some((entry) => entry.name === name))

@@ -6,6 +6,7 @@ import { GUTTER } from "./lanes.js";
 
 const DIAMOND = 6;
 
+/** All but the playhead. */
 export function paint(context, scene) {
   const { width, height, theme } = scene;
   context.clearRect(0, 0, width, height);
@@ -18,7 +19,6 @@ export function paint(context, scene) {
   paintRuler(context, scene);
   if (scene.bands.film.height) paintFilm(context, scene);
   paintScrollbar(context, scene);
-  paintPlayhead(context, scene);
   if (scene.box) paintBox(context, scene);
 }
 
@@ -177,23 +177,24 @@ function paintDots(context, { axis, theme }, { y, height }, items, colour) {
   }
 }
 
-/** Points of a lane that can be edited: those in view, one a pixel, the selected ones on top. */
+/** Points of a lane that can be edited: those in view, one a pixel, and one selected one on top. */
 function paintPoints(context, scene, row, points) {
   const { axis, theme, selection } = scene;
   const margin = axis.seconds(DIAMOND + 2);
   const from = lowerBound(points, axis.start - margin);
   const y = row.y + (row.height - 1) / 2;
-  let last = -Infinity;
+  const last = { true: -Infinity, false: -Infinity };
   const chosen = [];
   for (let index = from; index < points.length && points[index].time <= axis.end + margin; index += 1) {
     const point = points[index];
-    if (selection.has(point.id)) {
+    const picked = selection.has(point.id);
+    const x = axis.x(point.time);
+    if (x - last[picked] < 1) continue;
+    last[picked] = x;
+    if (picked) {
       chosen.push(point);
       continue;
     }
-    const x = axis.x(point.time);
-    if (x - last < 1) continue;
-    last = x;
     const dim = scene.dimmed?.(point);
     diamond(context, x, y, DIAMOND);
     context.fillStyle = point.doubt ? theme.ground : row.lane.colour;
@@ -208,10 +209,9 @@ function paintPoints(context, scene, row, points) {
     if (scene.drag?.ids.has(point.id)) continue;
     paintChosen(context, axis.x(point.time), y, row.lane.colour, theme);
   }
-  if (scene.drag) {
-    for (const ghost of scene.drag.ghosts) {
-      if (ghost.label === row.lane.label) paintChosen(context, axis.x(ghost.time), y, row.lane.colour, theme);
-    }
+  const ghosts = scene.drag?.ghosts.filter((ghost) => ghost.label === row.lane.label) ?? [];
+  for (const x of new Set(ghosts.map((ghost) => Math.round(axis.x(ghost.time))))) {
+    if (x > axis.left - 9 && x < axis.left + axis.width + 9) paintChosen(context, x, y, row.lane.colour, theme);
   }
 }
 
@@ -228,7 +228,7 @@ function paintChosen(context, x, y, colour, theme) {
 }
 
 function paintOverview(context, scene) {
-  const { overview, axis, theme, bands: { overview: band }, playhead, lanes } = scene;
+  const { overview, axis, theme, bands: { overview: band }, lanes } = scene;
   context.fillStyle = theme.soft;
   context.fillRect(overview.left, band.y, overview.width, band.height);
   context.fillStyle = theme.accent;
@@ -245,8 +245,6 @@ function paintOverview(context, scene) {
   context.strokeStyle = theme.accent;
   context.lineWidth = 2;
   context.strokeRect(left, band.y + 1, Math.max(right - left, 3), band.height - 2);
-  context.fillStyle = theme.text;
-  context.fillRect(Math.round(overview.x(playhead)), band.y, 1.5, band.height);
   context.fillStyle = theme.faint;
   context.textAlign = "left";
   context.fillText(lanes.length ? clockText(axis.duration, 1) : "", 10, band.y + band.height / 2);
@@ -263,21 +261,25 @@ export function paintMarks(canvas, scene, ratio) {
   const at = (seconds) => (seconds / overview.duration) * overview.width;
   lanes.forEach((lane, index) => {
     const y = 2 + (index * room) % (band.height - 4);
-    const tick = (seconds) => context.fillRect(at(seconds) - .75, y, 2, Math.max(room, 3));
+    const mark = (moments) => {
+      context.beginPath();
+      for (const seconds of moments) context.rect(Math.round(at(seconds)) - 1, y, 2, Math.max(room, 3));
+      context.fill();
+    };
     for (const { kind, items, colour } of lane.layers) {
       context.fillStyle = colour ?? lane.colour ?? theme.text;
       context.globalAlpha = kind === "segments" ? .35 : 1;
-      if (kind === "points") for (const [seconds] of items) tick(seconds);
+      if (kind === "points") mark(items.map(([seconds]) => seconds));
       if (kind !== "segments") continue;
       for (const [start, end] of items) context.fillRect(at(start), y, at(end) - at(start) + 1, room);
     }
     context.globalAlpha = 1;
     context.fillStyle = lane.colour ?? theme.text;
-    for (const point of lane.points ?? []) tick(point.time);
+    mark((lane.points ?? []).map((point) => point.time));
   });
 }
 
-function paintRuler(context, { axis, theme, bands: { ruler }, playhead }) {
+function paintRuler(context, { axis, theme, bands: { ruler } }) {
   const { marks, decimals } = ticks(axis);
   context.textAlign = "left";
   context.fillStyle = theme.faint;
@@ -286,8 +288,6 @@ function paintRuler(context, { axis, theme, bands: { ruler }, playhead }) {
     context.fillRect(x, ruler.y + 10, 1, 8);
     context.fillText(clockText(mark, decimals), x + 4, ruler.y + 9);
   }
-  context.fillStyle = theme.text;
-  context.fillText(clockText(playhead), 10, ruler.y + 9);
 }
 
 function paintFilm(context, { axis, bands: { film: band }, film, theme }) {
@@ -325,7 +325,14 @@ function paintScrollbar(context, { width, height, bands, scroll, content, theme 
   context.globalAlpha = 1;
 }
 
-function paintPlayhead(context, { axis, height, playhead, theme, bands }) {
+/** The playhead on timeline and overview, and its time beside the ruler. */
+export function paintPlayhead(context, { axis, overview, height, playhead, theme, bands }) {
+  context.font = `12px ${theme.font}`;
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  context.fillStyle = theme.text;
+  context.fillText(clockText(playhead), 10, bands.ruler.y + 9);
+  context.fillRect(Math.round(overview.x(playhead)), bands.overview.y, 1.5, bands.overview.height);
   if (playhead < axis.start || playhead > axis.end) return;
   const x = axis.x(playhead);
   context.fillStyle = theme.accent;

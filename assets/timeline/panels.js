@@ -1,7 +1,7 @@
 /** The lists beside the stage: videos on the left, classes and points on the right. */
 
 import { clockText } from "./axis.js";
-import { button, el, icon, List } from "./dom.js";
+import { button, el, icon, List, put } from "./dom.js";
 import { initials } from "./lanes.js";
 
 const STATES = { new: "new", work: "in work", done: "done" };
@@ -61,7 +61,7 @@ export class VideoPanel {
   refresh() {
     const done = this.videos.filter((video) => this.labels.isDone(video.id)).length;
     const points = this.videos.reduce((sum, video) => sum + this.labels.count(video.id), 0);
-    this.summary.textContent = `${done} of ${this.videos.length} done, ${pointsText(points)}`;
+    put(this.summary, `${done} of ${this.videos.length} done, ${pointsText(points)}`);
     this.list.set(this.shown);
   }
 }
@@ -214,11 +214,11 @@ export class PointPanel {
     this.whose.hidden = people.length < 2 && !doubtful && !this.whose.value;
     const { hidden } = this;
     const shown = hidden ? sorted.filter((point) => !hidden(point)) : sorted;
-    this.title.textContent = hidden ? `${shown.length} of ${pointsText(sorted.length)}` : pointsText(sorted.length);
+    put(this.title, hidden ? `${shown.length} of ${pointsText(sorted.length)}` : pointsText(sorted.length));
     this.list.set(this.order.value === "time" ? shown : [...shown].sort(ORDERS[this.order.value]));
     this.bar.hidden = !this.selection.size;
     this.#offer(this.relabel, [["", ""], ...classes.map((name) => [name, name])]);
-    this.relabel.options[0].textContent = `Relabel ${this.selection.size} …`;
+    put(this.relabel.options[0], `Relabel ${this.selection.size} …`);
   }
 
   /** Options [value, text] of a select box, made anew only where they changed. */

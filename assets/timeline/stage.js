@@ -2,20 +2,23 @@
 
 import { Axis, clockText } from "./axis.js";
 import { Clock } from "./clock.js";
-import { button, el, icon } from "./dom.js";
+import { button, el, icon, put } from "./dom.js";
 import { Frames } from "./frames.js";
 import { edgeAt, nearestPoint, pointsInBox, rowAt, windowPart } from "./hit.js";
 import { actionOf, keysText, TABLE } from "./keys.js";
 import { bands, contentHeight, GUTTER, rowsInView, scrollTo } from "./lanes.js";
-import { paint, paintMarks } from "./paint.js";
+import { paint, paintMarks, paintPlayhead } from "./paint.js";
 import { Source } from "./source.js";
 
 const CLICK = 4;              // pixels that a hand may tremble
 const MARGIN = 16;            // pixels under the last lane
-const MARKS_PAUSE = 150;      // milliseconds; the overview's marks are many, and no hurry
+const MARKS_PAUSE = 1000;     // milliseconds; the overview's marks are many, and no hurry
+const TEXT_PAUSE = 100;       // milliseconds between texts that change while playing: each lays out the page
 
 export class Stage {
-  #dirty = false;
+  #asked = false;
+  #stale = false;
+  #said = 0;
   #drag = null;
   #marksOf = null;
   #marksStale = null;
@@ -35,8 +38,9 @@ export class Stage {
     this.axis = new Axis();
     this.overview = new Axis();
     this.marks = document.createElement("canvas");
+    this.still = document.createElement("canvas");
     this.#build();
-    this.clock = new Clock(this.video, () => this.changed());
+    this.clock = new Clock(this.video, () => this.#next());
     document.addEventListener("keydown", this.#onKey, true);
     this.#observer = new ResizeObserver(() => this.changed());
     this.#observer.observe(this.canvas);
@@ -111,7 +115,7 @@ export class Stage {
     this.source?.stop();
     this.current = video;
     const path = `${encodeURIComponent(this.dataset)}/${encodeURIComponent(video.id)}`;
-    this.#film = null;
+    this.#film = this.#marksOf = null;
     this.#span(video.duration);
     const frames = new Frames(video);
     this.clock.open(video.file ? `${this.base}/videos/${path}` : null, frames, seconds);
@@ -183,36 +187,60 @@ export class Stage {
     this.changed();
   }
 
-  /** Paint with the next picture of the screen. */
+  /** Paint all with the next picture of the screen. */
   changed() {
-    if (this.#dirty || this.gone) return;
-    this.#dirty = true;
+    this.#stale = true;
+    this.#next();
+  }
+
+  /** Paint with the next picture of the screen; if only the playhead moved, all else as it is. */
+  #next() {
+    if (this.#asked || this.gone) return;
+    this.#asked = true;
     requestAnimationFrame((now) => {
-      this.#dirty = false;
+      this.#asked = false;
       if (this.gone || !this.clock.frames) return;
       this.clock.tick(now);
       this.onTick?.();
       this.#paint();
-      if (this.clock.moving) this.changed();
+      if (this.clock.moving) this.#next();
     });
   }
 
   #paint() {
+    const { axis, scene, clock } = this;
+    const playhead = clock.time;
+    if (clock.moving && !this.#drag) axis.follow(playhead);
+    if (this.#stale || axis.start !== scene?.start || axis.end !== scene.end) this.#paintStill();
+    if (!this.scene) return;
+    this.scene.playhead = playhead;
+    const context = this.canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.still.width, this.still.height);
+    context.drawImage(this.still, 0, 0);
+    context.setTransform(this.scene.ratio, 0, 0, this.scene.ratio, 0, 0);
+    paintPlayhead(context, this.scene);
+    if (clock.moving && performance.now() < this.#said + TEXT_PAUSE) return;
+    this.#said = performance.now();
+    this.#say();
+  }
+
+  #paintStill() {
     const ratio = window.devicePixelRatio || 1;
     const { clientWidth: width, clientHeight: height } = this.canvas;
     if (!width || !height) return;
-    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
-      this.canvas.width = Math.round(width * ratio);
-      this.canvas.height = Math.round(height * ratio);
+    this.#stale = false;
+    for (const canvas of [this.canvas, this.still]) {
+      if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
+      if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
     }
     for (const axis of [this.axis, this.overview]) axis.place(GUTTER, width - GUTTER - 8);
-    const playhead = this.clock.time;
-    if (this.clock.moving && !this.#drag) this.axis.follow(playhead);
     const place = bands(this.current?.file);
     const content = contentHeight(this.lanes);
     this.scroll = Math.max(0, Math.min(this.scroll, content - (height - place.top)));
     this.scene = {
-      width, height, axis: this.axis, overview: this.overview, bands: place, lanes: this.lanes, content, playhead,
+      width, height, ratio, axis: this.axis, start: this.axis.start, end: this.axis.end, overview: this.overview,
+      bands: place, lanes: this.lanes, content,
       rows: rowsInView(this.lanes, place.top, height, this.scroll), scroll: this.scroll, film: this.#film ?? {},
       selection: this.selection, activeLane: this.activeLane, watched: this.watched, dimmed: this.dimmed,
       suggestion: this.#drag?.kind === "edge" ? this.#drag.segment : this.suggestion, theme: readTheme(this.canvas), marks: null,
@@ -225,10 +253,9 @@ export class Stage {
       paintMarks(this.marks, this.scene, ratio);
     }
     if (this.marks.width) this.scene.marks = this.marks;
-    const context = this.canvas.getContext("2d");
+    const context = this.still.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     paint(context, this.scene);
-    this.#say();
   }
 
   #say() {
@@ -449,10 +476,6 @@ export class Stage {
     }
     this.canvas.style.cursor = cursor;
   }
-}
-
-function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
 
 /** {values, rows, columns} of a float32 array that a route serves; null if it cannot be had. */

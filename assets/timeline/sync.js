@@ -4,11 +4,15 @@
  */
 const PAUSE = 1000;
 const BATCH = 500;
+const LETTERS = 4e6;        // of operations sent at once; the server takes 16 MiB
 
 export class Sync {
   #timer = null;
   #busy = false;
   #stopped = false;
+  #kept = new Map();
+  #number = 0;
+  #full = "";
 
   /**
    * url: the data set's labels route; labels: Labels; storage: as localStorage; onNews(refused): after an answer;
@@ -31,25 +35,41 @@ export class Sync {
   }
 
   push(operation) {
+    this.#keep(operation);
     this.labels.push(operation);
-    this.#keep();
     this.#say("saving", "");
     this.#next(0);
   }
 
   /** Operations that a tab left behind when it was closed or reloaded before they were answered. */
   #adopt() {
-    const left = Object.keys(this.storage).filter((name) => name.startsWith(`${this.key}.`)).sort();
+    const left = Object.keys(this.storage).filter((name) => name.startsWith(`${this.key}.`)
+      && /^\w+\.\d+$/.test(name.slice(this.key.length + 1))).sort();
     for (const name of left) {
-      for (const operation of JSON.parse(this.storage.getItem(name))) this.labels.push(operation);
+      const operation = JSON.parse(this.storage.getItem(name));
+      this.storage.removeItem(name);
+      this.#keep(operation);
+      this.labels.push(operation);
     }
-    this.#keep();
-    for (const name of left) this.storage.removeItem(name);
   }
 
-  #keep() {
-    if (this.labels.pending.length) this.storage.setItem(this.own, JSON.stringify(this.labels.pending));
-    else this.storage.removeItem(this.own);
+  /** One entry an operation, so that a key takes no longer when many wait. */
+  #keep(operation) {
+    const name = `${this.own}.${`${this.#number++}`.padStart(9, "0")}`;
+    this.#kept.set(operation.id, name);
+    try {
+      this.storage.setItem(name, JSON.stringify(operation));
+    } catch {
+      this.#full = ". The browser's storage is full too: keep this tab open";
+    }
+  }
+
+  #forget(ids) {
+    for (const id of ids) {
+      this.storage.removeItem(this.#kept.get(id));
+      this.#kept.delete(id);
+    }
+    if (!this.labels.pending.length) this.#full = "";
   }
 
   #say(state, reason, at = this.status.at) {
@@ -66,16 +86,16 @@ export class Sync {
   async #exchange() {
     if (this.#busy) return;
     this.#busy = true;
-    const { video, seq, pending } = this.labels;
-    const sent = pending.slice(0, BATCH);
+    const { video, seq, last, pending } = this.labels;
+    const sent = firstOf(pending);
     let pause = PAUSE;
     try {
-      const answer = await (sent.length ? this.#post(video, seq, sent) : this.#get(video, seq));
+      const answer = await (sent.length ? this.#post(video, seq, last, sent) : this.#get(video, seq, last));
       if (this.#stopped) return;
       const refused = answer.acks ? this.labels.acknowledge(answer.acks) : [];
-      this.#keep();
+      this.#forget(sent.map(({ id }) => id));
       if (video === this.labels.video && seq === this.labels.seq) {
-        if (answer.seq < seq) this.onNews({ refused, reload: true });
+        if (answer.reload) this.onNews({ refused, reload: true });
         else {
           this.labels.receive(answer);
           const notes = answer.acks?.filter((ack) => ack.note);
@@ -86,20 +106,20 @@ export class Sync {
       else if (sent.length) this.#say("saved", "", new Date());
       else if (this.status.state !== "saved") this.#say("saved", "");
     } catch (error) {
-      this.#say("waiting", error.sentence ?? "no connection");
+      this.#say("waiting", (error.sentence ?? "no connection") + this.#full);
     } finally {
       this.#busy = false;
       this.#next(pause);
     }
   }
 
-  #post(video, since, operations) {
-    const body = JSON.stringify({ who: this.who(), video, since, operations });
+  #post(video, since, last, operations) {
+    const body = JSON.stringify({ who: this.who(), video, since, last, operations });
     return this.#ask(this.url, { method: "POST", headers: { "Content-Type": "application/json" }, body });
   }
 
-  #get(video, since) {
-    return this.#ask(`${this.url}/${encodeURIComponent(video)}?since=${since}`, {});
+  #get(video, since, last) {
+    return this.#ask(`${this.url}/${encodeURIComponent(video)}?${new URLSearchParams({ since, last })}`, {});
   }
 
   async #ask(url, options) {
@@ -108,4 +128,12 @@ export class Sync {
     const text = await response.text();
     throw Object.assign(new Error(text), { sentence: text.split("\n")[0].slice(0, 300) });
   }
+}
+
+/** As many of the operations as go into one request: at least one. */
+function firstOf(operations) {
+  let letters = 0;
+  const end = operations.slice(0, BATCH).findIndex((operation, index) =>
+    (letters += JSON.stringify(operation).length) > LETTERS && index > 0);
+  return operations.slice(0, end < 0 ? BATCH : end);
 }

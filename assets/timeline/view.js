@@ -2,12 +2,12 @@
 
 import { lowerBound } from "./hit.js";
 
+const FEW = 100;      // changes that are put in one by one; for more, all is sorted again
+
 export class View {
   constructor(classes = [], points = []) {
     this.points = new Map(points.map((point) => [point.id, point]));
-    this.sorted = [...points].sort((one, other) => one.time - other.time);
-    this.lanes = new Map(classes.map((name) => [name, []]));
-    for (const point of this.sorted) this.#lane(point.label).push(point);
+    this.#arrange(classes);
   }
 
   copy() {
@@ -18,19 +18,38 @@ export class View {
     return copy;
   }
 
-  put(point) {
-    this.remove(point.id);
-    this.points.set(point.id, point);
-    insert(this.sorted, point);
-    this.lanes.set(point.label, insert(this.#lane(point.label).slice(), point));
+  /** changes: id -> the point as it is now, or null where it goes. */
+  change(changes) {
+    if (changes.size <= FEW) {
+      for (const [id, point] of changes) this.#replace(id, point);
+      return;
+    }
+    for (const [id, point] of changes) {
+      if (point) this.points.set(id, point);
+      else this.points.delete(id);
+    }
+    this.#arrange([...this.lanes.keys()]);
   }
 
-  remove(id) {
-    const point = this.points.get(id);
-    if (!point) return;
-    this.points.delete(id);
-    withdraw(this.sorted, point);
-    this.lanes.set(point.label, withdraw(this.lanes.get(point.label).slice(), point));
+  #arrange(classes) {
+    this.sorted = [...this.points.values()].sort((one, other) => one.time - other.time);
+    this.lanes = new Map(classes.map((name) => [name, []]));
+    for (const point of this.sorted) this.#lane(point.label).push(point);
+  }
+
+  /** Lanes are shared with copies, so they are replaced too. */
+  #replace(id, point) {
+    const old = this.points.get(id);
+    if (old) {
+      this.points.delete(id);
+      withdraw(this.sorted, old);
+      this.lanes.set(old.label, withdraw(this.lanes.get(old.label).slice(), old));
+    }
+    if (point) {
+      this.points.set(id, point);
+      insert(this.sorted, point);
+      this.lanes.set(point.label, insert(this.#lane(point.label).slice(), point));
+    }
   }
 
   #lane(label) {

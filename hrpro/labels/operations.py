@@ -113,7 +113,13 @@ class LabelStore:
     @property
     def seq(self) -> int:
         """Number of the last operation known here."""
-        return len(self._operations)
+        with self._mutex:
+            return len(self._operations)
+
+    def id_of(self, seq: int) -> str:
+        """The id of operation number `seq`; empty where there is none."""
+        with self._mutex:
+            return self._operations[seq - 1]["id"] if 0 < seq <= len(self._operations) else ""
 
     @property
     def dataset(self) -> DataSet:

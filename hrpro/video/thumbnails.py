@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -30,11 +31,13 @@ class Filmstrip:
     columns: int
 
 
-def filmstrip(video_path: Path, cache_dir: Path, count: int = 100) -> Filmstrip:
+def filmstrip(video_path: Path, cache_dir: Path, count: int = 100,
+              info_of: Callable[[Path], VideoInfo] = probe) -> Filmstrip:
     """The video's filmstrip of `count` evenly spaced tiles (fewer where it has fewer frames), made when not cached.
 
     Of a long video key frames are taken, which cost little to decode; `times` are those of the pictures shown. The
-    cache holds one strip a video file name and is made anew when the file or `count` is another.
+    cache holds one strip a video file name and is made anew when the file or `count` is another. info_of: whoever may
+    have read the file's frame times already, which takes seconds of a long video.
 
     Raises:
         InputError: the video cannot be read, or the cache not be written.
@@ -47,7 +50,7 @@ def filmstrip(video_path: Path, cache_dir: Path, count: int = 100) -> Filmstrip:
         content = orjson.loads(manifest.read_bytes())
         if content.pop("made_from") == made_from:
             return Filmstrip(sprite, tuple(content.pop("times")), **content)
-    info = probe(video_path)
+    info = info_of(video_path)
     times = _moments(info, min(count, info.frames))
     height = max(1, round(TILE_WIDTH * info.height / info.width))
     strip = Image.new("RGB", (TILE_WIDTH * min(COLUMNS, len(times)), height * math.ceil(len(times) / COLUMNS)))

@@ -174,7 +174,7 @@ def test_a_damaged_video_is_a_sentence(http, world):
 @pytest.fixture
 def fresh(world):
     """The data set without a log."""
-    from hrpro.data import operations
+    from hrpro.labels import operations
     for name in ("labels", "point_labels"):
         shutil.rmtree(world / "dataset" / "Small" / name, ignore_errors=True)
     operations._store.cache_clear()
@@ -201,10 +201,16 @@ def test_labels_come_back_as_they_were_sent(http, fresh, world):
     state = http.get("/labels/Small/v1").json()
     assert state["seq"] == 2 and state["truth"] == [[1, 2, "jump"]]
     assert [(row["id"], row["time"], row["who"]) for row in state["points"]] == [("a", 1, "Ann"), ("b", 2, "Ann")]
-    assert http.get("/labels/Small/v1?since=2").json() == {"seq": 2}
-    news = http.get("/labels/Small/v1?since=1").json()
+    assert http.get("/labels/Small/v1?since=2&last=op-b").json() == {"seq": 2, "last": "op-b"}
+    news = http.get("/labels/Small/v1?since=1&last=op-a").json()
     assert [operation["id"] for operation in news["operations"]] == ["op-b"] and news["counts"] == {"v1": 2}
-    assert http.get("/labels/Small/v2?since=0").json()["operations"] == []
+    assert http.get("/labels/Small/v2?since=0&last=").json()["operations"] == []
+
+
+@pytest.mark.parametrize("known", ["since=2&last=op-a", "since=1&last=op-b", "since=0&last=op-a"])
+def test_whoever_knows_another_log_is_told_to_read_it_anew(http, fresh, known):
+    post(http, [add("a")])
+    assert http.get(f"/labels/Small/v1?{known}").json() == {"seq": 1, "reload": True}
 
 
 def test_an_answer_is_followed_by_the_projection(http, fresh, world):

@@ -11,12 +11,16 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 
+from hrpro.labels.operations import LabelStore
+from tests.numbered_video import write_video
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "tests" / "video"))
+CLASSES = ["HighJump", "Run up", "прыжок"]
 
 # For a page: who labels, and what is painted on the timeline, wherever the component has put it.
 STAGE = """localStorage.setItem("hrpro.name", localStorage.getItem("hrpro.name") ?? "Ann");
@@ -77,12 +81,17 @@ def app(tmp_path_factory) -> Iterator[App]:
     assert "Traceback" not in app.log.read_text(), app.log.read_text()[-3000:]
 
 
+def chromium(playwright) -> str:
+    """Where Chromium is, or would be."""
+    return shutil.which("chromium") or playwright.chromium.executable_path
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Debian's Chromium, else Playwright's own."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with sync_api.sync_playwright() as playwright:
-        path = shutil.which("chromium") or playwright.chromium.executable_path
+        path = chromium(playwright)
         if not Path(path).exists():
             pytest.skip("no Chromium: install Debian's chromium, or run `playwright install chromium`")
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
@@ -117,3 +126,94 @@ def make_data_set(root: Path, name: str, videos: dict[str, dict], classes: Itera
     for split in ("train", "test"):
         (folder / f"split_{split}.txt").write_text("".join(f"{video}\n" for video in videos))
     return folder
+
+
+class Desk:
+    """One tab at the annotation desk."""
+
+    def __init__(self, page, app: App, dataset: str, **query):
+        self.page, self.store_root = page, app.data / dataset
+        page.add_init_script(STAGE)
+        self.address = f"{app.url}/annotate?{urlencode({'dataset': dataset} | query)}"
+        self.open()
+
+    def open(self) -> None:
+        self.page.goto(self.address)
+        self.canvas = self.page.locator(".desk canvas")
+        self.canvas.wait_for()
+        self.page.wait_for_function("() => window.stage()?.scene && window.stage().clock.frames.times")
+        self.page.wait_for_function("() => window.stage().clock.ready && window.stage().clock.shown !== null")
+
+    def spot(self, label: str, seconds: float) -> tuple[float, float]:
+        """Where on the page a moment of a class's lane is."""
+        return tuple(self.page.evaluate("""([label, seconds]) => {
+          const { canvas, scene, axis } = window.stage();
+          const box = canvas.getBoundingClientRect();
+          const row = scene.rows.find((row) => row.lane.label === label);
+          return [box.left + axis.x(seconds), box.top + row.y + row.height / 2];
+        }""", [label, seconds]))
+
+    def click(self, label: str, seconds: float, **more) -> None:
+        self.page.mouse.click(*self.spot(label, seconds), **more)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        self.page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        self.page.mouse.move(*end)
+        self.page.mouse.up()
+
+    def key(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    @property
+    def painted(self) -> list[tuple[str, int]]:
+        """(class, frame) of the points on the timeline."""
+        return [tuple(row) for row in self.page.evaluate(
+            "() => window.stage().lanes.flatMap((lane) => lane.points.map((point) => [lane.label, point.frame]))")]
+
+    @property
+    def stored(self) -> list[tuple[str, int]]:
+        """(class, frame) of the points that the log holds, as another process reads it."""
+        store = LabelStore(self.store_root)
+        order = {label: index for index, label in enumerate(store.classes)}
+        rows = [(row["label"], row["frame"]) for video in store.dataset.fps for row in store.points(video)]
+        return sorted(rows, key=lambda row: (order[row[0]], row[1]))
+
+    @property
+    def badge(self) -> str:
+        return self.page.locator(".badge.save").inner_text()
+
+    @property
+    def frame(self) -> int:
+        return self.page.evaluate("() => window.stage().clock.shown")
+
+    def saved(self, count: int | None = None) -> list[tuple[str, int]]:
+        """Wait until all is acknowledged, then for `count` points; what is stored, which must be what is painted."""
+        self.page.locator(".badge.save.saved").wait_for()
+        deadline = time.monotonic() + 5
+        while count is not None and len(self.stored) != count and time.monotonic() < deadline:
+            time.sleep(.05)
+        self.page.wait_for_function("(count) => window.stage().lanes.flatMap((lane) => lane.points).length === count",
+                                    arg=len(self.stored))
+        assert self.painted == self.stored
+        assert count is None or len(self.stored) == count
+        return self.stored
+
+
+@pytest.fixture
+def clip(app, request) -> str:
+    """A data set of its own with two numbered videos: even (25 fps) and uneven frame times."""
+    name = request.node.name.replace("[", "-").rstrip("]")
+    uneven = [40 * index + 17 * (index % 3) for index in range(200)]
+    videos = {"even": range(0, 8000, 40), "uneven": uneven}
+    folder = make_data_set(app.data, name, {video: {"duration": 8.0, "fps": 25.0} for video in videos}, CLASSES)
+    for video, stamps in videos.items():
+        write_video(folder / "videos" / f"{video}.mp4", stamps, options={"bf": "2"})
+    return name
+
+
+@pytest.fixture
+def desk(page, app, clip) -> Desk:
+    return Desk(page, app, clip)

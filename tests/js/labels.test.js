@@ -11,6 +11,7 @@ import { contentHeight, initials, rowsInView, scrollTo } from "../../assets/time
 import { Axis } from "../../assets/timeline/axis.js";
 import { giveKey, movePlace } from "../../assets/timeline/dialogs.js";
 import { plain, stateOf } from "../../assets/timeline/panels.js";
+import { View } from "../../assets/timeline/view.js";
 
 function opened(points = []) {
   const labels = new Labels();
@@ -130,6 +131,38 @@ test("receiving the same news twice changes nothing", () => {
   labels.receive(news);
   labels.receive(news);
   assert.deepEqual(frames(labels), []);
+});
+
+test("changes that come at once give what they give one by one, and copies stay as they were", () => {
+  const at = (id, label, time) => ({ id, label, time });
+  const points = Array.from({ length: 300 }, (_, index) => at(`p${index}`, index % 3 ? "jump" : "run", index));
+  const changes = new Map(points.slice(0, 200).map(({ id, label, time }, index) =>
+    [id, index % 5 ? at(id, index % 7 ? label : "dive", 500.5 - time) : null]));
+  const [one, other] = [new View(["run", "jump"], points), new View(["run", "jump"], points)];
+  const copy = one.copy();
+  one.change(changes);
+  for (const change of changes) other.change(new Map([change]));
+  assert.deepEqual(one.sorted, other.sorted);
+  assert.deepEqual(one.lanes, other.lanes);
+  assert.deepEqual([...one.points.keys()].sort(), [...other.points.keys()].sort());
+  assert.deepEqual([one.sorted.length, one.lanes.get("dive").length], [260, 23]);
+  assert.deepEqual([copy.sorted, copy.lanes.get("run").length], [points, 100]);
+});
+
+test("what is pushed one by one is what all of it gives", () => {
+  const [labels, others] = [opened(), opened()];
+  const operations = [addPoint("v1", "jump", 1, 25), addClass("v1", "dive"), addPoint("v1", "dive", 2, 50),
+    markDone("v1", true)];
+  operations.push(changePoints([{ id: Object.keys(operations[0].after)[0], video: "v1", label: "jump", time: 1,
+    frame: 25 }], () => ({ label: "dive" })));
+  for (const operation of operations) {
+    const before = labels.now;
+    labels.push(operation);
+    assert.notEqual(labels.now, before);
+    others.push(operation);
+  }
+  assert.deepEqual(labels.now, others.now);
+  assert.deepEqual([frames(labels), labels.classes], [[["dive", 25], ["dive", 50]], ["jump", "run", "dive"]]);
 });
 
 test("an operation says what was and what is, for all its points at once", () => {

@@ -30,7 +30,8 @@ function storage() {
   const items = {};
   const methods = { getItem: (key) => items[key], setItem: (key, value) => { items[key] = value; },
     removeItem: (key) => { delete items[key]; } };
-  for (const [name, value] of Object.entries(methods)) Object.defineProperty(items, name, { value, enumerable: false });
+  for (const [name, value] of Object.entries(methods)) Object.defineProperty(items, name,
+    { value, enumerable: false, configurable: true });
   return items;
 }
 
@@ -38,10 +39,10 @@ function tab(network, kept = storage()) {
   const labels = new Labels();
   labels.open({ classes: [{ name: "jump", index: 0, count: 0, style: {} }], videos: [{ id: "v1", count: 0 }] });
   labels.load("v1", { seq: 0, points: [] });
-  const said = [];
+  const [said, news] = [[], []];
   const sync = new Sync({ url: network.url, labels, who: () => "Ann", storage: kept, key: "q", fetch: network.fetch,
-    onNews: () => {}, onStatus: () => said.push(sync.status.state) });
-  return { labels, sync, said, kept, add: (frame) => sync.push(addPoint("v1", "jump", frame / 25, frame)) };
+    onNews: (heard) => news.push(heard), onStatus: () => said.push(sync.status.state) });
+  return { labels, sync, said, news, kept, add: (frame) => sync.push(addPoint("v1", "jump", frame / 25, frame)) };
 }
 
 async function until(condition) {
@@ -124,4 +125,52 @@ test("two tabs see each other's labels", async () => {
   one.sync.stop();
   two.sync.stop();
   assert.equal(two.labels.sorted[0].who, "Ann");
+});
+
+test("a tab leaves alone what waits for a data set whose name begins like its own", () => {
+  const kept = storage();
+  kept.setItem("q.b.1a2b.000000000", JSON.stringify(addPoint("v1", "jump", 1, 25)));
+  assert.equal(tab(new Network("quick"), kept).labels.pending.length, 0);
+  assert.deepEqual(Object.keys(kept), ["q.b.1a2b.000000000"]);
+});
+
+test("a full storage loses nothing and is said", async () => {
+  const network = new Network("full");
+  network.broken = "before";
+  const kept = storage();
+  Object.defineProperty(kept, "setItem", { value: () => { throw new Error("QuotaExceededError"); } });
+  const { sync, add } = tab(network, kept);
+  add(3);
+  await until(() => sync.status.state === "waiting");
+  assert.equal(sync.status.reason, "no connection. The browser's storage is full too: keep this tab open");
+  network.broken = null;
+  await until(() => sync.status.state === "saved");
+  sync.stop();
+  assert.deepEqual((await network.points()).map((point) => point.frame), [3]);
+});
+
+test("many bulk edits go in requests that the server takes", async () => {
+  const network = new Network("bulk");
+  const { labels, sync } = tab(network);
+  const points = (frame) => Object.fromEntries(Array.from({ length: 20000 }, (_, index) =>
+    [`p${index}`, { video: "v1", label: "jump", time: frame / 25, frame }]));
+  sync.push({ id: "0", video: "v1", kind: "add", before: {}, after: points(0) });
+  for (let turn = 1; turn < 8; turn += 1) {
+    sync.push({ id: `${turn}`, video: "v1", kind: "move", before: points(turn - 1), after: points(turn) });
+  }
+  assert.ok(JSON.stringify(labels.pending).length > 16 << 20);
+  await until(() => sync.status.state === "saved");
+  sync.stop();
+  const stored = await network.points();
+  assert.deepEqual([stored.length, new Set(stored.map((point) => point.frame))], [20000, new Set([7])]);
+});
+
+test("labels of a log that is no longer there are read anew", async () => {
+  const network = new Network("other");
+  const { labels, sync, add, news } = tab(network);
+  Object.assign(labels, { seq: 1, last: "of another log" });
+  add(5);
+  await until(() => news.some(({ reload }) => reload));
+  sync.stop();
+  assert.deepEqual([labels.pending.length, (await network.points()).length], [0, 1]);
 });

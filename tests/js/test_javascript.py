@@ -10,7 +10,7 @@ import pytest
 from serving import serving
 
 HERE = Path(__file__).parent
-DATA_SETS = ("quick", "before", "behind", "later", "closed", "two")
+DATA_SETS = ("quick", "before", "behind", "later", "closed", "two", "full", "bulk", "other")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,280 @@
+"""What goes wrong around the annotation desk, made to happen: no label is lost, none comes twice, and the desk says so.
+
+The server is the real app, killed by real signals; the browser is a real one; disks and logs fail for real.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from conftest import CLASSES, App, Desk, make_data_set
+from numbered_video import write_video
+
+pytestmark = pytest.mark.browser
+
+# For a page: ids of the points that were ever painted, and of the operations that the server acknowledged to it.
+WITNESS = """
+window.seen = new Set();
+window.acknowledged = new Set();
+const ask = window.fetch;
+window.fetch = async (...request) => {
+  const response = await ask(...request);
+  if (request[1]?.method === "POST" && response.ok) {
+    const { acks } = await response.clone().json();
+    for (const { id, seq } of acks) if (seq) window.acknowledged.add(id);
+  }
+  return response;
+};
+const look = () => {
+  for (const lane of window.stage?.()?.scene?.lanes ?? []) for (const { id } of lane.points) window.seen.add(id);
+  requestAnimationFrame(look);
+};
+look();
+"""
+
+
+def log_of(desk: Desk) -> Path:
+    return desk.store_root / "labels" / "operations.jsonl"
+
+
+def operations(desk: Desk) -> list[dict]:
+    """What the log holds, whole lines only."""
+    return [json.loads(line) for line in log_of(desk).read_bytes().split(b"\n")[:-1]]
+
+
+def stamp(desk: Desk, *keys: str, times: int) -> None:
+    """A frame on, then a point by each of the digits, some times over."""
+    desk.key(*[".", *keys] * times)
+
+
+@pytest.mark.slow
+def test_fifty_kills_of_the_server_in_the_midst_of_labelling_lose_nothing(page, tmp_path):
+    """The whole app as `streamlit run` starts it is killed by SIGKILL and started anew 50 times, at random moments,
+    while one page stays open in which keys are pressed all the time; nothing is simulated."""
+    app, rng, kills = App(tmp_path), random.Random(0), iter(range(50))
+    folder = make_data_set(app.data, "Killed", {"even": {"duration": 60.0, "fps": 25.0}}, CLASSES)
+    write_video(folder / "videos" / "even.mp4", range(0, 60_000, 40), numbers=[0] * 1500)
+    app.start()
+
+    def kill_and_start() -> None:
+        for _ in kills:
+            time.sleep(rng.uniform(.05, .8))
+            app.end(signal.SIGKILL)
+            app.start()
+
+    killer, pressed = threading.Thread(target=kill_and_start), 3
+    try:
+        page.add_init_script(WITNESS)
+        desk = Desk(page, app, "Killed")
+        stamp(desk, "1", "2", "3", times=1)
+        desk.saved(pressed)
+        killer.start()
+        while killer.is_alive():
+            acknowledged = page.evaluate("() => [...window.acknowledged]")
+            assert set(acknowledged) <= {operation["id"] for operation in operations(desk)}
+            stamp(desk, "1", "2", "3", times=1)
+            pressed += 3
+            page.wait_for_timeout(rng.uniform(0, 300))
+        stored = desk.saved(pressed)
+    finally:
+        list(kills)
+        killer.join()
+        app.end()
+    logged = operations(desk)
+    ids = {operation["id"] for operation in logged}
+    assert len(logged) == len(ids) == len(stored) == len(set(stored)) == pressed > 100
+    assert set(page.evaluate("() => [...window.acknowledged]")) <= ids
+    assert set(page.evaluate("() => [...window.seen]")) == {key for operation in logged for key in operation["after"]}
+    assert [operation["seq"] for operation in logged] == list(range(1, pressed + 1))
+
+
+class Wire:
+    """A TCP wire between browser and server: silent, nothing passes it for a while; cut, there is no way through."""
+
+    def __init__(self, port: int):
+        self.port, self.loop, self.ends = port, asyncio.new_event_loop(), set()
+        self.passes = asyncio.Event()
+        self.passes.set()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        self.do(self._lay())
+        self.url = f"http://127.0.0.1:{self.here}"
+
+    def do(self, what) -> None:
+        asyncio.run_coroutine_threadsafe(what, self.loop).result(10)
+
+    def silence(self) -> None:
+        self.loop.call_soon_threadsafe(self.passes.clear)
+
+    def cut(self) -> None:
+        self.do(self._cut())
+
+    def mend(self) -> None:
+        self.do(self._lay(self.here))
+
+    async def _lay(self, port: int = 0) -> None:
+        self.server = await asyncio.start_server(self._join, "127.0.0.1", port)
+        self.here = self.server.sockets[0].getsockname()[1]
+        self.passes.set()
+
+    async def _cut(self) -> None:
+        self.server.close()
+        for end in self.ends:
+            end.transport.abort()
+
+    async def _join(self, reader, writer) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            writer.close()
+            return
+        self.ends |= {writer, far_writer}
+        with contextlib.suppress(OSError):
+            await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
+        self.ends -= {writer, far_writer}
+
+    async def _carry(self, reader, writer) -> None:
+        while data := await reader.read(1 << 16):
+            await self.passes.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+
+def test_a_network_cut_for_ten_seconds_queues_labels_and_brings_them_in_order(page, app, clip):
+    wire = Wire(app.port)
+    desk = Desk(page, SimpleNamespace(url=wire.url, data=app.data), clip)
+    stamp(desk, "1", times=1)
+    desk.saved(1)
+    wire.silence()
+    stamp(desk, "2", times=8)
+    page.wait_for_timeout(5000)
+    assert desk.badge == "saving 8 …"
+    wire.cut()
+    stamp(desk, "3", times=7)
+    page.wait_for_timeout(5000)
+    assert desk.badge == "15 not saved yet: no connection"
+    assert len(desk.painted) == 16 and len(desk.stored) == 1
+    wire.mend()
+    desk.saved(16)
+    wire.cut()
+    points = [point for operation in operations(desk) for point in operation["after"].values()]
+    assert [(point["label"], point["frame"]) for point in points] == list(zip(
+        ["HighJump"] + ["Run up"] * 8 + ["прыжок"] * 7, range(1, 17), strict=True))
+
+
+def test_labels_that_wait_survive_a_closed_tab(desk, context, app, clip):
+    desk.click("HighJump", 1)
+    desk.saved(1)
+    context.set_offline(True)
+    desk.click("HighJump", 2)
+    desk.page.locator(".badge.save.waiting").wait_for()
+    desk.page.close()
+    context.set_offline(False)
+    again = Desk(context.new_page(), app, clip)
+    assert again.saved(2) == [("HighJump", 25), ("HighJump", 50)]
+
+
+def test_a_full_disk_is_said_and_the_label_waits(desk, app):
+    """The disk ends in the midst of the line that the label would be."""
+    desk.click("HighJump", 1)
+    desk.saved(1)
+    server, whole = psutil.Process(app.process.pid), log_of(desk).read_bytes()
+    free = server.rlimit(psutil.RLIMIT_FSIZE)
+    server.rlimit(psutil.RLIMIT_FSIZE, (len(whole) + 20, free[1]))
+    desk.click("HighJump", 2)
+    desk.page.locator(".badge.save.waiting").wait_for()
+    assert "1 not saved yet:" in desk.badge and "operations.jsonl" in desk.badge
+    assert log_of(desk).read_bytes() == whole
+    server.rlimit(psutil.RLIMIT_FSIZE, free)
+    assert desk.saved(2) == [("HighJump", 25), ("HighJump", 50)]
+
+
+@contextlib.contextmanager
+def read_only(path: Path) -> Iterator[None]:
+    """A file that whoever runs this cannot write: root may write any file that is not marked immutable."""
+    path.chmod(0o444)
+    marked = not os.access(path, os.W_OK) or subprocess.run(["chattr", "+i", path], capture_output=True).returncode == 0
+    try:
+        if not marked:
+            pytest.skip("this file system has no immutable files, and root can write all others")
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", path], capture_output=True)
+        path.chmod(0o644)
+
+
+def test_a_log_that_cannot_be_written_is_said_and_the_label_waits(desk):
+    desk.click("HighJump", 1)
+    desk.saved(1)
+    with read_only(log_of(desk)):
+        desk.click("HighJump", 2)
+        desk.page.locator(".badge.save.waiting").wait_for()
+        assert "1 not saved yet:" in desk.badge and "operations.jsonl: cannot be written" in desk.badge
+        assert len(operations(desk)) == 1
+        desk.page.reload()
+        desk.page.locator(".badge.save.waiting").wait_for()
+        assert len(desk.painted) == 2
+    assert desk.saved(2) == [("HighJump", 25), ("HighJump", 50)]
+
+
+def test_a_log_that_cannot_be_read_is_said_and_the_label_waits(desk):
+    desk.click("HighJump", 1)
+    desk.saved(1)
+    aside = log_of(desk).rename(log_of(desk).with_suffix(".aside"))
+    log_of(desk).mkdir()
+    desk.click("HighJump", 2)
+    desk.page.locator(".badge.save.waiting").wait_for()
+    assert "1 not saved yet:" in desk.badge and "operations.jsonl: cannot be read" in desk.badge
+    log_of(desk).rmdir()
+    aside.rename(log_of(desk))
+    assert desk.saved(2) == [("HighJump", 25), ("HighJump", 50)]
+
+
+def test_two_tabs_that_stamp_at_once_lose_nothing(desk, context, app, clip):
+    other = Desk(context.new_page(), app, clip)
+    for _ in range(40):
+        stamp(desk, "1", times=1)
+        stamp(other, "1", "3", times=1)
+    stored = desk.saved(120)
+    assert other.saved(120) == stored
+    assert sorted(stored) == sorted([*[("HighJump", frame) for frame in range(1, 41)] * 2,
+                                     *(("прыжок", frame) for frame in range(1, 41))])
+    assert len({operation["id"] for operation in operations(desk)}) == len(operations(desk)) == 120
+
+
+def test_a_line_cut_off_while_the_app_runs_is_set_aside_and_labelling_goes_on(desk):
+    stamp(desk, "1", times=3)
+    desk.saved(3)
+    with open(log_of(desk), "ab") as log:
+        log.write(b'{"id":"half","time":"2026-')
+    stamp(desk, "2", times=1)
+    assert desk.saved(4)[-1] == ("Run up", 4)
+    assert len(operations(desk)) == 4 and log_of(desk).read_bytes().endswith(b"\n")
+    assert log_of(desk).with_name("operations.jsonl.cut").read_bytes() == b'{"id":"half","time":"2026-\n'
+    desk.page.reload()
+    desk.page.get_by_role("alert").get_by_text("the last line was cut off").wait_for()
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_log_that_loses_its_end_while_the_app_runs_is_shown_as_it_is(desk, busy):
+    """busy: the next label comes before the desk has noticed."""
+    stamp(desk, "1", times=3)
+    desk.saved(3)
+    desk.page.wait_for_function("() => window.stage().lanes.flatMap((lane) => lane.points).every(({ who }) => who)")
+    os.truncate(log_of(desk), log_of(desk).stat().st_size - 30)
+    if busy:
+        stamp(desk, "2", times=1)
+    desk.page.wait_for_function("(count) => window.stage().lanes.flatMap((lane) => lane.points).length === count",
+                                arg=3 if busy else 2)
+    assert desk.saved(3 if busy else 2)[:2] == [("HighJump", 1), ("HighJump", 2)]
