@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-SHORT = ("evaluation", "soft_nms", "roi_align", "stage1_step", "test_pass", "demo")
+SHORT = ("evaluation", "soft_nms", "roi_align", "stage1_step", "test_pass", "demo", "desk")
 LONG = ("fidelity", "gpu_schedule")                     # half an hour and more, or a GPU
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

@@ -66,7 +66,8 @@ export class Desk {
       this.push(markDone(this.current, this.done.checked));
       this.stage.focus();
     } });
-    this.stage.tools.append(this.suggested, this.modelChoice, this.fold, button("Undo (Ctrl+Z)", icon("undo"), () => this.act("undo")),
+    this.stage.tools.append(this.suggested, this.modelChoice, this.fold,
+      button("Undo (Ctrl+Z)", icon("undo"), () => this.act("undo")),
       button("Redo (Ctrl+Shift+Z)", icon("redo"), () => this.act("redo")),
       el("label", { class: "done", title: "Everything that happens in this video is labelled" }, this.done, "done"));
     this.bar = el("footer", { class: "bar" }, this.saved, this.message, this.cost, el("label", {}, "Name ", this.who));

@@ -32,7 +32,8 @@ function form(onsubmit, ...children) {
 /** Who labels here; asked once, kept in this browser, and changed in the bar below. */
 export async function askName(parent, input) {
   const name = await ask(parent, "Who labels here?", (close) => {
-    const field = el("input", { type: "text", value: input.value, maxlength: "200", "aria-label": "Name", autofocus: true });
+    const field = el("input", { type: "text", value: input.value, maxlength: "200", "aria-label": "Name",
+      autofocus: true });
     return [el("p", {}, "Each label carries the name of who set it."),
       form(() => close(field.value.trim()), field, el("button", { type: "submit" }, "Begin"))];
   });
@@ -62,11 +63,13 @@ export async function editClass(desk, name) {
     const key = el("select", { "aria-label": "Key" }, el("option", { value: "" }, "automatic"),
       ..."1234567890".split("").map((digit) => el("option", { value: digit }, digit)));
     key.value = entry.style.key ?? "";
+    const { length } = labels.classes;
     const place = el("select", { "aria-label": "Place" },
-      ...labels.classes.map((_, index) => el("option", { value: `${index}` }, `${index + 1} of ${labels.classes.length}`)));
+      ...labels.classes.map((_, index) => el("option", { value: `${index}` }, `${index + 1} of ${length}`)));
     place.value = `${labels.classes.indexOf(name)}`;
     const into = el("select", { "aria-label": "Merge into" }, el("option", { value: "" }, "…"),
       ...others.map((other) => el("option", { value: other }, other)));
+    const used = entry.count ? { disabled: true, title: `It has ${entry.count} points: merge it instead` } : {};
     const rename = () => {
       const next = title.value.trim();
       if (next && next !== name) close(renameClass(video, entry, next));
@@ -74,20 +77,21 @@ export async function editClass(desk, name) {
     const recolour = (value) => close(styleClasses(video, [entry], () => ({ colour: value })));
     return [
       form(rename, el("label", {}, "Name ", title), el("button", { type: "submit" }, "Rename")),
-      form(() => recolour(colour.value), el("label", {}, "Colour ", colour), el("button", { type: "submit" }, "Recolour"),
-        button("Back to the palette's colour", "Palette", () => recolour(undefined))),
+      form(() => recolour(colour.value), el("label", {}, "Colour ", colour),
+        el("button", { type: "submit" }, "Recolour"), button("Back to the palette's colour", "Palette", () => recolour(undefined))),
       form(() => close(giveKey(video, labels, name, key.value)), el("label", {}, "Digit key ", key),
         el("button", { type: "submit" }, "Give")),
       form(() => close(movePlace(video, labels, name, Number(place.value))), el("label", {}, "Place ", place),
         el("button", { type: "submit" }, "Move")),
       others.length ? form(() => into.value && close(mergeClass(video, entry, labels.entry(into.value))),
         el("label", {}, "Merge into ", into), el("button", { type: "submit" }, "Merge")) : "",
-      el("div", { class: "row" }, button("Remove this class", "Remove", () => close(removeClass(video, entry)),
-        { disabled: entry.count > 0, ...(entry.count > 0 && { title: `It has ${entry.count} points: merge it instead` }) }),
+      el("div", { class: "row" }, button("Remove this class", "Remove", () => close(removeClass(video, entry)), used),
       button("Close", "Close", () => close(null)))];
   });
   if (operation) desk.push(operation);
-  if (operation?.kind === "rename" && desk.classes.active === name) [desk.classes.active] = Object.keys(operation.after);
+  if (operation?.kind === "rename" && desk.classes.active === name) {
+    [desk.classes.active] = Object.keys(operation.after);
+  }
   desk.stage.focus();
 }
 
@@ -102,5 +106,6 @@ export function giveKey(video, labels, name, digit) {
 export function movePlace(video, labels, name, place) {
   const names = labels.classes.filter((other) => other !== name);
   names.splice(place, 0, name);
-  return styleClasses(video, names.map((other) => labels.entry(other)), (entry) => ({ place: names.indexOf(entry.name) }));
+  return styleClasses(video, names.map((other) => labels.entry(other)),
+    (entry) => ({ place: names.indexOf(entry.name) }));
 }

@@ -10,7 +10,8 @@ const SHAPES = {
   new: "M9 2a7 7 0 100 14A7 7 0 009 2zm0 1.800a5.2 5.2 0 110 10.400A5.2 5.2 0 019 3.800z",
   work: "M9 2a7 7 0 100 14A7 7 0 009 2zm0 1.800v10.400A5.2 5.2 0 019 3.800z",
   pencil: "M3 15l1-4 7.500-7.500 3 3L7 14zM12.300 2.700l1-1 3 3-1 1z",
-  flag: "M4 2h2v14H4zM7 3h8l-2.500 3L15 9H7z", scores: "M2 14l4-7 3 4 3-8 4 11h-2.200L11.700 8 9.300 14 6 10.500 4.300 14z",
+  flag: "M4 2h2v14H4zM7 3h8l-2.500 3L15 9H7z",
+  scores: "M2 14l4-7 3 4 3-8 4 11h-2.200L11.700 8 9.300 14 6 10.500 4.300 14z",
   done: "M9 2a7 7 0 100 14A7 7 0 009 2zM8 12.400L4.6 9l1.3-1.300L8 9.800l4.1-4.100L13.4 7z",
 };
 
@@ -88,7 +89,8 @@ export class List {
     const known = new Map([...this.content.children].map((row) => [row.dataset.key, row]));
     this.#items.slice(first, last).forEach((item, index) => {
       const key = `${this.key(item)}`;
-      const row = known.get(key) ?? el("div", { role: "listitem", "data-key": key, style: `height:${this.rowHeight}px` });
+      const row = known.get(key)
+        ?? el("div", { role: "listitem", "data-key": key, style: `height:${this.rowHeight}px` });
       known.delete(key);
       const drawn = this.draw(item);
       if (!row.firstChild?.isEqualNode(drawn)) row.replaceChildren(drawn);

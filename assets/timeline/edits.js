@@ -13,7 +13,8 @@ export function tableOf(value) {
 const KEPT = ["video", "label", "time", "frame", "doubt", "start", "end", "point", "model", "refused"];
 
 /** What the log keeps of a point or segment. */
-const value = (label) => Object.fromEntries(KEPT.filter((key) => label[key] !== undefined).map((key) => [key, label[key]]));
+const value = (label) =>
+  Object.fromEntries(KEPT.filter((key) => label[key] !== undefined).map((key) => [key, label[key]]));
 const values = (labels) => Object.fromEntries(labels.map((label) => [label.id, value(label)]));
 
 function operation(kind, video, before, after) {

@@ -167,7 +167,7 @@ const ORDERS = {
 };
 
 export class PointPanel {
-  /** onPick(point, more), onRelabel(name), onRemove(), onFlag(): done with the selection; onFilter(): `hidden` changed. */
+  /** onPick(point, more), onRelabel(name), onRemove(), onFlag(): with the selection; onFilter(): `hidden` changed. */
   constructor({ labels, colourOf, selection, onPick, onRelabel, onRemove, onFlag, onFilter }) {
     Object.assign(this, { labels, selection, onRelabel });
     this.order = el("select", { "aria-label": "Sort points by", onchange: () => this.refresh() },

@@ -9,8 +9,8 @@ export class Source {
   #stopped = false;
 
   /**
-   * base, path: of the routes; clock: is playing the file, and learns its frame times; onKnown(about, replaced): what the
-   * file is, known now or another since; onNote(text): why it does not play, "" if it does.
+   * base, path: of the routes; clock: is playing the file, and learns its frame times; onKnown(about, replaced): what
+   * the file is, known now or another since; onNote(text): why it does not play, "" if it does.
    */
   constructor({ base, path, clock, onKnown, onNote }) {
     Object.assign(this, { base, path, clock, onKnown, onNote });

@@ -33,8 +33,8 @@ export class Stage {
    * edges: the segment whose edges Shift-drag corrects; dimmed(point): points to pass over; onTick().
    */
   constructor({ base, dataset, desk }) {
-    Object.assign(this, { base, dataset, desk, lanes: [], selection: new Set(), scroll: 0, activeLane: null, watched: [],
-      suggestion: null, edges: null, dimmed: null, onTick: null });
+    Object.assign(this, { base, dataset, desk, lanes: [], selection: new Set(), scroll: 0, activeLane: null,
+      watched: [], suggestion: null, edges: null, dimmed: null, onTick: null });
     this.axis = new Axis();
     this.overview = new Axis();
     this.marks = document.createElement("canvas");
@@ -243,7 +243,8 @@ export class Stage {
       bands: place, lanes: this.lanes, content,
       rows: rowsInView(this.lanes, place.top, height, this.scroll), scroll: this.scroll, film: this.#film ?? {},
       selection: this.selection, activeLane: this.activeLane, watched: this.watched, dimmed: this.dimmed,
-      suggestion: this.#drag?.kind === "edge" ? this.#drag.segment : this.suggestion, theme: readTheme(this.canvas), marks: null,
+      suggestion: this.#drag?.kind === "edge" ? this.#drag.segment : this.suggestion,
+      theme: readTheme(this.canvas), marks: null,
       drag: this.#drag?.kind === "points" && this.#drag.moved ? this.#drag : null,
       box: this.#drag?.kind === "box" && this.#drag.moved ? this.#drag.box : null,
     };

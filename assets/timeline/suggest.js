@@ -3,8 +3,8 @@
 const LEAST = .05;      // score of the class at the point, below which the model sees nothing there
 
 /**
- * point: {time, label}; proposals: [start, end, score, label], of all classes; curve: {values, start, step}, the class's
- * score by snippet, or null. The best proposal round the point, else the stretch round it where the score stays above
+ * point: {time, label}; proposals: [start, end, score, label], of all classes; curve: {values, start, step}, the
+ * class's score by snippet, or null. The best proposal round the point, else the stretch round it where the score stays above
  * half of what it is at the point; null where the model sees nothing. {start, end, from: "proposal" | "score"}.
  */
 export function suggest(point, proposals, curve, duration) {

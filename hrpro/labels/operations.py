@@ -193,7 +193,7 @@ class LabelStore:
 
     def _of_video(self, table: str, video: str | None) -> list[dict[str, Any]]:
         with self._mutex:
-            return [{"id": key, **value, "who": self._who[key]}
+            return [{"id": key, **value, "who": self._who[table, key]}
                     for key, value in self._tables[table].items() if video is None or value["video"] == video]
 
     def counts(self, column: str = "video") -> Counter[str]:
@@ -298,7 +298,7 @@ class LabelStore:
         self._imported: Operation | None = None
         self._shown: tuple | None = None
         self._tables: dict[str, dict[str, dict]] = {name: {} for name in TABLES}
-        self._who: dict[str, str] = {}
+        self._who: dict[tuple[str, str], str] = {}
         self._seq_of: dict[str, int] = {}
         self._done: dict[tuple, list[str]] = {}
         self._undone: dict[tuple, list[str]] = {}
@@ -449,7 +449,7 @@ class LabelStore:
     def _check_change(self, operation: Operation) -> None:
         before, after, kind, video = (operation[part] for part in ("before", "after", "kind", "video"))
         for key, value in {**before, **after}.items():
-            now, whom = self._now(table_of(value), key), self._who.get(key, "Someone")
+            now, whom = self._now(table_of(value), key), self._who.get((table_of(value), key), "Someone")
             if table_of(value) not in KINDS[kind] or table_of(before.get(key, value)) != table_of(value):
                 raise Refusal(f"{kind!r} cannot change {table_of(value)}.")
             if now is not None and key not in before and table_of(value) == "classes":
@@ -513,7 +513,8 @@ class LabelStore:
         for key, value in operation["after"].items():
             self._tables[table_of(value)][key] = value
         for side in ("before", "after"):
-            self._who.update(dict.fromkeys(operation[side], operation["who"]))
+            for key, value in operation[side].items():
+                self._who[table_of(value), key] = operation["who"]
             self._ever.update(key for key, value in operation[side].items() if table_of(value) == "classes")
         going, coming = ([key for key, value in operation[side].items()
                           if key not in operation[other] and table_of(value) == "classes"]

@@ -7,9 +7,10 @@ import { addSpan, Watched } from "../../assets/timeline/watched.js";
 const proposals = [[1, 3, .4, "jump"], [1.5, 2.5, .9, "jump"], [0, 9, 1, "run"], [6, 7, 1, "jump"]];
 
 test("the segment for a point is the best proposal of its class round it", () => {
-  assert.deepEqual(suggest({ time: 2, label: "jump" }, proposals, null, 10), { start: 1.5, end: 2.5, from: "proposal" });
-  assert.deepEqual(suggest({ time: 1.2, label: "jump" }, proposals, null, 10), { start: 1, end: 3, from: "proposal" });
-  assert.equal(suggest({ time: 5, label: "jump" }, proposals, null, 10), null);
+  const at = (time) => suggest({ time, label: "jump" }, proposals, null, 10);
+  assert.deepEqual(at(2), { start: 1.5, end: 2.5, from: "proposal" });
+  assert.deepEqual(at(1.2), { start: 1, end: 3, from: "proposal" });
+  assert.equal(at(5), null);
 });
 
 test("without a proposal it is where the score stays above half of what it is at the point", () => {
