@@ -23,7 +23,7 @@ export class Desk {
   #listing = false;
 
   constructor(parent, data) {
-    Object.assign(this, { data, labels: new Labels(), selection: new Set(), active: null });
+    Object.assign(this, { data, labels: new Labels(), savedAt: null });
     const { base, dataset } = data;
     this.url = `${base}/labels/${encodeURIComponent(dataset)}`;
     this.stage = new Stage({ base, dataset, desk: this });

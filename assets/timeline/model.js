@@ -1,5 +1,6 @@
 /** What a chosen run says of the video on the desk: its proposals and score curves, from their routes. */
 
+import { columnOf, fetchArray } from "./arrays.js";
 import { suggest } from "./suggest.js";
 
 const CURVES = { height: 40 };
@@ -38,17 +39,22 @@ export class Model {
     const answer = await fetch(`${this.url}/${encodeURIComponent(run)}/${encodeURIComponent(video)}`).catch(() => null);
     if (this.video !== video || this.run !== run) return;
     if (!answer?.ok) this.note = answer ? await answer.text() : "The app does not answer.";
-    else Object.assign(this, await answer.json());
+    else {
+      const { proposals, curves } = await answer.json();
+      const scores = curves && await fetchArray(curves.url);
+      if (this.video !== video || this.run !== run) return;
+      Object.assign(this, { proposals, curves: scores && { ...curves, scores } });
+    }
     this.onChange();
   }
 
-  /** The layer of a class's score, or of the background; made once, so that its values are read once. */
+  /** The layer of a class's score, or of the background; made once. */
   layer(label) {
     const column = this.curves?.columns.indexOf(label) ?? -1;
     if (column < 0) return null;
     if (!this.layers.has(label)) {
-      const { url, start, step } = this.curves;
-      this.layers.set(label, { kind: "curve", url, column, start, step, range: [0, 1] });
+      const { scores, start, step } = this.curves;
+      this.layers.set(label, { kind: "curve", values: columnOf(scores, column), start, step, range: [0, 1] });
     }
     return this.layers.get(label);
   }

@@ -1,5 +1,6 @@
 /** The video and the canvas under it: what both the annotation desk and the read-only view are made of. */
 
+import { columnOf, fetchArray } from "./arrays.js";
 import { Axis, clockText } from "./axis.js";
 import { Clock } from "./clock.js";
 import { button, el, icon, put } from "./dom.js";
@@ -176,8 +177,7 @@ export class Stage {
       this.arrays.delete(layer.url);
       return;
     }
-    const { values, rows, columns } = array;
-    layer.values = Float32Array.from({ length: rows }, (_, row) => values[row * columns + layer.column]);
+    layer.values = columnOf(array, layer.column);
     this.changed();
   }
 
@@ -477,14 +477,6 @@ export class Stage {
     }
     this.canvas.style.cursor = cursor;
   }
-}
-
-/** {values, rows, columns} of a float32 array that a route serves; null if it cannot be had. */
-async function fetchArray(url) {
-  const response = await fetch(url).catch(() => null);
-  if (!response?.ok) return null;
-  const [rows, columns = 1] = response.headers.get("X-Shape").split(",").map(Number);
-  return { values: new Float32Array(await response.arrayBuffer()), rows, columns };
 }
 
 /** The page's colours; the canvas inherits them as CSS variables. */

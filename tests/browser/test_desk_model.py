@@ -86,6 +86,8 @@ def test_without_a_proposal_the_scores_draw_the_segment_or_say_that_there_is_non
     desk.page.wait_for_function("() => window.stage()?.lanes.some((lane) => lane.id.startsWith('score'))"), "is kept"
     desk.key("s")
     desk.page.wait_for_function("() => !window.stage().lanes.some((lane) => lane.id.startsWith('score'))")
+    desk.click("прыжок", 6.9)
+    says(desk, "0:05.76 – 0:07.04?")
 
 
 def test_the_queue_says_what_is_worth_labelling_and_leads_there(desk):
