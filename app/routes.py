@@ -101,10 +101,11 @@ async def answer_at_once(_app: Any) -> AsyncIterator[None]:
     Streamlit's listening socket lacks TCP_NODELAY, which its connections inherit: each answer's second packet would
     wait some 40 ms for the browser's word on the first.
     """
-    for connection in psutil.Process().net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN:
-            with socket.socket(fileno=os.dup(connection.fd)) as listener:
-                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(psutil.Error, OSError):    # where it is not allowed, answers are slower
+        for connection in psutil.Process().net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                with socket.socket(fileno=os.dup(connection.fd)) as listener:
+                    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     yield
 
 
