@@ -85,7 +85,9 @@ export class List {
   render() {
     const first = Math.max(0, Math.floor(this.#top / this.rowHeight) - 4);
     const last = Math.min(this.#items.length, Math.ceil((this.#top + this.#height) / this.rowHeight) + 4);
-    const focused = this.root.getRootNode().activeElement?.closest?.("[data-key]")?.dataset.key;
+    const document = this.root.getRootNode();
+    const held = this.root.contains(document.activeElement) ? document.activeElement : null;
+    const heldKey = held?.closest("[data-key]")?.dataset.key;
     const known = new Map([...this.content.children].map((row) => [row.dataset.key, row]));
     this.#items.slice(first, last).forEach((item, index) => {
       const key = `${this.key(item)}`;
@@ -98,9 +100,9 @@ export class List {
       if (this.content.children[index] !== row) this.content.insertBefore(row, this.content.children[index] ?? null);
     });
     for (const row of known.values()) row.remove();
-    if (focused && !this.root.contains(this.root.getRootNode().activeElement)) {
-      const row = [...this.content.children].find((child) => child.dataset.key === focused);
-      row?.querySelector("button").focus({ preventScroll: true });
+    if (held && document.activeElement !== held) {
+      const row = [...this.content.children].find((child) => child.dataset.key === heldKey);
+      (held.isConnected ? held : row?.querySelector("button"))?.focus({ preventScroll: true });
     }
   }
 
