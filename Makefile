@@ -26,7 +26,7 @@ ifeq ($(ROOTLESS),)
 	@command -v chromium chromium-browser google-chrome >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
 endif
 
-bench: $(VENV)/app
+bench: $(VENV)/dev browser
 	$(PY) -m benchmarks
 
 $(VENV)/app: requirements.txt
