@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from hrpro.features.command import show
+from hrpro.progress import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

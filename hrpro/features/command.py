@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from hrpro.progress import show
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder with videos/ and the splits")
@@ -23,9 +25,3 @@ def run(args: argparse.Namespace) -> int:
     for fault in done.failed.values():
         print(f"error: {fault}", file=sys.stderr)
     return 2 if done.failed else 0
-
-
-def show(fraction: float, text: str) -> None:
-    """Rewrite a progress bar in place. It says `done/total`, which background jobs read."""
-    bar = "#" * round(20 * fraction)
-    print(f"\r[{bar:20}] {round(100 * fraction)}/100  {text:60}", end="", flush=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hrpro.errors import Cancelled, InputError, raise_if
+from hrpro.progress import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +27,7 @@ def run(args: argparse.Namespace) -> int:
         InputError: there is no such video.
         Cancelled: a signal asked to stop; what is not done has left nothing.
     """
-    from hrpro.features.command import show  # decoder and encoder load only when needed
-    from hrpro.video.probe import probe
+    from hrpro.video.probe import probe  # decoder and encoder load only when needed
     from hrpro.video.proxy import make_proxy, proxy_path
 
     signal.signal(signal.SIGTERM, _cancel)
