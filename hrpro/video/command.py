@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     from hrpro.video.probe import probe  # decoder and encoder load only when needed
     from hrpro.video.proxy import make_proxy, proxy_path
 
-    signal.signal(signal.SIGTERM, _cancel)
+    for number in (signal.SIGTERM, signal.SIGINT):      # also where a shell started this with SIGINT ignored
+        signal.signal(number, _cancel)
     cache, failed, todo, playable = args.dataset / "cache", [], [], 0
     for path in _files(args.dataset, args.videos):
         try:
