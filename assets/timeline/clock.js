@@ -11,7 +11,7 @@ export class Clock {
 
   /** video: the <video>; onChange(): when anything here changed. */
   constructor(video, onChange) {
-    Object.assign(this, { video, onChange, frames: null, ready: false, fault: "", misplaced: false });
+    Object.assign(this, { video, onChange, frames: null, ready: false, fault: "", misplaced: false, lost: false });
     this.rate = 1;
     this.reverse = 0;
     this.range = null;
@@ -33,6 +33,7 @@ export class Clock {
 
   #fail() {
     this.ready = false;
+    this.lost = this.video.error?.code === MediaError.MEDIA_ERR_NETWORK;
     this.fault = "The browser cannot play this file.";
     this.onChange();
   }
@@ -40,7 +41,8 @@ export class Clock {
   /** Begin with another video at a moment; url is null where there is no file, then only the playhead moves. */
   open(url, frames, seconds = 0) {
     if (this.#callback !== null) this.video.cancelVideoFrameCallback(this.#callback);
-    Object.assign(this, { frames, ready: false, fault: "", misplaced: false, shown: null, range: null, reverse: 0 });
+    Object.assign(this, { frames, ready: false, fault: "", misplaced: false, lost: false, shown: null, range: null,
+      reverse: 0 });
     this.#target = null;
     this.#aim = null;
     this.asked = frames.at(seconds);

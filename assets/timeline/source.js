@@ -32,7 +32,7 @@ export class Source {
       if (!answer) lost = true;
       else if (answer.fault) this.#close(answer.fault);
       else {
-        pause = this.#take(answer, lost);
+        pause = this.#take(answer, lost || this.clock.lost);
         lost = false;
       }
       await new Promise((resolve) => setTimeout(resolve, pause));
