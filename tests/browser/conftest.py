@@ -103,7 +103,7 @@ def browser():
 def context(browser):
     """A person's browser: tabs of it share what they remember. Errors of its pages fail the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     errors = []
     context.on("weberror", lambda error: errors.append(str(error.error)))
     yield context
