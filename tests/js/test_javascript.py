@@ -34,7 +34,7 @@ def test_javascript(path, url):
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed; install nodejs 20 or later to run the timeline's unit tests")
-    run = subprocess.run([node, "--test", path], capture_output=True, text=True, timeout=120,
+    run = subprocess.run([node, "--test", path], capture_output=True, text=True, timeout=240,
                          env={**os.environ, "HRPRO_URL": url})
     assert run.returncode == 0, run.stdout + run.stderr
     assert "# fail 0" in run.stdout and "# pass 0" not in run.stdout
