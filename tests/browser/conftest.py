@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -38,14 +39,21 @@ window.stage = () => {
 }"""
 
 
+def free_port() -> int:
+    """One that is given to no outgoing connection, so that a server which was killed finds it free again."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class App:
     """The app as `streamlit run` starts it, with more flags if given; data and ckpt are its folders."""
 
     def __init__(self, folder: Path, *flags: str):
         self.data, self.ckpt, self.log = folder / "dataset", folder / "ckpt", folder / "server.log"
         self.data.mkdir(parents=True)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         base = next((flag.partition("=")[2] for flag in flags if flag.startswith("--server.baseUrlPath=")), "")
         self.url = f"http://127.0.0.1:{self.port}/{base}".rstrip("/")
         self.flags, self.process = flags, None
