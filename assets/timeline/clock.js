@@ -34,7 +34,8 @@ export class Clock {
   #fail() {
     this.ready = false;
     this.lost = this.video.error?.code === MediaError.MEDIA_ERR_NETWORK;
-    this.fault = "The browser cannot play this file.";
+    this.fault = this.lost ? "The video does not come any more. It is asked for again until it does."
+      : "The browser cannot play this file.";
     this.onChange();
   }
 
