@@ -167,7 +167,7 @@ class LabelStore:
                     if self._operations or self._shown != self._import_stamp():
                         self._reset()
                         self._show_import()
-                elif known[0] != self._identity or known[1] != self._offset:
+                elif known != self._seen:
                     with open(self.log, "rb") as file:
                         fcntl.flock(file, fcntl.LOCK_SH)
                         cut = self._read_tail(file)
@@ -293,7 +293,7 @@ class LabelStore:
         write_atomic(self.root / "classes.txt", "".join(f"{name}\n" for name in names))
 
     def _reset(self) -> None:
-        self._identity, self._offset, self._projected = None, 0, -1
+        self._seen, self._offset, self._last, self._projected = None, 0, b"", -1
         self._operations: list[Operation] = []
         self._imported: Operation | None = None
         self._shown: tuple | None = None
@@ -341,12 +341,15 @@ class LabelStore:
             yield file
 
     def _read_tail(self, file: IO[bytes], until: int | None = None) -> bool:
-        """Take in the lines after the last one known; true if the last line is cut off. The caller holds a lock."""
-        status = os.fstat(file.fileno())
-        if (status.st_dev, status.st_ino) != self._identity or status.st_size < self._offset:
+        """Take in the lines after the last one known; true if the last line is cut off. The caller holds a lock.
+
+        Where that line no longer stands in its place, this is another log, and it is read from its start.
+        """
+        file.seek(self._offset - len(self._last))
+        if not self._last or file.read(len(self._last)) != self._last:
             self._reset()
-            self._identity = status.st_dev, status.st_ino
-        file.seek(self._offset)
+            file.seek(0)
+        self._seen = _stamp(file.fileno())
         lines = file.read().split(b"\n")[:-1]
         operations = [_parse(line) for line in lines]
         while operations and operations[-1] is None:
@@ -359,8 +362,9 @@ class LabelStore:
                 self._reset()
                 raise InputError(f"{self.log}: line {number} is no operation. Put back a copy of the log, or move that "
                                  "line into another file.") from None
-            self._offset += len(line) + 1
-        return self._offset < status.st_size
+            self._last = line + b"\n"
+            self._offset += len(self._last)
+        return self._offset < self._seen[1]
 
     def _set_aside(self, file: IO[bytes]) -> None:
         """Move what follows the last whole operation into a side file and report it."""
@@ -393,8 +397,8 @@ class LabelStore:
         except OSError:
             os.ftruncate(file.fileno(), self._offset)
             raise
-        status = os.fstat(file.fileno())
-        self._identity, self._offset = (status.st_dev, status.st_ino), status.st_size
+        self._seen = _stamp(file.fileno())
+        self._offset, self._last = self._offset + len(data), data[data.rfind(b"\n", 0, -1) + 1:]
 
     def _accept(self, operation: Operation, who: str) -> Acknowledgement:
         """Check one operation against the labels of this moment and take it, or say why not."""
@@ -600,10 +604,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _stamp(path: Path) -> tuple[tuple[int, int], int, int] | None:
-    """(device and inode, size, time of change) of a file, None if there is none."""
+def _stamp(file: Path | int) -> tuple[tuple[int, int], int, int] | None:
+    """(device and inode, size, time of change) of a path or an open file, None if there is none."""
     try:
-        status = path.stat()
+        status = os.stat(file)                                                    # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
         return None
     return (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns

@@ -56,6 +56,25 @@ def add_class(name: str) -> dict:
     return change("class", f"class-{name}", {}, {name: {}})
 
 
+def test_another_log_in_the_same_place_is_read_anew_and_left_as_it_is(root):
+    """A log put back by copying keeps its inode; what one process knows of the old one must not cut the new one."""
+    store = LabelStore(root)
+    store.apply([add("a", 2)], "Ann")
+    other = root.parent / "other.jsonl"
+    for name, seconds in (("b", 2.125), ("c", 3.125)):                            # longer, then of the same length
+        time.sleep(.02)                                                           # beyond the clock of file times
+        line = json.dumps({**add(name, seconds), "time": "2026-01-01T00:00:00.000+00:00", "who": "Ben", "seq": 1})
+        other.write_text(line + "\n")
+        inode = store.log.stat().st_ino
+        store.log.write_bytes(other.read_bytes())
+        assert store.log.stat().st_ino == inode
+        store.refresh()
+        assert labels(store) == {name: ("jump", seconds)}
+        assert store.log.read_bytes() == other.read_bytes() and not store.notices
+    store.apply([add("d", 4)], "Ann")
+    assert labels(LabelStore(root)) == labels(store) == {"c": ("jump", 3.125), "d": ("jump", 4)}
+
+
 def test_add_move_relabel_delete_are_there_after_a_restart(root):
     store = LabelStore(root)
     acks = store.apply([
