@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from app.results import detections, ranked, timebase_of
+from app.results import detections, ranked
 from app.routes import scores_url
-from hrpro.data.dataset import DataSet, read_points
-from hrpro.data.features import read_header, score_timebase
+from hrpro.data.dataset import DataSet, read_points, timebase_of
+from hrpro.data.features import feature_length, score_timebase
 from hrpro.data.points import Points
 from hrpro.data.ranked import Ranked
 from hrpro.data.run import STAGES, Run
@@ -102,11 +102,10 @@ def _scores(known: Evidence, dataset: DataSet, run: Run, splits: list[str]) -> N
         if run.score_classes(split) != dataset.classes:
             raise InputError("The run was trained on other classes than the data set has now. Train again to see its "
                              "scores.")
-        header = dataset.root / "features" / split / f"{video}.npy"
-        length = read_header(header)[0][0] if header.exists() else len(scores)
+        length = feature_length(dataset.root, split, video, len(scores))
         if "train" in splits and run.stage(1).points_file.exists():
             known.pseudo = _pseudo(known, dataset, run, length, scores[:, -1])
-        known.timebase = score_timebase(dataset.root, split, video, len(scores), known.timebase)
+        known.timebase = score_timebase(known.timebase, length, len(scores))
         known.cas = scores_url(run, split, "cas", video)
         known.similarity = scores_url(run, split, "similarity", video) if similarity is not None else ""
         return

@@ -11,14 +11,12 @@ import numpy as np
 import streamlit as st
 
 from hrpro.config import Config, config_of
-from hrpro.data.dataset import SPLITS, DataSet, open_dataset
-from hrpro.data.features import read_timebase
+from hrpro.data.dataset import SPLITS, DataSet, open_dataset, timebase_of
 from hrpro.data.ranked import Ranked, read_ranked
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
 from hrpro.evaluation.average_precision import AveragePrecision, average_precision
 from hrpro.files import read_json
-from hrpro.timebase import Timebase
 
 Stamp = tuple[tuple[str, int, int], ...]
 CHECKPOINTS = {"last": "last", "best": "best on test"}
@@ -70,11 +68,6 @@ def opened(root: Path) -> DataSet:
 @st.cache_resource(max_entries=8, show_spinner="Reading the data set")
 def _opened(root: Path, state: Stamp) -> DataSet:
     return open_dataset(config_of(root), features=False)
-
-
-def timebase_of(root: Path) -> Timebase:
-    """The rate of a data set's features."""
-    return read_timebase(root / "features", config_of(root).timebase)
 
 
 def detections(run: Run, stage: int, dataset: DataSet) -> Segments:

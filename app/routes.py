@@ -48,9 +48,8 @@ from starlette.staticfiles import StaticFiles
 from streamlit import config
 
 from app.paths import ASSETS, ckpt_root, data_set, inside, video_file
-from hrpro.config import config_of
-from hrpro.data.dataset import SPLITS
-from hrpro.data.features import read_timebase, score_timebase
+from hrpro.data.dataset import SPLITS, timebase_of
+from hrpro.data.features import feature_length, score_timebase
 from hrpro.data.run import STAGES, Run
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
@@ -299,8 +298,9 @@ def _curves(run: Run, store: LabelStore, video: str) -> dict[str, Any] | None:
     for split in SPLITS:
         scores = run.snippet_scores(split, video)
         if scores is not None:
-            timebase = read_timebase(store.root / "features", config_of(store.root).timebase)
-            start, second = score_timebase(store.root, split, video, len(scores), timebase).seconds([.5, 1.5]).tolist()
+            length = feature_length(store.root, split, video, len(scores))
+            timebase = score_timebase(timebase_of(store.root), length, len(scores))
+            start, second = timebase.seconds([.5, 1.5]).tolist()
             return {"url": scores_url(run, split, "cas", video), "start": start, "step": second - start,
                     "columns": [*run.score_classes(split), ""]}
     return None

@@ -271,7 +271,7 @@ export class Desk {
   }
 
   /** The one selected point, and the segment that was decided for it or that the model would draw. */
-  get doubtful() {
+  get pending() {
     const [point] = this.chosen;
     if (!point || this.selection.size !== 1) return {};
     const decided = [...this.labels.segments.values()].find((segment) => segment.point === point.id);
@@ -279,7 +279,7 @@ export class Desk {
   }
 
   suggest() {
-    const { point, decided, suggestion } = this.doubtful;
+    const { point, decided, suggestion } = this.pending;
     this.stage.suggestion = suggestion ?? null;
     this.stage.edges = suggestion ?? (decided && !decided.refused ? decided : null);
     this.suggested.textContent = suggestion
@@ -290,7 +290,7 @@ export class Desk {
 
   /** Enter or X on the suggestion for the selected point. */
   settle(refused) {
-    const { decided, suggestion } = this.doubtful;
+    const { decided, suggestion } = this.pending;
     if (!suggestion && (!decided || Boolean(decided.refused) === refused)) return false;
     this.push(decide(suggestion ?? decided, refused));
     return true;

@@ -12,12 +12,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hrpro.config import Config
+from hrpro.config import Config, config_of
 from hrpro.data.features import FeatureSet, open_features, read_timebase
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError, raise_if
 from hrpro.files import is_file_name, read_json, read_text
+from hrpro.timebase import Timebase
 
 SPLITS = ("train", "test")
 DATUM_REMEDY = "See dataset/README.md for the layout and where to get the data."
@@ -308,6 +309,15 @@ def _read_split(path: Path, database: dict | None, usable: Container[str], findi
         why = f" (the first, {names[0]!r}, is {lack} in gt_full.json)" if names else ""
         findings.append(Finding("error", f"{path}: names no usable video{why}. List one video id a line."))
     return videos
+
+
+def timebase_of(root: Path) -> Timebase:
+    """The rate of the features of the data set under `root`.
+
+    Raises:
+        InputError: its settings or its timebase.yaml are at fault.
+    """
+    return read_timebase(root / "features", config_of(root).timebase)
 
 
 def _open_features(dataset: DataSet, config: Config) -> None:

@@ -69,13 +69,14 @@ def read_timebase(root: Path, default: Timebase) -> Timebase:
     return timebase
 
 
-def score_timebase(root: Path, split: str, video: str, rows: int, timebase: Timebase) -> Timebase:
-    """The rate of a video's score rows: the features', or slower where a run sampled `num_segments` snippets.
-
-    root: the data set's folder; rows: how many the run left; timebase: the features'.
-    """
+def feature_length(root: Path, split: str, video: str, default: int) -> int:
+    """Number of feature rows that the data set under `root` has of a video; `default` where it has no such file."""
     header = root / "features" / split / f"{video}.npy"
-    length = read_header(header)[0][0] if header.exists() else rows
+    return read_header(header)[0][0] if header.exists() else default
+
+
+def score_timebase(timebase: Timebase, length: int, rows: int) -> Timebase:
+    """The rate of a run's `rows` score rows: the features', or slower where it sampled `num_segments` of `length`."""
     return replace(timebase, stride=timebase.stride * length / rows)
 
 

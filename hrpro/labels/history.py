@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 
 from hrpro.errors import InputError
-from hrpro.labels.operations import LabelStore, Operation
+from hrpro.labels.operations import LabelStore
+from hrpro.labels.rules import Operation, table_of
 
 # A point as `LabelStore.points` gives it, but with "who" set it; "set" and "last": the operations that set it and that
 # changed it last (None where the points come from a file); "key": the same in every copy of the data set.
@@ -51,7 +52,7 @@ def _is_sound(operation: Operation, seen: Container[str | None]) -> bool:
 
 def _is_value(value: dict) -> bool:
     """Whether a value of `before` or `after` is a point or a segment with all its parts, or neither."""
-    if not value.keys() & {"label", "time", "start", "end"}:
+    if table_of(value) not in ("points", "segments"):
         return True
     times = [value["time"]] if is_point(value) else [value["start"], value["end"]]
     return isinstance(value["video"], str) and isinstance(value["label"], str) \
@@ -61,7 +62,7 @@ def _is_value(value: dict) -> bool:
 
 def is_point(value: Mapping[str, Any]) -> bool:
     """Whether a value of `before` or `after` is a point."""
-    return "time" in value
+    return table_of(value) == "points"
 
 
 def local_time(time: str) -> str:
@@ -128,7 +129,7 @@ def class_successors(operations: Iterable[Operation]) -> dict[str, str]:
 
 def class_changes(operation: Operation) -> tuple[list[str], list[str], list[str]]:
     """The classes that go, those that come, and all that stand after an operation on classes."""
-    before, after = ([key for key, value in operation[side].items() if not {"video", "done"} & value.keys()]
+    before, after = ([key for key, value in operation[side].items() if table_of(value) == "classes"]
                      for side in ("before", "after"))
     return [name for name in before if name not in after], [name for name in after if name not in before], after
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hrpro.config import config_of
-from hrpro.data.dataset import SPLITS, DataSet
-from hrpro.data.features import read_timebase, score_timebase
+from hrpro.data.dataset import SPLITS, DataSet, timebase_of
+from hrpro.data.features import feature_length, score_timebase
 from hrpro.data.points import Points
 from hrpro.data.ranked import read_ranked
 from hrpro.data.run import STAGES, Run
@@ -151,13 +150,14 @@ def _is_refused(refused: set[tuple], video: str, label: str, start: float, end: 
 
 def _about_scores(run: Run, points: Points, root: Path) -> Iterator[Moment]:
     """Points at which the score of their class is low."""
-    timebase = read_timebase(root / "features", config_of(root).timebase)
+    timebase = timebase_of(root)
     for index in np.unique(points.video).tolist():
         video, mine = points.videos[index], points[points.video == index]
         for split in SPLITS:
             scores = run.snippet_scores(split, video)
             if scores is not None and scores.shape[1] == len(points.classes) + 1:
-                rows = score_timebase(root, split, video, len(scores), timebase).rows(mine.seconds, len(scores))
+                length = feature_length(root, split, video, len(scores))
+                rows = score_timebase(timebase, length, len(scores)).rows(mine.seconds, len(scores))
                 score = scores[rows, mine.label]
                 for row in np.flatnonzero(score < LOW).tolist():
                     name = mine.classes[mine.label[row]]

@@ -91,11 +91,16 @@ def _pull(graph: av.filter.Graph | None, time_base: Fraction, *, end: bool = Fal
         return
     if end:
         graph.push(None)
+    for frame in _ready(graph):
+        frame.pts = round(frame.pts * frame.time_base / time_base)
+        yield frame
+
+
+def _ready(graph: av.filter.Graph) -> Iterator[av.VideoFrame | av.AudioFrame]:
+    """The frames that a filter graph has ready."""
     with contextlib.suppress(av.error.BlockingIOError, av.error.EOFError):
         while True:
-            frame = graph.pull()
-            frame.pts = round(frame.pts * frame.time_base / time_base)
-            yield frame
+            yield graph.pull()
 
 
 class _Pictures:
@@ -185,11 +190,7 @@ class _Sound:
         self.container.mux(self.stream.encode(None))
 
     def _drain(self) -> None:
-        while True:
-            try:
-                frame = self.graph.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
+        for frame in _ready(self.graph):
             self.container.mux(self.stream.encode(frame))
 
 

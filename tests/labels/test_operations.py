@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from labelling import add, change, point, write_small
 
 from hrpro.config import config_of
 from hrpro.data.dataset import open_dataset
@@ -20,32 +21,11 @@ from hrpro.errors import InputError
 from hrpro.labels.operations import LabelStore, project_points
 
 ROOT = Path(__file__).resolve().parents[2]
-FPS = 30000 / 1001
 
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    """A data set of two videos and two classes without any point."""
-    root = tmp_path / "Small"
-    root.mkdir()
-    info = {"subset": "train", "duration": 100.0, "fps": FPS, "annotations": []}
-    (root / "gt_full.json").write_text(json.dumps({"version": "1", "database": {"v1": info, "v2": info}}))
-    (root / "classes.txt").write_text("jump\nrun\n")
-    for split in ("train", "test"):
-        (root / f"split_{split}.txt").write_text("v1\nv2\n")
-    return root
-
-
-def point(seconds: float, label: str = "jump", video: str = "v1") -> dict:
-    return {"video": video, "label": label, "time": seconds, "frame": int(seconds * FPS)}
-
-
-def add(key: str, seconds: float, label: str = "jump", video: str = "v1") -> dict:
-    return change("add", key, {}, {key: point(seconds, label, video)}, video)
-
-
-def change(kind: str, name: str, before: dict, after: dict, video: str = "v1") -> dict:
-    return {"id": f"op-{name}", "video": video, "kind": kind, "before": before, "after": after}
+    return write_small(tmp_path / "Small")
 
 
 def labels(store: LabelStore, video: str = "v1") -> dict[str, tuple[str, float]]:

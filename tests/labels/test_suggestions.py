@@ -1,9 +1,9 @@
 """What a run proposes to the person who labels, and what is most worth labelling next."""
 
-import json
 
 import numpy as np
 import pytest
+from labelling import write_small
 
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
@@ -17,14 +17,7 @@ VIDEOS = ("v1", "v2")
 
 @pytest.fixture
 def store(tmp_path) -> LabelStore:
-    root = tmp_path / "Small"
-    root.mkdir()
-    info = {"subset": "train", "duration": 64.0, "fps": 25.0, "annotations": []}
-    (root / "gt_full.json").write_text(json.dumps({"version": "1", "database": dict.fromkeys(VIDEOS, info)}))
-    (root / "classes.txt").write_text("\n".join(CLASSES))
-    for split in ("train", "test"):
-        (root / f"split_{split}.txt").write_text("v1\n" if split == "train" else "v2\n")
-    return LabelStore(root)
+    return LabelStore(write_small(tmp_path / "Small", "v1\n", "v2\n"))
 
 
 def add(store: LabelStore, *points: tuple[str, str, float]) -> None:
