@@ -1,7 +1,7 @@
 /** The annotation desk: the stage, the lists beside it, and labels that are on screen at once and saved soon after. */
 
 import { clockText } from "./axis.js";
-import { button, el, fillWindow, icon } from "./dom.js";
+import { button, closeOutageDialogs, el, fillWindow, icon } from "./dom.js";
 import { askName, askNote, editClass } from "./dialogs.js";
 import {
   addClass, addPoint, changePoints, decide, goBack, markDone, moveSegment, removePoints,
@@ -75,6 +75,7 @@ export class Desk {
       el("aside", { class: "panel labels", "aria-label": "Labels" }, this.classes.root, this.points.root), this.bar);
     parent.append(this.root);
     this.filling = fillWindow(this.root);
+    this.outages = closeOutageDialogs();
     this.stage.onTick = () => this.watch();
     this.working = setInterval(() => this.work(), 1000);
     this.root.addEventListener("pointermove", () => this.watched.touch(performance.now() / 1000));
@@ -90,6 +91,7 @@ export class Desk {
     clearInterval(this.working);
     clearTimeout(this.looking);
     this.filling.stop();
+    this.outages.stop();
     this.stage.dispose();
     this.root.remove();
     this.gone = true;
@@ -97,7 +99,11 @@ export class Desk {
 
   async begin() {
     const desk = await this.fetchJson(this.url);
-    if (!desk || this.gone) return;
+    if (this.gone) return;
+    if (!desk) {
+      this.refuse(this.message.textContent);
+      return;
+    }
     this.labels.open(desk);
     this.videos.videos = desk.videos;
     this.say(desk.notices.at(-1) ?? (desk.classes.length ? ""
@@ -109,9 +115,7 @@ export class Desk {
     const wanted = [this.data.video, remembered].find((id) => desk.videos.some((video) => video.id === id));
     const first = wanted ?? desk.videos.find((video) => video.file)?.id ?? desk.videos[0]?.id;
     if (!first) {
-      Object.assign(this.stage.fault, { hidden: false,
-        textContent: "This data set has no video yet. Add some on the Projects page." });
-      this.refresh();
+      this.refuse("This data set has no video yet. Add some on the Projects page.");
       return;
     }
     await this.open(first, wanted === this.data.video ? this.data.seek : 0);
@@ -120,6 +124,12 @@ export class Desk {
     this.queue.load();
     if (!localStorage.getItem("hrpro.name")) await askName(this.root, this.who);
     this.stage.focus();
+  }
+
+  /** There is nothing to label: instead of the desk, why. */
+  refuse(sentence) {
+    this.root.replaceChildren(el("p", { class: "refusal", role: "alert" }, sentence, el("br"),
+      el("a", { href: `${this.data.base}/?dataset=${encodeURIComponent(this.data.dataset)}` }, "Go to Projects")));
   }
 
   /** The video plays: what is seen is tinted. */

@@ -56,6 +56,17 @@ export function fillWindow(element) {
   return { fit, stop: () => window.removeEventListener("resize", fit) };
 }
 
+/** Close Streamlit's dialog of a lost connection, until stopped: it would take mouse and keys from who goes on. */
+export function closeOutageDialogs() {
+  const observer = new MutationObserver(() => {
+    for (const dialog of document.querySelectorAll('[data-testid="stDialog"]')) {
+      if (dialog.querySelector("h2")?.textContent === "Connection error") dialog.querySelector("section button").click();
+    }
+  });
+  observer.observe(document.body, { childList: true });
+  return { stop: () => observer.disconnect() };
+}
+
 /** A list that has elements only for the rows in view; `draw(item)` makes one, `key(item)` names it. */
 export class List {
   #items = [];
