@@ -157,15 +157,16 @@ def _frames(request: Request) -> Response:
     with _or(422):
         version, info = version_of(path), _info(path)
         known = request.query_params.get("known", "")
-        copy, start = None, info.start
+        copy, start, plain = None, info.start, info.plain
         if "copy" in request.query_params or not info.browser_playable:
             _refuse_foreign(request)                    # it costs the processor something
             copy = order_proxy(path, _cache_of(path), again=not known)
             if copy["ready"]:
-                start = _info(proxy_path(path, _cache_of(path))).start
+                made = _info(proxy_path(path, _cache_of(path)))
+                start, plain = made.start, made.plain
     about = {"start": start, "duration": info.duration, "fps": info.fps, "even": info.even, "width": info.width,
              "height": info.height, "playable": info.browser_playable, "codec": info.codec, "version": version,
-             "copy": copy}
+             "copy": copy, "plain": plain}
     return Response(b"" if known == version else info.times.astype("<f8").tobytes(),
                     media_type="application/octet-stream", headers={"X-Video": json.dumps(about), **FRESH})
 

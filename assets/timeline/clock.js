@@ -1,9 +1,11 @@
 /** The one clock: what frame was asked for, what frame the browser presented, and how it plays. */
 
 const TRIES = 8;              // seeks to bring one frame on the screen
+const ECHO = 1e-4;            // seconds; no frame that a player tells of begins so close to another one's middle
 const RATES = [.1, .25, .5, .75, 1, 1.25, 1.5, 2, 3, 4, 8];
 
 export class Clock {
+  static #echoes = false;
   #target = null;
   #aim = null;
   #last = 0;
@@ -11,7 +13,8 @@ export class Clock {
 
   /** video: the <video>; onChange(): when anything here changed. */
   constructor(video, onChange) {
-    Object.assign(this, { video, onChange, frames: null, ready: false, fault: "", misplaced: false, lost: false });
+    Object.assign(this, { video, onChange, frames: null, ready: false, fault: "", misplaced: false, lost: false,
+      measured: false });
     this.rate = 1;
     this.reverse = 0;
     this.range = null;
@@ -20,6 +23,7 @@ export class Clock {
     for (const name of ["play", "pause", "ratechange", "loadeddata"]) video.addEventListener(name, () => onChange());
     video.addEventListener("loadedmetadata", () => {
       if (!video.videoWidth) return this.#fail();          // sound alone, of pictures that it cannot decode
+      if (Clock.#echoes) return this.#measure();
       this.ready = true;
       this.#seek();
     });
@@ -42,8 +46,8 @@ export class Clock {
   /** Begin with another video at a moment; url is null where there is no file, then only the playhead moves. */
   open(url, frames, seconds = 0) {
     if (this.#callback !== null) this.video.cancelVideoFrameCallback(this.#callback);
-    Object.assign(this, { frames, ready: false, fault: "", misplaced: false, lost: false, shown: null, range: null,
-      reverse: 0 });
+    Object.assign(this, { frames, ready: false, fault: "", misplaced: false, lost: false, measured: false, shown: null,
+      range: null, reverse: 0 });
     this.#target = null;
     this.#aim = null;
     this.asked = frames.at(seconds);
@@ -61,6 +65,7 @@ export class Clock {
   /** More exact frame times have come; what is on screen stays. */
   know(frames) {
     const seconds = this.time;
+    if (this.measured) frames.start = this.frames.start;
     this.frames = frames;
     if (!this.playing) this.seek(seconds);
     this.onChange();
@@ -72,6 +77,11 @@ export class Clock {
 
   get moving() {
     return this.playing || this.reverse > 0;
+  }
+
+  /** The frame on the screen cannot be known: the browser tells none, and may read the file's times its own way. */
+  get blind() {
+    return this.measured && !this.frames.plain;
   }
 
   /** Seconds of the playhead. */
@@ -179,8 +189,24 @@ export class Clock {
 
   #shoot() {
     this.#aim.at = performance.now();
-    this.#aim.seen = false;
-    this.video.currentTime = this.#aim.seconds + this.frames.start;
+    this.#aim.seen = null;
+    this.video.currentTime = this.#aim.first ? 0 : this.#aim.seconds + this.frames.start;
+  }
+
+  /**
+   * Firefox tells of a sought frame the moment that was sought, not when the frame begins; and where its clock stands
+   * at the first frame is its own affair. Sought at 0 it tells that, since no frame begins before.
+   */
+  #measure() {
+    Clock.#echoes = true;
+    this.#aim = { first: true };
+    this.#shoot();
+  }
+
+  #begin(start) {
+    this.frames.start = start;
+    this.measured = this.ready = true;
+    this.#seek();
   }
 
   /**
@@ -189,8 +215,16 @@ export class Clock {
    */
   #judge() {
     const aim = this.#aim;
-    if (!aim?.seen || !this.frames.times || this.video.seeking || this.moving || this.asked !== this.#target
-        || this.shown === this.asked) return;
+    if (typeof aim?.seen !== "number" || this.video.seeking || this.moving) return;
+    if (aim.first) return this.#begin(aim.seen);
+    const half = this.frames.middle(this.asked) - this.frames.time(this.asked);
+    if (!this.measured && !aim.tries && half > 10 * ECHO
+        && Math.abs(aim.seen - aim.seconds - this.frames.start) < ECHO) return this.#measure();
+    if (this.blind && !this.misplaced) {
+      this.misplaced = true;
+      this.onChange();
+    }
+    if (!this.frames.times || this.asked !== this.#target || this.shown === this.asked) return;
     const late = this.shown > this.asked;
     aim[late ? "high" : "low"] = aim.seconds;
     aim.tries += 1;
@@ -199,7 +233,6 @@ export class Clock {
       this.onChange();
       return;
     }
-    const half = this.frames.middle(this.asked) - this.frames.time(this.asked);
     aim.seconds = Number.isFinite(aim.high - aim.low) ? (aim.low + aim.high) / 2 : aim.seconds + (late ? -half : half);
     this.#shoot();
   }
@@ -208,8 +241,8 @@ export class Clock {
   #watch() {
     this.#callback = this.video.requestVideoFrameCallback((_now, { mediaTime, presentationTime }) => {
       this.#watch();                                      // at once: a frame that nobody waits for is not told
-      this.shown = this.frames.presented(mediaTime);
-      if (this.#aim && presentationTime >= this.#aim.at) this.#aim.seen = true;
+      if (this.#aim && presentationTime >= this.#aim.at) this.#aim.seen = mediaTime;
+      if (!this.#aim?.first) this.shown = this.frames.presented(mediaTime);
       if (this.playing) this.asked = this.video.seeking ? this.asked : null;
       this.onChange();
       this.#judge();

@@ -2,10 +2,11 @@
 export class Frames {
   /**
    * times: seconds at which each frame appears, from the file's own stamps, or null where they are not known;
-   * then frames are taken to be even at fps. start: where the player's clock stands when frame 0 appears.
+   * then frames are taken to be even at fps. start: where the player's clock stands when frame 0 appears; plain: even a
+   * player that reads the file its own way goes by these times (see `VideoInfo`).
    */
-  constructor({ times = null, fps, duration, start = 0 }) {
-    Object.assign(this, { times, fps, duration, start });
+  constructor({ times = null, fps, duration, start = 0, plain = true }) {
+    Object.assign(this, { times, fps, duration, start, plain });
     this.count = times ? times.length : Math.max(1, Math.round(duration * fps));
   }
 

@@ -270,7 +270,7 @@ export class Stage {
     put(this.rateText, `×${clock.reverse ? -clock.reverse : this.video.playbackRate || clock.rate}`);
     const seen = clock.shown ?? "none";
     const agrees = clock.asked === null || clock.asked === clock.shown;
-    put(this.frameBadge, !clock.ready ? `frame ${clock.frame}`
+    put(this.frameBadge, !clock.ready ? `frame ${clock.frame}` : clock.blind ? `about frame ${seen}`
       : agrees ? `frame ${seen} ✓` : `frame ${clock.asked} asked, ${seen} shown`);
     this.frameBadge.classList.toggle("wrong", clock.ready && !agrees);
     const fault = this.note || clock.fault;
@@ -456,8 +456,7 @@ export class Stage {
   #wheel(event) {
     event.preventDefault();
     const { x, y } = this.#spot(event);
-    const pixels = event.deltaMode === 1 ? 16 : 1;
-    const [across, down] = [event.deltaX * pixels, event.deltaY * pixels];
+    const { deltaX: across, deltaY: down } = event;     // in pixels, as long as nobody asks for deltaMode
     if (x < GUTTER && y > (this.scene?.bands.top ?? 0)) this.scroll += down;
     else if (event.shiftKey || Math.abs(across) > Math.abs(down)) this.axis.pan(this.axis.seconds(across || down));
     else this.axis.zoom(Math.exp(-down / 300), Math.max(x, GUTTER));

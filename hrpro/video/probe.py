@@ -31,8 +31,9 @@ class VideoInfo:
     indices into `stamps` at which decoding can begin; even: frame i is on screen from i / fps on; browser_playable: a
     browser's <video> shows the picture; start: seconds on a player's clock at which the first frame appears (not 0
     where sound leads); rotation: degrees counter-clockwise by which a player turns the picture; interlaced: pictures
-    are made of two fields each; delay: by how many places decoded frames' stamps can be out of order (0 in most files,
-    see `hrpro.video.decode.in_order`).
+    are made of two fields each; plain: an edit list hides no frame, and in Matroska, which tells no frame's length, none
+    is stored out of order: of other files some players show a neighbour of the frame asked for; delay: by how many
+    places decoded frames' stamps can be out of order (0 in most files, see `hrpro.video.decode.in_order`).
     """
 
     path: Path
@@ -46,6 +47,7 @@ class VideoInfo:
     start: float
     rotation: int
     interlaced: bool
+    plain: bool
     delay: int
     stamps: NDArray[np.int64] = field(repr=False)
     time_base: Fraction = field(repr=False)
@@ -132,7 +134,7 @@ def probe(path: Path) -> VideoInfo:
         if not matroska:
             for other in container.streams:
                 other.discard = Discard.default if other is stream else Discard.all
-        stamps, keys, lengths, packets, end, damaged = [], [], [], 0, 0.0, False
+        stamps, keys, lengths, packets, end, damaged, hidden = [], [], [], 0, 0.0, False, False
         codec = stream.codec_context.codec.canonical_name
         for packet in container.demux():
             if not packet.size:
@@ -143,6 +145,7 @@ def probe(path: Path) -> VideoInfo:
                 continue
             packets += 1
             damaged = packet.is_corrupt                 # the last one, if the file ends within it
+            hidden |= packet.is_discard
             if packet.is_discard or _is_hidden(packet, codec):
                 continue
             if packet.pts is None:
@@ -155,6 +158,8 @@ def probe(path: Path) -> VideoInfo:
         if damaged or short or packets < len(stream.index_entries):
             raise InputError(f"{path}: is cut off: only {packets} frames can be read. Copy the video again.")
         order = np.argsort(stamps, kind="stable")
+        # Where an edit list hides whole groups of pictures, libav gives none of their packets.
+        plain = not (hidden or packets < stream.frames or matroska and (np.diff(order) < 0).any())
         stamps = np.asarray(stamps, np.int64)[order]
         span = int(stamps[-1] - stamps[0])
         tail = lengths[order[-1]] or (span // (len(stamps) - 1) if span else 1)
@@ -165,7 +170,7 @@ def probe(path: Path) -> VideoInfo:
         wide = round(context.width * (context.sample_aspect_ratio or 1))
         width, height = (context.height, wide) if turned else (wide, context.height)
         return VideoInfo(path, duration, fps, width, height, codec, first.format.name,
-                         bool(container.streams.audio), start, first.rotation, interlaced, delay, stamps,
+                         bool(container.streams.audio), start, first.rotation, interlaced, plain, delay, stamps,
                          stream.time_base, np.flatnonzero(np.asarray(keys)[order]))
 
 
