@@ -57,14 +57,17 @@ def _clicks(seconds: int) -> av.AudioFrame:
     return frame
 
 
-def cut(source: Path, target: Path, seconds: float) -> Path:
-    """A copy without re-encoding that begins inside a group of pictures: an edit list hides the frames before."""
+def cut(source: Path, target: Path, seconds: float, groups: int = 0) -> Path:
+    """A copy without re-encoding that begins inside a group of pictures: an edit list hides the frames before.
+
+    groups: how many whole groups of pictures before that one are kept and hidden too.
+    """
     with av.open(str(source)) as old, av.open(str(target), "w", options={"avoid_negative_ts": "disabled"}) as new:
         stream = old.streams.video[0]
         copy = new.add_stream_from_template(stream)
         shift = int(seconds / stream.time_base)
-        key = max(packet.pts for packet in old.demux(stream)
-                  if packet.size and packet.is_keyframe and packet.pts <= shift)
+        key = sorted(packet.pts for packet in old.demux(stream)
+                     if packet.size and packet.is_keyframe and packet.pts <= shift)[-1 - groups]
         old.seek(key, stream=stream)
         for packet in old.demux(stream):
             if packet.size and packet.pts >= key:

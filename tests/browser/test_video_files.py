@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import make_data_set
-from numbered_video import write_video
+from numbered_video import cut, write_video
 from test_annotate import PICTURE, Desk
 
 from hrpro.video.proxy import proxy_path
@@ -23,6 +23,14 @@ AVI = {"stamps": range(200), "codec": "mpeg4", "unit": Fraction(1, 25), "options
 def folder(app, request) -> Path:
     """A data set of one video `v` without a file."""
     return make_data_set(app.data, request.node.name, {"v": {"duration": 8., "fps": 25.}}, ["dive", "run"])
+
+
+# Makes Chromium tell of a frame that was sought in its middle the moment that was sought, as Firefox does.
+ECHO = """const call = HTMLVideoElement.prototype.requestVideoFrameCallback;
+HTMLVideoElement.prototype.requestVideoFrameCallback = function (told) {
+  return call.call(this, (now, frame) => told(now, { presentationTime: frame.presentationTime,
+    mediaTime: this.paused ? Math.max(this.currentTime, frame.mediaTime) : frame.mediaTime }));
+};"""
 
 
 class EarlyDesk(Desk):
@@ -84,6 +92,43 @@ def test_a_file_whose_frames_the_browser_misplaces_gets_a_copy_too(page, app, fo
     page.evaluate("() => window.stage().clock.seekFrame(107)")
     page.wait_for_function("() => window.stage().video.src.includes('?copy=')")
     check_frames(page, 107, 215, 11)
+
+
+def test_where_a_browser_does_not_tell_the_frame_its_clock_is_measured(page, app, folder):
+    """Its clock stands elsewhere at the first frame than the server says."""
+    write_video(folder / "videos" / "v.mp4", range(720, 8720, 40))
+    page.add_init_script(ECHO)
+    page.route("**/frames/**", _shifted)
+    Desk(page, app, folder.name)
+    page.wait_for_function("() => window.stage().clock.measured && window.stage().clock.frames.start === .72")
+    check_frames(page, 100, 7, 199, 0)
+    assert page.locator(".badge.frame").inner_text() == "frame 0 ✓"
+    assert "?copy=" not in page.evaluate("() => window.stage().video.src")
+
+
+def _shifted(route) -> None:
+    """The server's answer with a start that this browser's clock does not have."""
+    answer = route.fetch()
+    about = {**json.loads(answer.headers["x-video"]), "start": 1.2}
+    route.fulfill(response=answer, headers={**answer.headers, "x-video": json.dumps(about)})
+
+
+def test_where_a_browser_does_not_tell_the_frame_a_copy_is_played_of_what_it_may_misread(page, app, folder):
+    whole = write_video(folder / "whole.mp4", range(0, 11200, 40), options={"bf": "3", "b-adapt": "0"})
+    video = cut(whole, folder / "videos" / "v.mp4", 1.2)
+    proxies = folder / "cache" / "proxies"
+    proxies.mkdir(parents=True)
+    page.add_init_script(ECHO)
+    with open(proxies / ".lock", "wb") as lock:             # another video has its turn
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        EarlyDesk(page, app, folder.name)
+        page.get_by_role("alert").get_by_text("Waiting to make a copy that browsers can play").wait_for()
+        page.locator(".badge.frame").get_by_text("about frame 0").wait_for()
+    page.wait_for_function("() => window.stage().video.src.includes('?copy=')")
+    wait_until_it_plays(page)
+    check_frames(page, 100, 7, 199, 0, first=30)
+    assert page.locator(".badge.frame").inner_text() == "frame 0 ✓"
+    assert proxy_path(video, folder / "cache").exists()
 
 
 def test_a_copy_that_cannot_be_made_is_said(page, app, folder):

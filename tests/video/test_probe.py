@@ -6,7 +6,7 @@ from time import process_time
 import av
 import numpy as np
 import pytest
-from numbered_video import read_number, write_video
+from numbered_video import cut, read_number, write_video
 
 from hrpro.errors import InputError
 from hrpro.video.probe import probe
@@ -44,6 +44,18 @@ def test_uneven_times_are_seen(clips):
 def test_edit_list_hides_frames(clips):
     info = probe(clips["cut"])
     assert (info.frames, info.duration) == (70, pytest.approx(2.8))
+
+
+@pytest.mark.parametrize(("name", "plain"), [("b_frames", True), ("uneven", True), ("fragmented", True), ("vp9", True),
+                                            ("vp8", True), ("matroska", False), ("cut", False)])
+def test_what_every_player_reads_alike(clips, name, plain):
+    assert probe(clips[name]).plain is plain
+
+
+def test_a_whole_group_of_pictures_that_an_edit_list_hides_is_told(clips, tmp_path):
+    path = cut(clips["even"], tmp_path / "v.mp4", 1.2, groups=1)
+    assert probe(path).frames == 70
+    assert not probe(path).plain
 
 
 def test_hidden_vp8_picture_is_no_frame(clips):
