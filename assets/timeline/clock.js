@@ -1,7 +1,7 @@
 /** The one clock: what frame was asked for, what frame the browser presented, and how it plays. */
 
 const TRIES = 8;              // seeks to bring one frame on the screen
-const ECHO = 1e-4;            // seconds; no frame that a player tells of begins so close to another one's middle
+const ECHO = 1e-4;            // seconds; a frame's own stamp does not lie so close to where the clock seeks it
 const RATES = [.1, .25, .5, .75, 1, 1.25, 1.5, 2, 3, 4, 8];
 
 export class Clock {
@@ -218,7 +218,7 @@ export class Clock {
     if (typeof aim?.seen !== "number" || this.video.seeking || this.moving) return;
     if (aim.first) return this.#begin(aim.seen);
     const half = this.frames.middle(this.asked) - this.frames.time(this.asked);
-    if (!this.measured && !aim.tries && half > 10 * ECHO
+    if (!this.measured && half > 10 * ECHO
         && Math.abs(aim.seen - aim.seconds - this.frames.start) < ECHO) return this.#measure();
     if (this.blind && !this.misplaced) {
       this.misplaced = true;
@@ -233,7 +233,8 @@ export class Clock {
       this.onChange();
       return;
     }
-    aim.seconds = Number.isFinite(aim.high - aim.low) ? (aim.low + aim.high) / 2 : aim.seconds + (late ? -half : half);
+    aim.seconds = Number.isFinite(aim.high - aim.low) ? (aim.low + aim.high) / 2
+      : aim.seconds + .9 * (late ? -half : half);      // not where a frame begins: there, telling it is no echo
     this.#shoot();
   }
 
