@@ -8,6 +8,7 @@ export class Clock {
   static #echoes = false;
   #target = null;
   #aim = null;
+  #told = null;
   #last = 0;
   #callback = null;
 
@@ -197,9 +198,9 @@ export class Clock {
    * Firefox tells of a sought frame the moment that was sought, not when the frame begins; and where its clock stands
    * at the first frame is its own affair. Sought at 0 it tells that, since no frame begins before.
    */
-  #measure() {
+  #measure(before = this.#told) {
     Clock.#echoes = true;
-    this.#aim = { first: true };
+    this.#aim = { first: true, before };
     this.#shoot();
   }
 
@@ -216,6 +217,7 @@ export class Clock {
   #judge() {
     const aim = this.#aim;
     if (typeof aim?.seen !== "number" || this.video.seeking || this.moving) return;
+    if (aim.first && aim.seen && aim.seen === aim.before) return this.#measure(null);   // the frame before, told late
     if (aim.first) return this.#begin(aim.seen);
     const half = this.frames.middle(this.asked) - this.frames.time(this.asked);
     if (!this.measured && half > 10 * ECHO
@@ -242,6 +244,7 @@ export class Clock {
   #watch() {
     this.#callback = this.video.requestVideoFrameCallback((_now, { mediaTime, presentationTime }) => {
       this.#watch();                                      // at once: a frame that nobody waits for is not told
+      this.#told = mediaTime;
       if (this.#aim && presentationTime >= this.#aim.at) this.#aim.seen = mediaTime;
       if (!this.#aim?.first) this.shown = this.frames.presented(mediaTime);
       if (this.playing) this.asked = this.video.seeking ? this.asked : null;
