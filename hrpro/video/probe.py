@@ -31,8 +31,8 @@ class VideoInfo:
     indices into `stamps` at which decoding can begin; even: frame i is on screen from i / fps on; browser_playable: a
     browser's <video> shows the picture; start: seconds on a player's clock at which the first frame appears (not 0
     where sound leads); rotation: degrees counter-clockwise by which a player turns the picture; interlaced: pictures
-    are made of two fields each; plain: an edit list hides no frame, and in Matroska, which tells no frame's length, none
-    is stored out of order: of other files some players show a neighbour of the frame asked for; delay: by how many
+    are made of two fields each; plain: an edit list hides no frame and, in Matroska, which tells no frame's length,
+    none is stored out of order: of other files some players show a neighbour of the frame asked for; delay: by how many
     places decoded frames' stamps can be out of order (0 in most files, see `hrpro.video.decode.in_order`).
     """
 
@@ -159,7 +159,7 @@ def probe(path: Path) -> VideoInfo:
             raise InputError(f"{path}: is cut off: only {packets} frames can be read. Copy the video again.")
         order = np.argsort(stamps, kind="stable")
         # Where an edit list hides whole groups of pictures, libav gives none of their packets.
-        plain = not (hidden or packets < stream.frames or matroska and (np.diff(order) < 0).any())
+        plain = not (hidden or packets < stream.frames or (matroska and (np.diff(order) < 0).any()))
         stamps = np.asarray(stamps, np.int64)[order]
         span = int(stamps[-1] - stamps[0])
         tail = lengths[order[-1]] or (span // (len(stamps) - 1) if span else 1)
