@@ -12,10 +12,14 @@ PAGES = {"projects": ("Projects", ":material/folder:"), "annotate": ("Annotate",
 
 
 def ui() -> None:
-    st.set_page_config("HR-Pro Studio", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+    # Before st.navigation, else the browser asks Google for the page's icon as the tab's.
+    st.set_page_config(page_icon=str(ASSETS / "icon.svg"), layout="wide")
     st.logo(str(ASSETS / "logo.svg"), size="large")
+    st.html(ASSETS / "contrast.css")
     pages = [st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon) for name, (title, icon) in PAGES.items()]
-    st.navigation(pages, position="top").run()
+    page = st.navigation(pages, position="top")
+    st.set_page_config(f"{page.title} · HR-Pro Studio")
+    page.run()
 
 
 if __name__ == "__main__":

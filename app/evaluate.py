@@ -158,7 +158,7 @@ def _commands(dataset: DataSet, measured: Result) -> None:
     line = command(dataset, measured)
     if line:
         st.caption("The figures of the detections on disk, on the command line:")
-        st.code(line, language="bash", wrap_lines=True)
+        st.code(line, language=None, wrap_lines=True)
     else:
         st.caption("The test split spans several subsets of gt_full.json, so no one command prints these figures.")
     steps = {name: report["step"] for name, report in measured.reports.items()}
@@ -166,7 +166,7 @@ def _commands(dataset: DataSet, measured: Result) -> None:
         other = next(name for name in steps if name != measured.checkpoint)
         st.caption(f"Curves and mistakes below are of *{CHECKPOINTS[measured.checkpoint]}*, whose detections lie on "
                    f"disk. This puts those of *{CHECKPOINTS[other]}* there:")
-        st.code(test_command(dataset, measured, other), language="bash", wrap_lines=True)
+        st.code(test_command(dataset, measured, other), language=None, wrap_lines=True)
 
 
 def per_class(results: list[Result]) -> None:

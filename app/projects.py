@@ -105,7 +105,7 @@ def _findings(root: Path, report: Report) -> None:
         if len(report.findings) > SHOWN:
             lines.append(f"… and {len(report.findings) - SHOWN} more; the command below prints them all.")
         st.markdown("\n\n".join(lines))
-        st.code(shell(near(["validate", str(root)])), language="bash")
+        st.code(shell(near(["validate", str(root)])), language=None)
 
 
 def working() -> None:
@@ -143,7 +143,7 @@ def _demo_offer(root: Path) -> None:
         arguments = ["demo", "--out", str(root)]
         if st.button("Make the demo", icon=":material/movie:", type="primary"):
             _start(arguments, "demo", root)
-        st.code(shell(near(arguments)), language="bash")
+        st.code(shell(near(arguments)), language=None)
 
 
 def new_project(expanded: bool) -> None:
@@ -165,7 +165,7 @@ def _new_project() -> None:
                            help="More can be added while annotating.").split("\n")
     words = ["create", name or "NAME", folder or "VIDEOS_FOLDER", "--data_path", str(data_root()),
              *(["--classes", *filter(None, classes)] if any(classes) else [])]
-    st.code(shell(near(words)), language="bash")
+    st.code(shell(near(words)), language=None)
     if st.button("Make the project", type="primary"):
         _create(name, folder, uploads, classes)
 

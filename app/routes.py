@@ -14,6 +14,7 @@
     GET  /models/{dataset}/{run}            moments most worth labelling next, the best first
     GET  /scores/{dataset}/{run}/{split}/{kind}/{video}   float32 [T, C], header X-Shape; kind: cas or similarity
     GET  /assets/…                          scripts and style sheets
+    GET  /projects                          the page that Streamlit, as it is the first one, has at / alone
 
 Streamlit gives own routes neither its XSRF check nor its base path, so both are done here. Anyone who reaches the port
 can read what the routes serve: the app binds to this machine only.
@@ -42,7 +43,7 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from streamlit import config
@@ -81,7 +82,8 @@ def scores_url(run: Run, split: str, kind: str, video: str) -> str:
 def routes() -> list[BaseRoute]:
     """All own routes, under the app's base path."""
     base = base_path()
-    return [Route(f"{base}/videos/{{dataset}}/{{video}}", _video),
+    return [Route(f"{base}/projects", _projects),
+            Route(f"{base}/videos/{{dataset}}/{{video}}", _video),
             Route(f"{base}/frames/{{dataset}}/{{video}}", _frames),
             Route(f"{base}/thumbs/{{dataset}}/{{video}}", _thumbs),
             Route(f"{base}/labels/{{dataset}}", _desk),
@@ -138,6 +140,10 @@ def _file_of(request: Request) -> Path:
         raise InputError(f"{root.name}: there is no file of video {video!r}. Put it into {root.name}/videos, named "
                          f"{video}.mp4.")
     return path
+
+
+def _projects(request: Request) -> Response:
+    return RedirectResponse(str(request.url.replace(scheme="", netloc="", path=f"{base_path()}/")))
 
 
 def _video(request: Request) -> Response:

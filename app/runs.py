@@ -86,9 +86,9 @@ def _run_panel(run: Run, live: bool) -> None:
         with st.expander("Log and command", expanded=now.state in ("failed", "died")):
             st.code("\n".join(tail(job, LOG_LINES)) or "Nothing printed yet.", language=None)
             st.caption("All of it:")
-            st.code(shell(near(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language="bash")
+            st.code(shell(near(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language=None)
             st.caption("Started by:")
-            st.code(shell(near(job.command[3:])), language="bash", wrap_lines=True)
+            st.code(shell(near(job.command[3:])), language=None, wrap_lines=True)
 
 
 def _log(run: Run, stage: int) -> StageLog:

@@ -24,6 +24,7 @@ VISIBLE = ("num_iters", "lr", "batch_size", "test_iter", "max_epochs", "lr2", "b
 # Asked for elsewhere on the page, or settled by where the data set lies.
 ELSEWHERE = ("dataset", "data_path", "ckpt_path", "task_info", "device")
 COLUMNS = 4
+WIDE = 2                                                # columns of the others: their names and lists are longer
 
 
 def settings_form(base: Config, given: Mapping[str, Any]) -> Config | list[str]:
@@ -34,9 +35,9 @@ def settings_form(base: Config, given: Mapping[str, Any]) -> Config | list[str]:
     fields = {field.name: field for field in dataclasses.fields(Config)}
     hidden = [name for name in fields if name not in VISIBLE + ELSEWHERE]
     general = st.empty()
-    values, slots = _fields(base, [fields[name] for name in VISIBLE])
+    values, slots = _fields(base, [fields[name] for name in VISIBLE], COLUMNS)
     with st.expander("All settings"):
-        more, more_slots = _fields(base, [fields[name] for name in hidden])
+        more, more_slots = _fields(base, [fields[name] for name in hidden], WIDE)
     if changed := [name for name in hidden if more[name] != getattr(base, name)]:
         st.caption(f"Changed among them: {', '.join(changed)}.")
     slots |= more_slots
@@ -52,11 +53,12 @@ def settings_form(base: Config, given: Mapping[str, Any]) -> Config | list[str]:
         return faulty
 
 
-def _fields(base: Config, fields: list[dataclasses.Field]) -> tuple[dict[str, Any], dict[str, DeltaGenerator]]:
+def _fields(base: Config, fields: list[dataclasses.Field],
+            columns: int) -> tuple[dict[str, Any], dict[str, DeltaGenerator]]:
     """{setting: what its field holds} and {setting: the place below its field}."""
     values, slots = {}, {}
-    for begin in range(0, len(fields), COLUMNS):
-        for field, column in zip(fields[begin:begin + COLUMNS], st.columns(COLUMNS), strict=False):
+    for begin in range(0, len(fields), columns):
+        for field, column in zip(fields[begin:begin + columns], st.columns(columns), strict=False):
             with column:
                 values[field.name] = _field(base, field)
                 slots[field.name] = st.empty()
@@ -72,8 +74,8 @@ def _field(base: Config, field: dataclasses.Field) -> Any:
     if isinstance(shown, bool):
         return st.selectbox(name, (True, False), index=int(not shown), format_func=lambda on: "on" if on else "off",
                             **options)
-    if isinstance(shown, int):
-        return st.number_input(name, min_value=limits["low"], max_value=limits["high"], value=shown, step=1, **options)
+    if isinstance(shown, int):                          # limits given to the box would keep its old value unsaid
+        return st.number_input(name, value=shown, step=1, **options)
     text = st.text_input(name, shown, **options).strip()
     if text == shown:                                   # as exact as it came: what is shown may be rounded
         return getattr(base, name)
@@ -95,9 +97,10 @@ def _shown(base: Config, name: str) -> Any:
 def _parsed(text: str) -> Any:
     """What was typed; what is no YAML stays a text, and `check` says what it must be."""
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+    return text if value is None else value
 
 
 @functools.cache

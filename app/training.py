@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import streamlit as st
@@ -43,7 +44,7 @@ def new_run(dataset: Path) -> None:
     else:
         cfg = cfg_of(dataset)
         st.caption("The same on the command line:")
-        st.code(shell(near(train_arguments(cfg, config, chain))), language="bash", wrap_lines=True)
+        st.code(shell(near(train_arguments(cfg, config, chain))), language=None, wrap_lines=True)
         job = job_of(Run.of(config).root)
         if job and status(job).running:
             obstacles.append("A run of this name is at work. Wait until it ends, cancel it, or choose another name.")
@@ -55,6 +56,7 @@ def new_run(dataset: Path) -> None:
             st.error(plain(str(error)))
         else:
             choose("run", name)
+            st.session_state[f"wish {dataset.name}"] = name
             st.rerun()
     if obstacles:
         st.warning("\n\n".join(obstacles), icon=":material/block:")
@@ -83,7 +85,7 @@ def _name(dataset: Path, base: Config, chain: tuple[int, ...]) -> tuple[str, lis
         ready = [name for name, run in runs.items() if run.stage(1).proposals_file.exists()]
         name = st.selectbox("Run to go on from", ready, placeholder="none has finished stage 1")
         return (name, _replaced(runs[name], 2)) if name else (base.task_info, ["Train stage 1 first."])
-    free = _free_name(base.task_info, {*runs, *(run.name for run in begun(dataset))})
+    free = _free_name(st.session_state.get(f"wish {dataset.name}", base.task_info), {*runs, *(run.name for run in begun(dataset))})
     name = st.text_input("Run name (task_info)", free, key=f"name {dataset.name} {free}",
                          help="The run's folder, under ckpt and the data set's name.").strip()
     return name, _replaced(runs[name], 1) if name in runs else []
@@ -98,6 +100,9 @@ def _replaced(run: Run, stage: int) -> list[str]:
 
 
 def _free_name(wish: str, taken: set[str]) -> str:
+    """The wish, else with the first number that is free after it or, if it has one itself, after what it counts."""
+    stem = re.sub(r"-\d+$", "", wish)
+    wish = stem if stem in taken else wish
     return next(name for name in (wish, *(f"{wish}-{number}" for number in range(2, len(taken) + 3)))
                 if name not in taken)
 

@@ -36,7 +36,7 @@ def map_figure(reports: Mapping[str, Mapping[str, Any]]) -> Drawn:
                            line=_line(index), hovertemplate="%{y:.1%}")
         words.append(f"{name}: from {values[0]:.1%} at tIoU {tiou[0]:g} to {values[-1]:.1%} at {tiou[-1]:g}")
     figure.update_layout(hovermode="x unified")
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(tickformat=".2~%", rangemode="tozero")
     return Drawn(figure, f"Mean average precision against tIoU. {'; '.join(words)}.")
 
 

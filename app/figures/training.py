@@ -31,7 +31,7 @@ def loss_figure(log: StageLog) -> go.Figure:
 def map_figure(log: StageLog) -> go.Figure:
     """Mean average precision on the test split over the steps, the best marked."""
     figure = _figure(log, "mAP on test")
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(tickformat=".2~%", rangemode="tozero")
     measured = [test for test in log.tests if test["average"]]
     if not measured:
         _say(figure, "No ground truth to measure against" if log.tests else "No test yet")
@@ -75,4 +75,5 @@ def _line(index: int) -> dict[str, object]:
 
 
 def _say(figure: go.Figure, text: str) -> None:
+    figure.update_yaxes(range=[0, 1])
     figure.add_annotation(text=text, xref="paper", yref="paper", x=.5, y=.5, showarrow=False)

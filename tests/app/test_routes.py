@@ -45,6 +45,11 @@ def http(world):
         yield client
 
 
+def test_the_first_page_has_its_name_for_an_address_too(http):
+    answer = http.get("/projects?dataset=a%26b")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/?dataset=a%26b")
+
+
 def test_a_video_is_served_by_range(http, world):
     whole = (world / "dataset" / "Small" / "videos" / "v1.mp4").read_bytes()
     part = http.get("/videos/Small/v1", headers={"range": "bytes=100-199"})

@@ -87,6 +87,17 @@ def test_every_fault_stands_at_its_field(folders, tiny):
     assert start_button(test).disabled and "lr, tiou_thresholds, feature_dim, roi_size." in warnings(test)
 
 
+def test_what_a_box_shows_is_what_is_checked(folders, tiny):
+    test = open_page("train")
+    setting(test, "num_iters").set_value(-5)
+    setting(test, "lr").set_value("")
+    setting(test, "seed").set_value(2**40)
+    test.run()
+    assert faults(test) == ["num_iters is '-5', but must be 1 or more.", "lr is '', but must be a number.",
+                            "seed is '1099511627776', but must be below 2^31 in size."]
+    assert start_button(test).disabled
+
+
 def test_a_hostile_run_name_is_refused(folders, tiny):
     test = open_page("train")
     for name in ("../../elsewhere", "", "..", "a/b"):
@@ -178,6 +189,16 @@ def test_start_runs_a_job_that_the_page_shows(folders, tiny):
     next(button for button in test.button if button.label == "Cancel").click()
     test.run()
     assert (folders[1] / "jobs" / f"{job.id}.cancel").exists()
+
+
+def test_after_a_start_the_next_name_is_offered(folders, tiny):
+    test = open_page("train")
+    for name, following in (("fast", "fast-2"), ("fast-2", "fast-3"), ("lr-5", "lr-5-2")):
+        setting(test, "Run name (task_info)").set_value(name)
+        test.run()
+        start_button(test).click()
+        test.run()
+        assert setting(test, "Run name (task_info)").value == following and not start_button(test).disabled
 
 
 def test_a_dead_job_is_shown_with_its_words_as_they_are(folders, tiny):
