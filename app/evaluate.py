@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.figures.evaluation import Drawn, class_order, map_figure, per_class_figure, precision_recall_figure
 from app.paths import ckpt_root
@@ -47,6 +48,7 @@ def choose_stage(run: Run) -> int | None:
     if not ready:
         return None
     return st.segmented_control("Stage", ready, default=ready[-1], required=True, key=f"stage {run.root} {ready}",
+                                persist_state="session",
                                 help="Stage 1: snippet scores cut into proposals. Stage 2: proposals refined and "
                                      "scored again.")
 
@@ -58,7 +60,7 @@ def choose_other(dataset: DataSet, mine: Result) -> Result | None:
               and (run.name, stage) != (mine.run.name, mine.stage)}
     chosen = st.selectbox("Compare with", list(others), index=None, placeholder="nothing", disabled=not others,
                           help=None if others else "There is no other stage or run with detections yet.",
-                          key=f"other {mine.run.root} {mine.stage}")
+                          key=f"other {mine.run.root} {mine.stage}", persist_state="session")
     if chosen is None:
         return None
     try:
@@ -176,11 +178,13 @@ def per_class(results: list[Result]) -> None:
     checkpoint = results[0].checkpoint
     if any(len({report["step"] for report in each.reports.values()}) > 1 for each in results):
         checkpoint = left.segmented_control("Checkpoint", names, default=checkpoint or names[0], required=True,
-                                            format_func=CHECKPOINTS.get, key=f"checkpoint {names}")
+                                            format_func=CHECKPOINTS.get, key=f"checkpoint {names}",
+                                            persist_state="session")
     reports = {each.name: each.reports.get(checkpoint) or each.precision.to_json() for each in results
                if checkpoint in each.reports or each.precision}
     orders = [order for order in ORDERS if order != "difference" or len(reports) > 1]
-    order = right.selectbox("Order", orders, format_func=ORDERS.get, key=f"class order {len(orders)}")
+    order = right.selectbox("Order", orders, format_func=ORDERS.get, key=f"class order {len(orders)}",
+                            persist_state="session")
     first, other = [*(report["per_class"] for report in reports.values()), None][:2]
     truth = results[0].precision.ground_truth
     actions = dict(zip(truth.classes, np.bincount(truth.label, minlength=len(truth.classes)).tolist(), strict=True))
@@ -191,13 +195,13 @@ def per_class(results: list[Result]) -> None:
                                   listed, actions), f"classes {name}")
 
 
-def curves(precision: AveragePrecision) -> None:
+def curves(dataset: DataSet, precision: AveragePrecision) -> None:
     """Precision against recall of one class at the chosen thresholds."""
     left, right = st.columns([1, 2])
-    label = left.selectbox("Class", precision.classes, key="curve class")
+    label = left.selectbox("Class", precision.classes, key=f"curve class {dataset.name}", persist_state="session")
     names = [f"{threshold:g}" for threshold in precision.tiou]
     chosen = right.pills("tIoU", range(len(names)), selection_mode="multi", default=range(0, len(names), 2),
-                         format_func=names.__getitem__, key=f"curve tIoU {names}")
+                         format_func=names.__getitem__, key=f"curve tIoU {names}", persist_state="session")
     if chosen:
         show(precision_recall_figure(precision, label, sorted(chosen)), "curves")
     else:
@@ -209,8 +213,10 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
     precision = measured.precision
     left, right, _ = st.columns([2, 2, 3])
     k = left.selectbox("tIoU", range(len(precision.tiou)), int(np.abs(precision.tiou - TIOU).argmin()),
-                       format_func=lambda k: f"{precision.tiou[k]:g}", key=f"list tIoU {len(precision.tiou)}")
-    label = right.selectbox("Class", precision.classes, index=None, placeholder="all", key="list class")
+                       format_func=lambda k: f"{precision.tiou[k]:g}", key=f"list tIoU {len(precision.tiou)}",
+                       persist_state="session")
+    label = right.selectbox("Class", precision.classes, index=None, placeholder="all",
+                            key=f"list class {dataset.name}", persist_state="session")
     for title, table, order in (("False positives", false_positives(precision, k, label), "highest score first"),
                                 ("Misses", misses(precision, k, label), "longest first")):
         total, table = len(table), listed(table, precision, LISTED, of_detections=title != "Misses")
@@ -225,9 +231,10 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
         st.dataframe(table, key=key, height=min(420, 38 + 35 * len(table)), hide_index=True,
                      column_config={**COLUMNS, "video": button}, alt=f"{title}, {order}; a video opens in Explore")
         if clicked := st.session_state[f"open {key}"]:
-            video, start = table.loc[clicked["row"], ["video", "start"]]
-            st.switch_page("pages/explore.py", query_params={"dataset": dataset.name, "run": measured.run.name,
-                                                             "video": video, "t": f"{max(0, start):.2f}"})
+            video, name, start = table.loc[clicked["row"], ["video", "class", "start"]]
+            st.switch_page("pages/explore.py", query_params={
+                "dataset": dataset.name, "run": measured.run.name, "video": video, "t": f"{max(0, start):.2f}",
+                "class": name})
 
 
 def false_positives(precision: AveragePrecision, k: int, label: str | None = None) -> Segments:
@@ -254,6 +261,14 @@ def listed(segments: Segments, precision: AveragePrecision, limit: int, *, of_de
                           "class": np.array(first.classes, object)[first.label],
                           "start": first.start, "end": first.end, "length": first.length})
     return table.assign(**({"score": first.score} if of_detections else {}), **{"best tIoU": met})
+
+
+def kept_tabs(names: Sequence[str]) -> Sequence[DeltaGenerator]:
+    """Tabs; the open one is so again when a person comes back from another page."""
+    def keep() -> None:
+        st.session_state["evaluate tab"] = st.session_state["tab"]
+
+    return st.tabs(names, default=st.session_state.get("evaluate tab"), key="tab", on_change=keep)
 
 
 def show(drawn: Drawn, key: str) -> None:

@@ -54,8 +54,7 @@ def choose_video(dataset: DataSet, run: Run | None) -> str | None:
         if wanted and st.session_state.get("explored", dataset.name) == dataset.name:
             st.warning(plain(f"{dataset.name} has no video {wanted!r}; here is another."))
         wanted = (shown if len(shown) else table)["video"].iloc[0]
-        st.query_params["video"] = wanted
-        st.query_params.pop("t", None)
+        _open(wanted)
     st.session_state["explored"] = dataset.name
     _list(shown, wanted, key=f"videos {dataset.name} {split} {text} {label} {order} {measured and measured.name}")
     about = f"{len(shown)} of {len(table)} videos"
@@ -112,6 +111,13 @@ def _chosen(dataset: DataSet, table: pd.DataFrame, split: str, text: str, label:
     return keep
 
 
+def _open(video: str) -> None:
+    """Put a video into the URL, from its beginning."""
+    st.query_params["video"] = video
+    for of_another in ("t", "class"):
+        st.query_params.pop(of_another, None)
+
+
 def _list(shown: pd.DataFrame, current: str, key: str) -> None:
     """The table; the box or the name of a row opens its video."""
     videos, button = shown["video"].tolist(), f"open {key}"
@@ -122,8 +128,7 @@ def _list(shown: pd.DataFrame, current: str, key: str) -> None:
             rows = [clicked["row"]]
             st.session_state[key] = {"selection": {"rows": rows}}
         if rows:
-            st.query_params["video"] = videos[rows[0]]
-            st.query_params.pop("t", None)
+            _open(videos[rows[0]])
 
     columns: dict[str, Any] = {name: st.column_config.Column(help=HELP.get(name)) for name in shown}
     columns["video"] = st.column_config.ButtonColumn(type="tertiary", alignment="left", on_click=open_row, key=button)
@@ -140,11 +145,13 @@ def _list(shown: pd.DataFrame, current: str, key: str) -> None:
 
 @st.fragment
 def viewer(dataset: DataSet, known: Evidence) -> None:
-    """The video over its lanes, with the choice of what is shown."""
-    place = f"{dataset.name} {known.video}"
+    """The video over its lanes, with the choice of what is shown; the class that `?class=` names comes first."""
+    place, asked = f"{dataset.name} {known.video}", st.query_params.get("class")
+    first = [known.classes.index(asked)] if asked in known.classes else []
     classes, score, number, more = st.columns([5, 3, 2, 2], vertical_alignment="bottom")
-    indices = classes.multiselect("Classes", range(len(known.classes)), likely_classes(known),
-                                  format_func=lambda index: known.classes[index], key=f"classes {place}")
+    indices = classes.multiselect("Classes", range(len(known.classes)),
+                                  list(dict.fromkeys(first + likely_classes(known))),
+                                  format_func=lambda index: known.classes[index], key=f"classes {place} {first}")
     top = math.ceil(highest_score(known) * 100) / 100
     least = score.slider("Detections scored at least", 0., max(top, .01), round(top / 5, 2), .01,
                          key=f"least {place} {top}", disabled=not known.detections,

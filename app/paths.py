@@ -23,10 +23,10 @@ def ckpt_root() -> Path:
 
 
 def data_sets() -> list[str]:
-    """Names of the data sets' folders, sorted; sound or not."""
+    """Names of the data sets' folders, sorted as people do; sound or not."""
     root = data_root()
-    return sorted(path.name for path in root.iterdir() if path.is_dir() and path.name[0] not in "._") \
-        if root.is_dir() else []
+    names = (path.name for path in root.iterdir() if path.is_dir() and path.name[0] not in "._")
+    return sorted(names, key=lambda name: (name.casefold(), name)) if root.is_dir() else []
 
 
 def inside(root: Path, *names: str) -> Path:

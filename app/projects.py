@@ -67,16 +67,22 @@ def _state(report: Report) -> tuple[str, str]:
 
 def _counts(report: Report) -> None:
     counts, train, test = report.counts, report.counts["splits"]["train"], report.counts["splits"]["test"]
-    st.markdown(f"**{counts['videos']}** videos, {counts['video_files']} with a file · **{counts['classes']}** classes"
-                f" · **{counts['points']}** points · **{counts['segments']}** annotated actions")
-    st.caption(f"Train: {train['videos']} videos, {train['features']} with features, {train['points']} points · "
-               f"Test: {test['videos']} videos, {test['features']} with features, {test['segments']} annotated actions")
+    st.markdown(f"{_number(counts['videos'], 'video')}, {counts['video_files']:,} with a file · "
+                f"{_number(counts['classes'], 'class', 'classes')} · {_number(counts['points'], 'point')} · "
+                f"{_number(counts['segments'], 'annotated action')}")
+    st.caption(f"Train: {train['videos']:,} videos, {train['features']:,} with features, {train['points']:,} points · "
+               f"Test: {test['videos']:,} videos, {test['features']:,} with features, {test['segments']:,} annotated "
+               "actions")
+
+
+def _number(count: int, one: str, many: str = "") -> str:
+    return f"**{count:,}** {one if count == 1 else many or f'{one}s'}"
 
 
 def _actions(root: Path, report: Report | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         for page, label, icon in (("annotate", "Annotate", "edit"), ("train", "Train", "model_training"),
-                                  ("explore", "Explore", "search")):
+                                  ("explore", "Explore", "search"), ("evaluate", "Evaluate", "monitoring")):
             st.page_link(f"pages/{page}.py", label=label, icon=f":material/{icon}:",
                          query_params={"dataset": root.name})
         if report and report.counts["video_files"] and not all(
@@ -146,10 +152,14 @@ def _demo_offer(root: Path) -> None:
         st.code(shell(near(arguments)), language=None)
 
 
-def new_project(expanded: bool) -> None:
-    """A form that makes a project of videos on this machine, or of uploaded ones."""
+def made() -> None:
+    """What there is to say of the project that was just made."""
     for message in st.session_state.pop("project notes", []):
         st.info(plain(message))
+
+
+def new_project(expanded: bool) -> None:
+    """A form that makes a project of videos on this machine, or of uploaded ones."""
     with st.expander("New project from videos", icon=":material/create_new_folder:", expanded=expanded):
         _new_project()
 
@@ -189,5 +199,5 @@ def _create(name: str, folder: str, uploads: list, classes: list[str]) -> None:
                        "writable."))
         return
     choose("dataset", name)
-    st.session_state["project notes"] = notes
+    st.session_state["project notes"] = [f"{name} is made; see its card.", *notes]
     st.rerun()

@@ -85,7 +85,8 @@ def _name(dataset: Path, base: Config, chain: tuple[int, ...]) -> tuple[str, lis
         ready = [name for name, run in runs.items() if run.stage(1).proposals_file.exists()]
         name = st.selectbox("Run to go on from", ready, placeholder="none has finished stage 1")
         return (name, _replaced(runs[name], 2)) if name else (base.task_info, ["Train stage 1 first."])
-    free = _free_name(st.session_state.get(f"wish {dataset.name}", base.task_info), {*runs, *(run.name for run in begun(dataset))})
+    wish = st.session_state.get(f"wish {dataset.name}", base.task_info)
+    free = _free_name(wish, {*runs, *(run.name for run in begun(dataset))})
     name = st.text_input("Run name (task_info)", free, key=f"name {dataset.name} {free}",
                          help="The run's folder, under ckpt and the data set's name.").strip()
     return name, _replaced(runs[name], 1) if name in runs else []

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.evaluate import choose_other, choose_stage, curves, mistakes, overview, per_class
+from app.evaluate import choose_other, choose_stage, curves, kept_tabs, mistakes, overview, per_class
 from app.results import opened, result
 from app.state import choose_dataset, choose_run
 from app.text import plain
@@ -38,10 +38,10 @@ with columns[3]:
     other = choose_other(dataset, measured)
 results = [measured, other] if other and other.precision else [measured]
 overview(dataset, results)
-classes, recall, wrong = st.tabs(["Classes", "Precision and recall", "Mistakes"])
+classes, recall, wrong = kept_tabs(["Classes", "Precision and recall", "Mistakes"])
 with classes:
     per_class(results)
 with recall:
-    curves(measured.precision)
+    curves(dataset, measured.precision)
 with wrong:
     mistakes(dataset, measured)

@@ -3,10 +3,11 @@
 import streamlit as st
 
 from app.paths import data_root, data_sets
-from app.projects import card, demo_offer, new_project, working
+from app.projects import card, demo_offer, made, new_project, working
 
 names = data_sets()
 st.title("Projects")
+made()
 working()
 if not names:
     st.info("There is no data set yet. Make the demo to see everything at work, or a project of your own videos. "

@@ -120,7 +120,7 @@ def test_two_results_side_by_side(world):
 
 def test_curves_follow_class_and_thresholds(world):
     test = open_page("evaluate")
-    test.selectbox(key="curve class").set_value("wave").run()
+    test.selectbox(key="curve class small").set_value("wave").run()
     thresholds = next(group for group in test.button_group if group.label == "tIoU")
     thresholds.set_value([0]).run()
     lines = figure(test, "Precision and recall of wave")["data"]
@@ -157,7 +157,7 @@ def test_mistakes_are_listed_on_the_page(world, run, data):
     precision = result(opened(data), run, 2).precision
     assert [subheader.value for subheader in test.subheader] == \
         [f"False positives: {len(false_positives(precision, 4)):,}", f"Misses: {len(misses(precision, 4)):,}"]
-    test.selectbox(key="list class").set_value("jump").run()
+    test.selectbox(key="list class small").set_value("jump").run()
     assert set(test.dataframe[1].value["class"]) == {"jump"}
 
 

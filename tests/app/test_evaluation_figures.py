@@ -42,6 +42,11 @@ def test_heat_map_has_a_row_a_class_from_the_top():
     assert "2 classes at 2 tIoU thresholds" in words and "jump with 45.0%" in words and "run with 30.0%" in words
 
 
+def test_names_are_shown_as_they_are():
+    figure, _ = per_class_figure("AP", [.1], {'"a" <b> & \'c\'': [.5]}, ['"a" <b> & \'c\''], {})
+    assert list(figure.data[0].y) == ['"a" &lt;b&gt; &amp; \'c\'']                  # all that Plotly reads
+
+
 def test_numbers_can_be_read_on_every_cell():
     stops = [[int(stop[at:at + 2], 16) for at in (1, 3, 5)] for stop in SCALE]
     for share in np.linspace(0, 1, 21):

@@ -31,6 +31,16 @@ def test_a_link_opens_its_moment(world):
     assert {"truth 0", "cas 0", "PP 0", "RP 0", "background"} <= {lane["id"] for lane in data["lanes"]}
 
 
+def test_the_class_that_a_link_names_comes_first(world):
+    about = {"dataset": "small", "run": "first", "video": "test_1", "t": "3"}
+    usual = field(open_page("explore", **about), "Classes").value
+    for name in opened(world / "dataset" / "small").classes:
+        test = open_page("explore", **about, **{"class": name})
+        chosen = field(test, "Classes").value
+        assert shown(test)["lanes"][0]["label"] == name and set(chosen) >= set(usual)
+    assert field(open_page("explore", **about, **{"class": "no such"}), "Classes").value == usual
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("12.5", 12.5), (None, 0), ("", 0), ("soon", 0), ("-3", 0), ("nan", 0),
                                                ("inf", 0)])
 def test_moments_of_links(text, seconds, monkeypatch):

@@ -37,6 +37,14 @@ def test_a_sound_data_set(folders, make_dataset):
     assert test.expander[0].label == "Check: 1 note" and not test.expander[0].proto.expanded
 
 
+def test_cards_stand_in_order_whatever_their_case_and_lead_to_every_page(folders, make_dataset):
+    make_dataset(folders[0] / "Zebra", train=1, test=1)
+    make_dataset(folders[0] / "apple")
+    test = open_page()
+    assert [each.value for each in test.subheader[:2]] == ["apple", "Zebra"]
+    assert [link.proto.label for link in test.get("page_link")[:4]] == ["Annotate", "Train", "Explore", "Evaluate"]
+
+
 def test_faults_stand_with_their_remedies_as_they_are(folders, make_dataset):
     root = make_dataset(folders[0] / "*bad*<b>")
     (root / "split_test.txt").unlink()

@@ -127,6 +127,7 @@ def test_figures_show_every_loss_and_average(run):
 def test_figures_say_why_they_are_empty(run):
     stage = StageLog(run, 1)
     said = [figure(stage).layout.annotations[0].text for figure in (loss_figure, map_figure)]
+    assert loss_figure(stage).layout.yaxis.range == map_figure(stage).layout.yaxis.range == (0, 1)
     with EventLog(run.stage(1), resume=False) as log:
         begin(log)
         log.test(10, None, None, False)

@@ -136,5 +136,9 @@ def test_a_mistake_opens_in_explore_at_its_moment(viewer, filled):
     viewer.ready()
     start, video = wrong.start[row], wrong.videos[wrong.video[row]]
     assert viewer.stage("stage.current.id") == video
-    viewer.page.wait_for_url(f"**/explore?*video={video}*")
+    viewer.page.wait_for_url(f"**/explore?*video={video}*class=*")
+    assert viewer.stage("stage.lanes[0].label") == wrong.classes[wrong.label[row]]
     viewer.until(f"Math.abs(stage.clock.time - {start:.2f}) < .1")
+    viewer.page.go_back()                               # to the next one, where the list was left
+    viewer.page.get_by_text(f"False positives: {len(wrong):,}").wait_for()
+    assert viewer.page.get_by_role("tab", name="Mistakes").get_attribute("aria-selected") == "true"

@@ -34,6 +34,7 @@ def test_real_clips_become_a_project_and_get_features(app, page, shared):
     page.get_by_text(f"python -m hrpro create clips {shared / 'videos'}").wait_for()
     page.get_by_role("button", name="Make the project").click()
     card(page, "clips").get_by_text("Needs points and features").wait_for(timeout=60_000)
+    page.get_by_text("clips is made; see its card.").wait_for()
     card(page, "clips").get_by_text("3 videos, 3 with a file").wait_for()
     page.get_by_role("button", name="Extract features").click()
     card(page, "clips").get_by_text("extract clips: ").first.wait_for(timeout=60_000)
@@ -60,5 +61,5 @@ def test_uploaded_videos_become_a_project_and_faults_are_said(app, page, tmp_pat
     page.get_by_text("python -m hrpro create uploads").wait_for()
     page.get_by_role("button", name="Make the project").click()
     page.get_by_text("bad.mp4: cannot be read as a video").wait_for(timeout=60_000)
-    card(page, "uploads").get_by_text("1 videos, 1 with a file").wait_for(timeout=60_000)
+    card(page, "uploads").get_by_text("1 video, 1 with a file").wait_for(timeout=60_000)
     assert [path.name for path in (app.data / "uploads" / "videos").iterdir()] == ["good.mp4"]
