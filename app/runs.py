@@ -173,8 +173,11 @@ def _figures_of_merit(run: Run) -> None:
     """Both checkpoints of both stages, by their names."""
     rows = []
     for stage in STAGES:
-        path = run.stage(stage).metrics_file
-        metrics = read_json(path) if path.exists() else {}
+        path, metrics = run.stage(stage).metrics_file, {}
+        try:
+            metrics = read_json(path, mend=f"Test stage {stage} again.") if path.exists() else {}
+        except InputError as error:
+            st.warning(plain(str(error)))
         for name, title in (("last", "Last"), ("best", "Best on test")):
             if average := metrics.get(name, {}).get("average"):
                 rows.append({"Stage": f"Stage {stage}", "Checkpoint": title,

@@ -123,9 +123,11 @@ class Run:
         events = []
         for line in whole.split(b"\n") if whole else []:
             try:
-                events.append(json.loads(line))
+                event = json.loads(line)
             except ValueError:                          # a line cut off by a crash, then written over by nothing
                 continue
+            if isinstance(event, dict) and event.keys() >= {"time", "event"}:
+                events.append(event)
         return events, offset + len(whole) + bool(whole)
 
     @contextlib.contextmanager

@@ -118,9 +118,11 @@ def refuse_second(ckpt_root: Path, target: Path) -> None:
 
 
 def jobs(ckpt_root: Path) -> list[Job]:
-    """All jobs under a checkpoint folder, newest first."""
-    records = (Path(ckpt_root).resolve() / "jobs").glob("*.json")
-    found = [Job(**read_json(record), folder=record.parent) for record in records]
+    """All jobs under a checkpoint folder, newest first; a record that a crash left broken stands for none."""
+    found = []
+    for record in (Path(ckpt_root).resolve() / "jobs").glob("*.json"):
+        with contextlib.suppress(InputError, TypeError):
+            found.append(Job(**read_json(record), folder=record.parent))
     return sorted(found, key=lambda job: -job.started)
 
 
@@ -151,8 +153,11 @@ def status(job: Job) -> Status:
             if (said := last_line(job)).startswith("error: "):          # nor could its wrapper write on a full disk
                 return Status("failed", said.removeprefix("error: "))
             return Status("died", "Killed without a word; memory may have run out.")
-    end = read_json(end_file)
-    code, ended = end["exit_code"], end["time"]
+    try:
+        end = read_json(end_file)
+        code, ended = end["exit_code"], end["time"]
+    except (InputError, KeyError, TypeError):
+        return Status("died", f"{end_file}: does not say how the job ended; its log may.")
     if code == 0:
         return Status("finished", exit_code=code, ended=ended)
     if asked or code == 130:

@@ -161,6 +161,21 @@ def test_a_finished_run_shows_both_checkpoints_by_name(folders, tiny):
     assert "train\\_1\\.npy" in "".join(each.value for each in test.markdown)
 
 
+def test_files_that_a_crash_left_broken_are_said_or_passed_over(folders, tiny):
+    run = finished_run(folders[1] / "tiny" / "HR-Pro")
+    run.stage(1).metrics_file.write_text('{"last": {"st')
+    with open(run.stage(1).events_file, "ab") as file:
+        file.write(b'[]\n{"time": 1}\n{"event": "no\n')
+    (folders[1] / "jobs").mkdir()
+    (folders[1] / "jobs" / "broken.json").write_text('{"id": "br')
+    (folders[1] / "jobs" / "empty.json").write_text("{}")
+    test = open_page("train")
+    said = warnings(test).replace("\\", "")
+    assert "metrics.json: line 1 is not JSON" in said and "Test stage 1 again." in said
+    assert ":material/check_circle: Finished" in "".join(each.value for each in test.markdown)
+    assert "Projects" in [title.value for title in open_page().title]
+
+
 def test_the_url_chooses_and_is_kept(folders, tiny, make_dataset):
     make_dataset(folders[0] / "other")
     for name in ("one", "two"):

@@ -125,6 +125,15 @@ def test_cancel_after_the_end_changes_nothing(begin):
     assert status(job).state == "finished"
 
 
+def test_an_end_that_cannot_be_read_is_said(begin):
+    job = begin("pass", ready=False)
+    ended(job)
+    end = job.folder / f"{job.id}.end"
+    for broken in ("", "{}", "[]", '{"exit_code": 0, "ti'):
+        end.write_text(broken)
+        assert status(job).state == "died" and end.name in status(job).message
+
+
 def test_killed_command_is_said_to_have_died(begin):
     job = begin(SLEEP)
     command_of(job).kill()
