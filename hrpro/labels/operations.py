@@ -24,10 +24,12 @@ So one operation may change many points, and any state can be had by replaying a
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import functools
 import os
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -56,6 +58,8 @@ from hrpro.labels.rules import (
     table_of,
 )
 from hrpro.timebase import seconds_to_frame
+
+SETTLED = 2                                             # seconds after which a cut off line is nobody's at work
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,7 @@ class LabelStore:
             if cut:
                 with contextlib.suppress(InputError), self._locked():
                     pass
+                self._seen = None
 
     def points(self, video: str | None = None) -> list[dict[str, Any]]:
         """The points of one video or of all, each {"id", "video", "label", "time", "frame", "who", "doubt"?}."""
@@ -328,17 +333,26 @@ class LabelStore:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[IO[bytes]]:
         """The log, open for appending, with all other writers shut out and their operations taken in."""
-        try:
-            self.log.parent.mkdir(exist_ok=True)
-            file = open(self.log, "a+b", buffering=0)                             # noqa: SIM115
-        except OSError as error:
-            raise InputError(f"{self.log}: cannot be written ({error.strerror}); the labels wait in the browser. "
-                             "Make the file and its folder writable.") from error
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if self._read_tail(file):
-                self._set_aside(file)
-            yield file
+        while True:
+            try:
+                self.log.parent.mkdir(exist_ok=True)
+                file = open(self.log, "a+b", buffering=0)                         # noqa: SIM115
+            except OSError as error:
+                raise InputError(f"{self.log}: cannot be written ({error.strerror}); the labels wait in the browser. "
+                                 "Make the file and its folder writable.") from error
+            with file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if not self._in_place(file):            # another was put there while this waited for the lock
+                    continue
+                if self._read_tail(file):
+                    self._set_aside(file)
+                yield file
+                return
+
+    def _in_place(self, file: IO[bytes]) -> bool:
+        """Whether an open file is the log still: another may have been put in its place."""
+        here = _stamp(self.log)
+        return here is not None and here[0] == _stamp(file.fileno())[0]
 
     def _read_tail(self, file: IO[bytes], until: int | None = None) -> bool:
         """Take in the lines after the last one known; true if the last line is cut off. The caller holds a lock.
@@ -367,7 +381,10 @@ class LabelStore:
         return self._offset < self._seen[1]
 
     def _set_aside(self, file: IO[bytes]) -> None:
-        """Move what follows the last whole operation into a side file and report it."""
+        """Move what follows the last whole operation into a side file and report it, once it has come to rest."""
+        if 0 <= time.time() - self._seen[2] / 1e9 < SETTLED:
+            raise InputError(f"{self.log}: its last line is not whole, as while a copy is put back; the labels wait. "
+                             f"Try again when it has stayed as it is for {SETTLED} s.")
         file.seek(self._offset)
         side = self.log.with_name(f"{self.log.name}.cut")
         try:
@@ -394,6 +411,9 @@ class LabelStore:
             os.fsync(file.fileno())
             if self._offset == 0:
                 _sync_folder(self.log.parent)
+                _sync_folder(self.root)
+            if not self._in_place(file):
+                raise OSError(errno.ESTALE, "another log was put in its place")
         except OSError:
             os.ftruncate(file.fileno(), self._offset)
             raise

@@ -1,6 +1,7 @@
 """The operation log: nothing acknowledged is lost, any state can be replayed, nobody overwrites another silently."""
 
 import csv
+import fcntl
 import json
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -219,6 +221,7 @@ def test_a_cut_off_last_line_is_set_aside_and_reported_and_the_rest_stands(root,
     store.apply([add("a", 1), add("b", 2)], "Ann")
     whole = store.log.read_bytes()
     store.log.write_bytes(whole + cut)
+    os.utime(store.log, (1, 1))
     again = LabelStore(root)
     assert labels(again) == {"a": ("jump", 1), "b": ("jump", 2)}
     assert "was moved to operations.jsonl.cut; the 2 operations before it stand" in again.notices[0]
@@ -227,6 +230,71 @@ def test_a_cut_off_last_line_is_set_aside_and_reported_and_the_rest_stands(root,
     assert again.apply([add("c", 3)], "Ann")[0].seq == 3
     store.refresh()
     assert len(labels(store)) == 3
+
+
+def test_a_log_that_is_being_copied_into_place_is_not_cut(root):
+    store = LabelStore(root)
+    store.apply([add(f"p{number}", number) for number in range(40)], "Ann")
+    whole = store.log.read_bytes()
+    with open(store.log, "wb", buffering=0) as copying:
+        copying.write(whole[:len(whole) // 2 - 7])
+        store.refresh()
+        with pytest.raises(InputError, match="its last line is not whole, as while a copy is put back"):
+            store.apply([add("b", 50)], "Ann")
+        copying.write(whole[len(whole) // 2 - 7:])
+    assert store.log.read_bytes() == whole and not store.notices
+    assert store.apply([add("b", 50)], "Ann")[0].seq == 41
+    assert LabelStore(root).seq == 41
+
+
+def test_a_cut_off_line_is_set_aside_once_it_has_come_to_rest(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    whole = store.log.read_bytes()
+    store.log.write_bytes(whole + b'{"id":')
+    store.refresh()
+    assert store.log.read_bytes() == whole + b'{"id":'
+    os.utime(store.log, (1, 1))
+    store.refresh()
+    assert store.log.read_bytes() == whole and "was cut off" in store.notices[0]
+
+
+@pytest.mark.parametrize("while_it", ["waits for its turn", "writes"])
+def test_a_log_put_in_the_place_of_one_that_is_written_takes_the_label_too(root, monkeypatch, while_it):
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    copy = root / "copy.jsonl"
+    shutil.copy(store.log, copy)
+
+    def put_back(*_) -> None:
+        monkeypatch.undo()
+        copy.replace(store.log)
+
+    acknowledged = []
+    if while_it == "writes":
+        monkeypatch.setattr(os, "fsync", put_back)
+        with pytest.raises(InputError, match="another log was put in its place"):
+            store.apply([add("b", 2)], "Ann")
+        acknowledged += store.apply([add("b", 2)], "Ann")
+    else:
+        with open(store.log, "rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            other = threading.Thread(target=lambda: acknowledged.extend(store.apply([add("b", 2)], "Ann")))
+            other.start()
+            time.sleep(.2)
+            put_back()
+        other.join(10)
+    assert acknowledged[0].seq == 2
+    assert labels(LabelStore(root)) == labels(store) == {"a": ("jump", 1), "b": ("jump", 2)}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks Linux which files are flushed")
+def test_the_first_operation_puts_the_names_of_folder_and_log_onto_the_disk_too(root, monkeypatch):
+    synced, sync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.add(os.readlink(f"/proc/self/fd/{handle}")), sync(handle)))
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    assert synced == {str(store.log), str(store.log.parent), str(root)}
 
 
 def test_a_broken_line_in_the_midst_is_an_error_that_names_it(root):
