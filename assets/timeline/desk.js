@@ -11,6 +11,7 @@ import { Labels } from "./labels.js";
 import { Model } from "./model.js";
 import { ClassPanel, PointPanel, QueuePanel, VideoPanel } from "./panels.js";
 import { Stage } from "./stage.js";
+import { browserStorage, keep } from "./storage.js";
 import { Sync } from "./sync.js";
 import { Watched } from "./watched.js";
 
@@ -23,15 +24,16 @@ export class Desk {
   #listing = false;
 
   constructor(parent, data) {
-    Object.assign(this, { data, labels: new Labels(), savedAt: null });
+    const storage = browserStorage("localStorage");
+    Object.assign(this, { data, labels: new Labels(), savedAt: null, storage });
     const { base, dataset } = data;
     this.url = `${base}/labels/${encodeURIComponent(dataset)}`;
     this.stage = new Stage({ base, dataset, desk: this });
     this.selection = this.stage.selection;
     const colourOf = (name) => this.colour(name);
-    this.model = new Model({ url: `${base}/models/${encodeURIComponent(dataset)}`, storage: localStorage,
+    this.model = new Model({ url: `${base}/models/${encodeURIComponent(dataset)}`, storage,
       key: `hrpro.model.${dataset}`, onChange: () => this.modelled() });
-    this.watched = new Watched({ storage: localStorage, key: `hrpro.watched.${dataset}` });
+    this.watched = new Watched({ storage, key: `hrpro.watched.${dataset}` });
     this.videos = new VideoPanel({ labels: this.labels, onOpen: (id) => this.turnTo(id) });
     this.queue = new QueuePanel({ model: this.model, colourOf, onGo: (moment) => this.visit(moment) });
     this.videos.root.append(this.queue.root);
@@ -44,8 +46,8 @@ export class Desk {
     this.saved = el("span", { class: "badge save", role: "status" });
     this.message = el("span", { class: "message", role: "alert" });
     this.who = el("input", { class: "who", "aria-label": "Your name", title: "Your name, kept with each label",
-      value: localStorage.getItem("hrpro.name") || data.who, maxlength: "200",
-      onchange: () => localStorage.setItem("hrpro.name", this.who.value.trim()) });
+      value: storage.getItem("hrpro.name") || data.who, maxlength: "200",
+      onchange: () => keep(storage, "hrpro.name", this.who.value.trim()) });
     this.suggested = el("span", { class: "badge suggestion", role: "status" });
     this.cost = el("span", { class: "cost", title: "Time at this video and what was played; kept in this browser" });
     this.modelChoice = el("select", { "aria-label": "Model", title: "A run whose scores and proposals are shown",
@@ -109,9 +111,9 @@ export class Desk {
     this.say(desk.notices.at(-1) ?? (desk.classes.length ? ""
       : "Name a class at the right; then key 1, or a click in its lane, sets a point."));
     this.sync = new Sync({ url: this.url, labels: this.labels, who: () => this.who.value.trim() || this.data.who,
-      storage: localStorage, key: `hrpro.queue.${this.data.dataset}`, onStatus: () => this.showSaved(),
+      storage: this.storage, key: `hrpro.queue.${this.data.dataset}`, onStatus: () => this.showSaved(),
       onNews: (news) => this.news(news) });
-    const remembered = sessionStorage.getItem(this.memory);
+    const remembered = browserStorage("sessionStorage").getItem(this.memory);
     const wanted = [this.data.video, remembered].find((id) => desk.videos.some((video) => video.id === id));
     const first = wanted ?? desk.videos.find((video) => video.file)?.id ?? desk.videos[0]?.id;
     if (!first) {
@@ -122,7 +124,7 @@ export class Desk {
     this.showSaved();
     this.sync.start();
     this.queue.load();
-    if (!localStorage.getItem("hrpro.name")) await askName(this.root, this.who);
+    if (!this.storage.getItem("hrpro.name")) await askName(this.root, this.who);
     this.stage.focus();
   }
 
@@ -195,7 +197,7 @@ export class Desk {
     if (!state || this.gone || this.wanted !== id) return;
     if (this.current !== id) this.stage.open(video, seconds ?? 0);
     this.current = id;
-    sessionStorage.setItem(this.memory, id);
+    keep(browserStorage("sessionStorage"), this.memory, id);
     this.videos.current = id;
     this.selection.clear();
     this.watched.keep();
@@ -217,13 +219,22 @@ export class Desk {
   }
 
   push(operation) {
-    if (!operation) return;
+    if (!operation || !this.current) return;
     this.sync.push(operation);
     this.refresh();
   }
 
+  /** The log is another than it was. */
+  async readAnew() {
+    const desk = await this.fetchJson(this.url);
+    if (!desk || this.gone) return;
+    this.labels.open(desk);
+    this.videos.videos = desk.videos;
+    this.open(this.current);
+  }
+
   news({ refused, notes = [], reload }) {
-    if (reload) this.open(this.current);
+    if (reload) this.readAnew();
     if (refused.length) this.say(refused.map((ack) => ack.refused).join(" "));
     else if (notes.length) this.say(notes.map((ack) => ack.note).join(" "));
     for (const id of [...this.selection]) if (!this.labels.points.has(id)) this.selection.delete(id);

@@ -61,6 +61,17 @@ export class Labels {
     if (operations.length || classes) this.#now = null;
   }
 
+  /** The operation that a person's undo or redo in a video is meant for, if that is among those that wait. */
+  about({ kind, video, who }) {
+    let [done, undone] = [[], []];
+    for (const operation of this.pending.filter((one) => one.video === video && one.who === who)) {
+      if (operation.kind === "undo") undone.push(done.pop());
+      else if (operation.kind === "redo") done.push(undone.pop());
+      else [done, undone] = [[...done, operation.id], []];
+    }
+    return (kind === "undo" ? done : undone).at(-1);
+  }
+
   /** Class names in display order. */
   get classes() {
     return this.now.names;

@@ -1,6 +1,7 @@
 /** What a chosen run says of the video on the desk: its proposals and score curves, from their routes. */
 
 import { columnOf, fetchArray } from "./arrays.js";
+import { keep } from "./storage.js";
 import { suggest } from "./suggest.js";
 
 const CURVES = { height: 40 };
@@ -14,14 +15,14 @@ export class Model {
 
   choose(run) {
     this.run = run;
-    this.storage.setItem(this.key, run);
+    keep(this.storage, this.key, run);
     this.clear();
     return this.load(this.video);
   }
 
   fold() {
     this.folded = !this.folded;
-    this.storage.setItem(`${this.key}.folded`, this.folded ? "yes" : "no");
+    keep(this.storage, `${this.key}.folded`, this.folded ? "yes" : "no");
     this.onChange();
   }
 

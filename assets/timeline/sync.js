@@ -2,6 +2,8 @@
  * Brings operations to the server and news back. An operation stays in the queue, and in the browser's own storage,
  * until the server has answered it; it is sent again until then, and the server applies an id once.
  */
+import { keep } from "./storage.js";
+
 const PAUSE = 1000;
 const BATCH = 500;
 const LETTERS = 4e6;        // of operations sent at once; the server takes 16 MiB
@@ -34,7 +36,13 @@ export class Sync {
     clearTimeout(this.#timer);
   }
 
-  push(operation) {
+  /**
+   * Whoever made it stays who made it, however long it waits. An undo says which of those that wait it is meant for:
+   * should that one be refused, nothing else is undone in its stead.
+   */
+  push(made) {
+    const operation = { ...made, who: this.who() };
+    if (!made.before) operation.of = this.labels.about(operation);
     this.#keep(operation);
     this.labels.push(operation);
     this.#say("saving", "");
@@ -46,9 +54,10 @@ export class Sync {
     const left = Object.keys(this.storage).filter((name) => name.startsWith(`${this.key}.`)
       && /^\w+\.\d+$/.test(name.slice(this.key.length + 1))).sort();
     for (const name of left) {
-      const operation = JSON.parse(this.storage.getItem(name));
-      this.storage.removeItem(name);
-      this.#keep(operation);
+      const operation = parsed(this.storage.getItem(name));
+      if (!operation?.id) continue;                     // taken by another tab this moment, or nothing of ours
+      if (this.#keep(operation)) this.storage.removeItem(name);
+      else this.#kept.set(operation.id, name);
       this.labels.push(operation);
     }
   }
@@ -57,11 +66,9 @@ export class Sync {
   #keep(operation) {
     const name = `${this.own}.${`${this.#number++}`.padStart(9, "0")}`;
     this.#kept.set(operation.id, name);
-    try {
-      this.storage.setItem(name, JSON.stringify(operation));
-    } catch {
-      this.#full = ". The browser's storage is full too: keep this tab open";
-    }
+    const kept = keep(this.storage, name, JSON.stringify(operation));
+    if (!kept) this.#full = ". The browser cannot keep them either: leave this tab open";
+    return kept;
   }
 
   #forget(ids) {
@@ -92,13 +99,14 @@ export class Sync {
     try {
       const answer = await (sent.length ? this.#post(video, seq, last, sent) : this.#get(video, seq, last));
       if (this.#stopped) return;
-      const refused = answer.acks ? this.labels.acknowledge(answer.acks) : [];
-      this.#forget(sent.map(({ id }) => id));
+      const { acks = [] } = answer;
+      const refused = this.labels.acknowledge(acks);
+      this.#forget(acks.map(({ id }) => id));
       if (video === this.labels.video && seq === this.labels.seq) {
         if (answer.reload) this.onNews({ refused, reload: true });
         else {
           this.labels.receive(answer);
-          const notes = answer.acks?.filter((ack) => ack.note);
+          const notes = acks.filter((ack) => ack.note);
           if (answer.operations || refused.length) this.onNews({ refused, notes });
         }
       }
@@ -114,7 +122,7 @@ export class Sync {
   }
 
   #post(video, since, last, operations) {
-    const body = JSON.stringify({ who: this.who(), video, since, last, operations });
+    const body = JSON.stringify({ who: operations[0].who ?? this.who(), video, since, last, operations });
     return this.#ask(this.url, { method: "POST", headers: { "Content-Type": "application/json" }, body });
   }
 
@@ -124,16 +132,26 @@ export class Sync {
 
   async #ask(url, options) {
     const response = await this.fetch(url, { ...options, signal: AbortSignal.timeout(10000) });
-    if (response.ok) return response.json();
     const text = await response.text();
+    const answer = response.ok ? parsed(text) : null;
+    if (Number.isInteger(answer?.seq)) return answer;
+    if (response.ok) throw new Error("something else than the app answers");
     throw Object.assign(new Error(text), { sentence: text.split("\n")[0].slice(0, 300) });
   }
 }
 
-/** As many of the operations as go into one request: at least one. */
+/** As many of one person's operations as go into one request: at least one. */
 function firstOf(operations) {
   let letters = 0;
   const end = operations.slice(0, BATCH).findIndex((operation, index) =>
-    (letters += JSON.stringify(operation).length) > LETTERS && index > 0);
+    ((letters += JSON.stringify(operation).length) > LETTERS || operation.who !== operations[0].who) && index > 0);
   return operations.slice(0, end < 0 ? BATCH : end);
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }

@@ -2,6 +2,8 @@
  * Which stretches of each video were really played, and how long a person worked on it. Kept in this browser alone.
  */
 
+import { keep } from "./storage.js";
+
 const IDLE = 30;        // seconds without a hand on anything after which a person is taken to be away
 const GAP = 1;          // seconds between two pictures of a video that plays: more is a jump
 
@@ -43,11 +45,7 @@ export class Watched {
 
   keep() {
     if (this.video === null) return;
-    try {
-      this.storage.setItem(`${this.key}.${this.video}`, JSON.stringify({ spans: this.spans, seconds: this.seconds }));
-    } catch {
-      // a full storage: labels need the room more
-    }
+    keep(this.storage, `${this.key}.${this.video}`, JSON.stringify({ spans: this.spans, seconds: this.seconds }));
   }
 
   /** The playhead while the video plays, or null while it stands; true if more was watched than before. */

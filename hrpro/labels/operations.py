@@ -233,7 +233,8 @@ class LabelStore:
     def apply(self, operations: Sequence[Operation], who: str) -> list[Acknowledgement]:
         """Append operations, flushed to disk before this returns; one whose id is in the log is not applied again.
 
-        An operation needs "id", "video", "kind" and, unless it is an undo or redo, "before" and "after". It is refused
+        An operation needs "id", "video", "kind" and, unless it is an undo or redo, "before" and "after"; those may name
+        the operation that they are meant "of", so that nothing else is undone where that one was refused. It is refused
         where `before` is not what the labels hold: someone else was faster, and nothing is overwritten silently.
 
         Raises:
@@ -431,6 +432,8 @@ class LabelStore:
                 raise Refusal(f"The data set has no video {operation['video']!r}.")
             stamped = {"id": key, "time": _now(), "who": who, "video": operation["video"], "kind": operation["kind"]}
             if operation["kind"] in ("undo", "redo"):
+                if operation.get("of") and operation["of"] not in self._seq_of:
+                    raise Refusal(f"What this was to {operation['kind']} was refused itself; all else stays.")
                 about, note = self._reverse(operation["kind"], (operation["video"], who))
                 stamped |= about
             else:

@@ -43,6 +43,8 @@ def check_shape(operation: Any, position: int) -> None:
         fault = "names no video"
     elif operation.get("kind") not in (*KINDS, "undo", "redo") or operation["kind"] == "import":
         fault = f"has the unknown kind {str(operation.get('kind'))[:40]!r}"
+    elif not isinstance(operation.get("of", ""), str):
+        fault = "is about no operation"
     elif operation["kind"] not in ("undo", "redo"):
         for side in ("before", "after"):
             values = operation.get(side)

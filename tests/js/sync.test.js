@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { addPoint } from "../../assets/timeline/edits.js";
+import { addPoint, goBack, removeClass } from "../../assets/timeline/edits.js";
 import { Labels } from "../../assets/timeline/labels.js";
+import { browserStorage, keep } from "../../assets/timeline/storage.js";
 import { Sync } from "../../assets/timeline/sync.js";
 
 /** The way to the real server (tests/js/test_javascript.py runs it), which can break before it or behind it. */
@@ -40,9 +41,10 @@ function tab(network, kept = storage()) {
   labels.open({ classes: [{ name: "jump", index: 0, count: 0, style: {} }], videos: [{ id: "v1", count: 0 }] });
   labels.load("v1", { seq: 0, points: [] });
   const [said, news] = [[], []];
-  const sync = new Sync({ url: network.url, labels, who: () => "Ann", storage: kept, key: "q", fetch: network.fetch,
-    onNews: (heard) => news.push(heard), onStatus: () => said.push(sync.status.state) });
-  return { labels, sync, said, news, kept, add: (frame) => sync.push(addPoint("v1", "jump", frame / 25, frame)) };
+  const person = { name: "Ann" };
+  const sync = new Sync({ url: network.url, labels, who: () => person.name, storage: kept, key: "q",
+    fetch: network.fetch, onNews: (heard) => news.push(heard), onStatus: () => said.push(sync.status.state) });
+  return { labels, sync, person, said, news, kept, add: (frame) => sync.push(addPoint("v1", "jump", frame / 25, frame)) };
 }
 
 async function until(condition) {
@@ -142,7 +144,7 @@ test("a full storage loses nothing and is said", async () => {
   const { sync, add } = tab(network, kept);
   add(3);
   await until(() => sync.status.state === "waiting");
-  assert.equal(sync.status.reason, "no connection. The browser's storage is full too: keep this tab open");
+  assert.equal(sync.status.reason, "no connection. The browser cannot keep them either: leave this tab open");
   network.broken = null;
   await until(() => sync.status.state === "saved");
   sync.stop();
@@ -173,4 +175,84 @@ test("labels of a log that is no longer there are read anew", async () => {
   await until(() => news.some(({ reload }) => reload));
   sync.stop();
   assert.deepEqual([labels.pending.length, (await network.points()).length], [0, 1]);
+});
+
+test("what waits stays its maker's when another name is given meanwhile, also over a reload", async () => {
+  const network = new Network("names");
+  network.broken = "before";
+  const first = tab(network);
+  first.add(1);
+  first.person.name = "Bob";
+  first.add(2);
+  first.sync.stop();
+  network.broken = null;
+  const second = tab(network, first.kept);
+  second.person.name = "Cem";
+  second.add(3);
+  await until(() => second.sync.status.state === "saved");
+  second.sync.stop();
+  assert.deepEqual((await network.points()).map(({ frame, who }) => [frame, who]), [[1, "Ann"], [2, "Bob"], [3, "Cem"]]);
+});
+
+test("undo of what is refused takes nothing else back", async () => {
+  const network = new Network("undo");
+  const { labels, sync, add, news } = tab(network);
+  add(1);
+  await until(() => sync.status.state === "saved");
+  network.broken = "before";
+  sync.push(removeClass("v1", { name: "jump", style: {} }));              // has a point: will be refused
+  sync.push(goBack("undo", "v1"));
+  add(2);
+  sync.push(goBack("undo", "v1"));
+  sync.push(goBack("redo", "v1"));
+  network.broken = null;
+  await until(() => sync.status.state === "saved");
+  sync.stop();
+  assert.deepEqual((await network.points()).map((point) => point.frame), [1, 2]);
+  assert.deepEqual(news.flatMap(({ refused }) => refused).map(({ refused }) => refused),
+    ["The class has points. Delete, relabel or merge them first.",
+      "What this was to undo was refused itself; all else stays."]);
+  assert.equal(labels.pending.length, 0);
+});
+
+test("an answer from something else than the app forgets nothing", async () => {
+  const network = new Network("captive");
+  const real = network.fetch;
+  let asked = 0;
+  network.fetch = async () => {
+    asked += 1;
+    return Response.json({ welcome: "to the hotel" });
+  };
+  const { labels, sync, add, kept } = tab(network);
+  add(1);
+  await until(() => asked > 1);
+  assert.deepEqual([labels.pending.length, Object.keys(kept).length], [1, 1]);
+  sync.fetch = real;
+  await until(() => sync.status.state === "saved");
+  sync.stop();
+  assert.deepEqual([(await network.points()).length, Object.keys(kept).length], [1, 0]);
+});
+
+test("what is no operation in the storage is left alone", () => {
+  const kept = storage();
+  for (const [number, text] of ["", "{\"id\":", "null", "7"].entries()) kept.setItem(`q.1a2b.00000000${number}`, text);
+  kept.setItem("q.1a2b.000000009", JSON.stringify(addPoint("v1", "jump", 1, 25)));
+  assert.equal(tab(new Network("quick"), kept).labels.pending.length, 1);
+  assert.equal(Object.keys(kept).length, 5);
+});
+
+test("what a closed tab left stays where it is when there is no room to move it", () => {
+  const kept = storage();
+  kept.setItem("q.1a2b.000000000", JSON.stringify(addPoint("v1", "jump", 1, 25)));
+  Object.defineProperty(kept, "setItem", { value: () => { throw new Error("QuotaExceededError"); } });
+  assert.equal(tab(new Network("quick"), kept).labels.pending.length, 1);
+  assert.deepEqual(Object.keys(kept), ["q.1a2b.000000000"]);
+});
+
+test("a browser that forbids storage keeps nothing and breaks nothing", () => {
+  Object.defineProperty(globalThis, "localStorage", { configurable: true,
+    get: () => { throw new Error("SecurityError"); } });
+  const forbidden = browserStorage("localStorage");
+  assert.deepEqual([keep(forbidden, "a", "b"), forbidden.getItem("a"), Object.keys(forbidden)], [false, null, []]);
+  assert.equal(tab(new Network("quick"), forbidden).labels.pending.length, 0);
 });

@@ -10,7 +10,8 @@ import pytest
 from serving import serving
 
 HERE = Path(__file__).parent
-DATA_SETS = ("quick", "before", "behind", "later", "closed", "two", "full", "bulk", "other")
+DATA_SETS = ("quick", "before", "behind", "later", "closed", "two", "full", "bulk", "other", "names",
+             "undo", "captive")
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,17 @@ def test_undo_is_each_persons_and_each_videos_own(root):
     assert labels(store) == {"b": ("jump", 2)} and labels(store, "v2") == {"c": ("jump", 3)}
 
 
+def test_undo_of_what_was_refused_takes_nothing_else_back(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    back = {"id": "back", "video": "v1", "kind": "undo", "of": "op-b"}
+    refused, undone = store.apply([add("b", 500), back], "Ann")
+    assert "outside the video" in refused.refused and "was refused itself" in undone.refused
+    assert labels(store) == {"a": ("jump", 1)}
+    assert [ack.seq for ack in store.apply([add("b", 5), back], "Ann")] == [2, 3]
+    assert labels(store) == {"a": ("jump", 1)}
+
+
 def test_undo_leaves_what_someone_else_changed_since_and_says_so(root):
     store = LabelStore(root)
     store.apply([change("add", "two", {}, {"a": point(1), "b": point(2)})], "Ann")
@@ -175,6 +186,7 @@ def test_what_the_labels_do_not_allow_is_refused_with_a_sentence(root, operation
     ({"id": "x", "kind": "add"}, "names no video"), ({"id": "x", "video": "v1", "kind": "drop"}, "unknown kind 'drop'"),
     ({"id": "x", "video": "v1", "kind": "import", "before": {}, "after": {}}, "unknown kind 'import'"),
     ({"id": "x", "video": "v1", "kind": "add", "before": {}, "after": {"p": 1}}, "no object of objects `after`"),
+    ({"id": "x", "video": "v1", "kind": "undo", "of": ["a"]}, "is about no operation"),
     ({"id": "x", "video": "v1", "kind": "add", "before": {}, "after": {}}, "changes nothing")])
 def test_a_batch_with_a_shapeless_operation_is_not_applied_at_all(root, broken, place):
     store = LabelStore(root)
@@ -291,7 +303,12 @@ def test_a_log_put_in_the_place_of_one_that_is_written_takes_the_label_too(root,
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks Linux which files are flushed")
 def test_the_first_operation_puts_the_names_of_folder_and_log_onto_the_disk_too(root, monkeypatch):
     synced, sync = set(), os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (synced.add(os.readlink(f"/proc/self/fd/{handle}")), sync(handle)))
+
+    def witness(handle: int) -> None:
+        synced.add(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", witness)
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     assert synced == {str(store.log), str(store.log.parent), str(root)}
