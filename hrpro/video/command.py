@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
     for info in todo:
         try:
-            make_proxy(info, cache, tell, args.lock)
+            make_proxy(info.path, cache, tell, args.lock)
             made += 1
         except InputError as error:
             failed += error.faults

@@ -20,7 +20,7 @@ from typing import IO
 
 from hrpro.errors import Cancelled, InputError
 from hrpro.files import read_json, replacing_by_name, write_json
-from hrpro.video.probe import VideoInfo, probe, version_of
+from hrpro.video.probe import probe, version_of
 
 _SOURCE = Path(__file__).resolve().parents[2]
 
@@ -30,7 +30,7 @@ def proxy_path(video: Path, cache_dir: Path) -> Path:
     return Path(cache_dir) / "proxies" / f"{Path(video).name}.{version_of(video)}.mp4"
 
 
-def make_proxy(video: Path | VideoInfo, cache_dir: Path, progress: Callable[[float], object] = lambda fraction: None,
+def make_proxy(source: Path, cache_dir: Path, progress: Callable[[float], object] = lambda fraction: None,
                lock: int | None = None) -> Path:
     """The video's copy, see `hrpro.video.transcode`; made unless it is there.
 
@@ -38,23 +38,25 @@ def make_proxy(video: Path | VideoInfo, cache_dir: Path, progress: Callable[[flo
     else this waits until no other process makes a copy in this cache.
 
     Raises:
-        InputError: see `probe`; no frame can be decoded; the copy cannot be written. Nothing half written is left.
+        InputError: see `probe`; no frame can be decoded; the copy cannot be written; the video was replaced meanwhile.
+            Nothing half written is left.
     """
     from hrpro.video.transcode import transcode  # encoders load only in the process that uses them
 
-    source = video.path if isinstance(video, VideoInfo) else Path(video)
-    target = proxy_path(source, cache_dir)
-    state = target.with_suffix(".json")
-    with _lock_of(target.parent) if lock is None else os.fdopen(lock, "wb") as held:
+    folder = proxy_path(source, cache_dir).parent
+    with _lock_of(folder) if lock is None else os.fdopen(lock, "wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
+        target = proxy_path(source, cache_dir)          # as the file is now: the wait may have been long
+        state = target.with_suffix(".json")
         if target.exists():
             return target
         for left in target.parent.glob(".*.mp4.*"):     # by a process that was killed
             left.unlink(missing_ok=True)
         try:
-            info = video if isinstance(video, VideoInfo) else probe(source)
             with replacing_by_name(target) as temporary:
-                transcode(info, temporary, _Told(state, progress))
+                transcode(probe(source), temporary, _Told(state, progress))
+                if proxy_path(source, cache_dir) != target:
+                    raise InputError(f"{source}: was replaced while it was copied. Copy it again.")
         except BaseException as error:
             with contextlib.suppress(InputError):       # the disk is full: then the error itself must do
                 write_json(state, {"fault": _fault(source, error)})

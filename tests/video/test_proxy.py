@@ -285,6 +285,29 @@ def test_the_lock_of_another_program_is_waited_for(folder):
     assert done.wait(30) == 0 and copies(folder) == ["a.avi"]
 
 
+def test_a_video_replaced_while_it_waits_for_its_turn_is_copied_as_it_is_then(folder):
+    video, cache = folder / "videos" / "a.avi", folder / "cache"
+    (cache / "proxies").mkdir(parents=True)
+    other = write_video(folder / "other.avi", range(0, 60, 2), "mpeg4", unit=Fraction(1, 25), numbers=range(50, 80))
+    with open(cache / "proxies" / ".lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = command(folder, "a")
+        wait_for(lambda: any(file.path == lock.name for file in psutil.Process(done.pid).open_files()))
+        other.replace(video)
+    assert done.wait(30) == 0
+    copy = proxy_path(video, cache)
+    assert numbers(copy) == list(range(50, 80))
+    np.testing.assert_allclose(probe(copy).times, probe(video).times, atol=1e-9)
+
+
+def test_a_video_replaced_while_it_is_copied_leaves_no_copy(folder, long_video):
+    video, cache = with_long(folder, long_video), folder / "cache"
+    with pytest.raises(InputError, match=r"long.avi: was replaced while it was copied\. Copy it again"):
+        make_proxy(video, cache, lambda _: Path(shutil.copy(folder / "videos" / "b.avi", folder / "new")).replace(video)
+                   if video.stat().st_size > 50_000 else None)
+    assert copies(folder) == []
+
+
 def test_a_copy_serves_as_well_as_the_original_for_pictures(tmp_path):
     path = write_video(tmp_path / "v.avi", range(100), "mpeg4", unit=Fraction(1, 25), options={"bf": "2"})
     copy = make_proxy(path, tmp_path)
