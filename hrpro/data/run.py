@@ -41,8 +41,9 @@ class StageFolder:
 
     @property
     def points_file(self) -> Path:
-        """The frozen copy of the point labels that this stage was trained on."""
-        return self.root / "points.csv"
+        """The frozen copy of the point labels that this stage was trained on: points.csv, or .txt of a text file."""
+        text = self.root / "points.txt"
+        return text if text.exists() else self.root / "points.csv"
 
     @property
     def final_result(self) -> Path:
@@ -148,6 +149,8 @@ class Run:
             except OSError:
                 raise InputError(f"{self.root}: another process is at work on this run. Wait until it ends, or give "
                                  "the new run another name (task_info).") from None
+            for left in self.root.rglob(".*.*"):        # half written by a process that was killed
+                left.unlink(missing_ok=True)
             yield
 
     def snippet_scores(self, split: str, video: str) -> NDArray[np.float32] | None:

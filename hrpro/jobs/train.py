@@ -45,7 +45,8 @@ def train(config: Config, stages: Sequence[int] = STAGES, *, resume: bool = Fals
     from hrpro.training import stage1, stage2  # torch loads only once the settings are sound
 
     folder = Run.of(config)
-    begun = {stage: resume and folder.stage(stage).checkpoint("last").exists() for stage in STAGES}
+    begun = {stage: resume and any(folder.stage(stage).checkpoint(name).exists() for name in ("last", "best"))
+             for stage in STAGES}
     for stage in sorted(set(stages)):
         if stage == 1 and 2 in stages and begun[2]:             # stage 2 only begins once stage 1 is done
             continue

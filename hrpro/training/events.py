@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from types import TracebackType
@@ -37,7 +38,10 @@ class EventLog:
             if not resume:
                 for old in self._path.parent.glob("events.*"):
                     old.unlink()
-            self._file = open(self._path, "ab", buffering=0)            # noqa: SIM115  closed on exit
+            self._file = open(self._path, "a+b", buffering=0)           # noqa: SIM115  closed on exit
+            self._file.seek(-min(1, self._file.tell()), os.SEEK_END)
+            if self._file.read() not in (b"", b"\n"):   # cut off by a crash: what follows is a line of its own
+                self._file.write(b"\n")
         except OSError as error:
             raise InputError(f"{self._path}: cannot be written ({error.strerror}). Make the folder writable.") from None
         from torch.utils.tensorboard import SummaryWriter

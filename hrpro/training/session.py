@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from hrpro.config import Config
-from hrpro.data.dataset import DataSet, open_dataset
+from hrpro.data.dataset import DataSet, open_dataset, read_points
 from hrpro.data.run import Run, StageFolder
 from hrpro.data.segments import Segments
 from hrpro.errors import Cancelled, InputError
@@ -213,13 +213,17 @@ def _start_afresh(folder: StageFolder, config: Config, dataset: DataSet) -> None
     """Settings and a frozen copy of the labels. What an earlier training under this name left goes: the rest of this
     stage, and all of the stage after it, which was built on it."""
     following = [StageFolder(folder.root.with_name("stage2"))] if folder.root.name == "stage1" else []
-    for old in (folder, *following):
+    for old in (*following, folder):                    # a kill in between leaves nothing built on what has gone
         for part in ("models", "outputs", "logs"):
             shutil.rmtree(old.root / part, ignore_errors=True)
         old.config_file.unlink(missing_ok=True)
     write_json(folder.config_file, config.to_dict(), indent=True)
     if following:
-        write_atomic(folder.points_file, dataset.points_file.read_bytes())
+        folder.root.joinpath("points.txt").unlink(missing_ok=True)
+        copy = folder.root / ("points.csv" if dataset.points_file.suffix == ".csv" else "points.txt")
+        write_atomic(copy, dataset.points_file.read_bytes())
+        # They may be others by now than those that were read with the data set.
+        dataset.points = read_points(copy, dataset.classes, dataset.fps, dataset.duration, [])
 
 
 def _name(device: torch.device) -> str:
@@ -268,6 +272,8 @@ def train_steps(session: Session, model: torch.nn.Module, steps: int, load: Call
         while True:
             at = step // per_epoch
             if testing := untested and not session.stopping:
+                if not session.folder.checkpoint("last").exists():      # best.pt alone could not be gone on from
+                    _save(session, "last", step, mean, model, optimizer, best=best, untested=True, at=at)
                 score = test(mean.module, at, best)
                 if score > best:
                     best = score

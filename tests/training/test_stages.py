@@ -1,6 +1,7 @@
 """The paper's command line on a small data set: real files, and real processes where signals end them."""
 
 import contextlib
+import csv
 import io
 import json
 import re
@@ -18,8 +19,12 @@ import pytest
 import torch
 
 from hrpro.cli import run_command
-from hrpro.data.run import Run
+from hrpro.config import load_config
+from hrpro.data.points import Points
+from hrpro.data.run import Run, StageFolder
 from hrpro.data.segments import Segments
+from hrpro.training.events import EventLog
+from hrpro.training.session import open_session
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -285,6 +290,9 @@ def test_resuming_without_the_last_checkpoint_loses_nothing(data, trained, tmp_p
     run.stage(1).checkpoint("last").unlink()
     assert "last.pt: no such checkpoint" in main(data, tmp_path, "--stage", "1", "--resume", code=2)
     assert run.stage(1).checkpoint("best").exists() and run.stage(2).checkpoint("last").exists()
+    shutil.rmtree(run.stage(2).root)
+    assert run_command("hrpro.jobs.train", "train", "", options(data, tmp_path, "--resume")) == 2
+    assert run.stage(1).checkpoint("best").exists()
 
 
 def test_resuming_with_other_settings_is_refused(data, trained):
@@ -301,6 +309,39 @@ def test_labels_are_frozen_when_training_starts(make_dataset, tmp_path):
     points.write_text("class,start_frame,stop_frame,video_id,point\n")
     main(data, ckpt, "--mode", "test")
     assert run_of(ckpt).stage(1).points_file.read_bytes() == frozen
+
+
+def test_an_annotators_text_file_is_frozen_too(make_dataset, tmp_path):
+    data = make_dataset(tmp_path / "small", dataset="small", num_iters=2, test_iter=2, max_epochs=1,
+                        points="human/annotator_1.txt")
+    rows = list(csv.DictReader((data / "point_labels" / "point_gaussian.csv").read_text().splitlines()))
+    text = data / "point_labels" / "human" / "annotator_1.txt"
+    text.parent.mkdir()
+    text.write_text("".join(f"{row['video_id']},{int(row['point']) / 30 + .01},{row['class']}\n" for row in rows))
+    run = four_steps(data, tmp_path / "ckpt")
+    assert run.stage(1).points_file.read_bytes() == text.read_bytes()
+    assert run.stage(2).final_result.exists()
+
+
+def test_labels_that_change_while_training_starts_are_those_it_trains_on(make_dataset, tmp_path):
+    data = make_dataset(tmp_path / "small", dataset="small")
+    points = data / "point_labels" / "point_gaussian.csv"
+    fewer = "".join(points.read_text().splitlines(keepends=True)[:-4])
+    config = load_config(data / "config.yaml", data_path=str(data), ckpt_path=str(tmp_path / "ckpt"))
+    with open_session(config, 1, "train", prepare=lambda _: points.write_text(fewer)) as session:
+        frozen, _, _ = Points.read(session.folder.points_file, session.dataset.classes, session.dataset.fps)
+        assert len(frozen) == len(session.dataset.points) == len(fewer.splitlines()) - 1
+
+
+def test_an_event_cut_off_by_a_crash_swallows_none_that_follows(trained, tmp_path):
+    folder = StageFolder(tmp_path / "stage1")
+    folder.events_file.parent.mkdir(parents=True)
+    folder.events_file.write_bytes(trained.stage(1).events_file.read_bytes() + b'{"time": 1, "ev')
+    with EventLog(folder, resume=True) as events:
+        events.emit("start", stage=1, mode="train", dataset="small", n_train=1, n_test=1, device="cpu")
+    with EventLog(folder, resume=True) as events:
+        events.emit("note", message="")
+    assert [event["event"] for event in Run(tmp_path).events(1)[0]][-2:] == ["start", "note"]
 
 
 @pytest.mark.parametrize("settings", [("reference_quirks=true",), ("num_segments=20",), ("rab_layers=0",),
