@@ -53,7 +53,7 @@ def data_stamp(root: Path) -> Stamp:
     """The state of a data set's text files: all but videos and features."""
     names = ("gt_full.json", "classes.txt", "split_train.txt", "split_test.txt", "config.yaml", "Ambiguous_test.txt",
              "features/timebase.yaml")
-    return stamp(*(root / name for name in names), *sorted((root / "point_labels").glob("*.csv")))
+    return stamp(*(root / name for name in names), *sorted((root / "point_labels").rglob("*.*")))
 
 
 def opened(root: Path) -> DataSet:
@@ -91,7 +91,8 @@ def ranked(run: Run, dataset: DataSet) -> dict[str, dict[str, Ranked]]:
     Raises:
         InputError: none yet, or not of this data set.
     """
-    return _ranked(run.stage(1).proposals_file, dataset.root, dataset.classes, stamp(run.stage(1).proposals_file))
+    path, root = run.stage(1).proposals_file, dataset.root
+    return _ranked(path, root, dataset.classes, stamp(path, root / "config.yaml", root / "features" / "timebase.yaml"))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading proposals")

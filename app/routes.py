@@ -321,16 +321,16 @@ def _next(request: Request) -> Response:
 
 
 def _proposed(run: Run, store: LabelStore) -> Segments:
-    """What a run proposes in all videos, read once for each state of its files."""
+    """What a run proposes in all videos, read once for each state of its files and for the videos that there are."""
     folders = [run.stage(stage) for stage in STAGES]
     files = [folders[0].proposals_file, *(folder.final_result for folder in folders)]
     stamps = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
     with _reading:
-        return _read_proposed(run, store, stamps)
+        return _read_proposed(run, store, stamps, tuple(store.dataset.duration))
 
 
 @functools.lru_cache(maxsize=4)
-def _read_proposed(run: Run, store: LabelStore, stamps: tuple[int, ...]) -> Segments:
+def _read_proposed(run: Run, store: LabelStore, stamps: tuple[int, ...], videos: tuple[str, ...]) -> Segments:
     return proposed(run, store.dataset)
 
 

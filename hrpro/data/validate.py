@@ -85,13 +85,18 @@ def validate(root: Path) -> Report:
 
 
 def signature(root: Path) -> tuple[int, int]:
-    """Changes whenever a file of the data set does: (number of files, hash of their names, sizes and times)."""
-    stamps = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name != "cache" and not name.startswith(".")]
+    """Changes whenever a file of the data set does: (number of files, hash of their names, sizes and times).
+
+    Links are followed, as those are who read the files.
+    """
+    stamps, seen = [], set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        place = os.path.realpath(folder)                                # a link may lead round in a circle
+        folders[:] = [name for name in folders if place not in seen and name != "cache" and not name.startswith(".")]
+        seen.add(place)
         for name in files:
             with contextlib.suppress(FileNotFoundError):                # a temporary one, replaced by now
-                entry = Path(folder, name).lstat()
+                entry = Path(folder, name).stat()
                 stamps.append((folder, name, entry.st_size, entry.st_mtime_ns))
     return len(stamps), hash(frozenset(stamps))
 

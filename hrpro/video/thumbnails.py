@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +10,10 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import orjson
 from PIL import Image
 
-from hrpro.files import write_atomic, write_json
+from hrpro.errors import InputError
+from hrpro.files import read_json, write_atomic, write_json
 from hrpro.video.decode import frames_at
 from hrpro.video.probe import VideoInfo, probe, version_of
 
@@ -46,9 +47,9 @@ def filmstrip(video_path: Path, cache_dir: Path, count: int = 100,
     sprite = Path(cache_dir) / "filmstrips" / f"{video_path.name}.jpg"
     manifest = sprite.with_suffix(".json")
     made_from = {"version": version_of(video_path), "count": count}
-    if sprite.exists() and manifest.exists():
-        content = orjson.loads(manifest.read_bytes())
-        if content.pop("made_from") == made_from:
+    with contextlib.suppress(InputError, AttributeError, KeyError, TypeError):          # none yet, or no manifest
+        content = read_json(manifest)
+        if content.pop("made_from") == made_from and sprite.exists():
             return Filmstrip(sprite, tuple(content.pop("times")), **content)
     info = info_of(video_path)
     times = _moments(info, min(count, info.frames))

@@ -136,6 +136,27 @@ def test_what_a_run_proposes_or_why_it_does_not(http, world):
         {"video": "v1", "time": 1.5, "label": "jump", "why": "proposal without a point", "worth": 1}]}
 
 
+def test_a_video_added_while_the_app_runs_is_known_to_a_runs_proposals(http, fresh, world):
+    small = world / "dataset" / "Small"
+    outputs = world / "ckpt" / "Small" / "again" / "stage1" / "outputs"
+    shutil.copytree(world / "ckpt" / "Small" / "HR-Pro" / "stage1" / "outputs", outputs)
+    (outputs.parent / "config.json").write_text("{}")
+    proposals = {"PP": {"jump": [[1, 2, .5]]}, "RP": {}, "NP": []}
+    (outputs / "proposals.json").write_text(json.dumps({"train": {}, "test": {"v1": proposals, "v3": proposals}}))
+    assert http.get("/models/Small/again").json()["count"] == 1
+    before = (small / "gt_full.json").read_text()
+    document = json.loads(before)
+    document["database"]["v3"] = document["database"]["v1"]
+    try:
+        (small / "gt_full.json").write_text(json.dumps(document))
+        point = {"video": "v3", "label": "jump", "time": 5, "frame": 125}
+        added = {"id": "op-c", "video": "v3", "kind": "add", "before": {}, "after": {"c": point}}
+        assert post(http, [added]).json()["acks"] == [{"id": "op-c", "seq": 1}]
+        assert http.get("/models/Small/again").json()["count"] == 2
+    finally:
+        (small / "gt_full.json").write_text(before)
+
+
 def test_scripts_are_asked_for_again_each_time(http):
     answer = http.get("/assets/timeline/main.js")
     assert answer.status_code == 200 and "javascript" in answer.headers["content-type"]

@@ -47,6 +47,18 @@ def test_cache_is_kept_until_the_video_changes(tmp_path):
     assert len(filmstrip(video, tmp_path / "cache", 6).times) == 6
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"made_from": 1', None])
+def test_a_cache_at_fault_is_made_anew(tmp_path, content):
+    video = write_video(tmp_path / "v.mp4", range(0, 2000, 40))
+    made = filmstrip(video, tmp_path / "cache", 5)
+    manifest = made.path.with_suffix(".json")
+    if content is None:
+        made.path.unlink()
+    else:
+        manifest.write_bytes(content)
+    assert filmstrip(video, tmp_path / "cache", 5) == made and made.path.exists()
+
+
 def test_missing_video(tmp_path):
     with pytest.raises(InputError, match=r"gone\.mp4"):
         filmstrip(tmp_path / "gone.mp4", tmp_path)
