@@ -186,9 +186,10 @@ def _create(name: str, folder: str, uploads: list, classes: list[str]) -> None:
         if bool(folder) == bool(uploads):
             raise InputError("Give either a folder or uploaded videos.")
         with st.spinner("Reading the videos"), tempfile.TemporaryDirectory() as received:
-            for index, upload in enumerate(uploads):
+            for upload in uploads:
                 path = Path(received, Path(upload.name).name)
-                path = path.with_stem(f"{path.stem}_{index}") if path.exists() else path
+                while path.exists():
+                    path = path.with_stem(f"{path.stem}_")
                 path.write_bytes(upload.getbuffer())
             create_project(data_root(), name, Path(folder or received), classes, notes.append)
     except InputError as error:

@@ -6,6 +6,7 @@ import argparse
 import re
 import shlex
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def _link_videos(source: Path, target: Path, say: Callable[[str], object]) -> di
 
 def _safe_name(stem: str, taken: set[str]) -> str:
     """A file's stem without anything that a file system, a text line or a URL may trip over; not yet taken."""
+    stem = unicodedata.normalize("NFC", stem)           # macOS writes an accent as a sign of its own
     plain = re.sub(r"[^\w .()+,=@-]", "_", stem).strip(" .") or "video"
     plain = plain.encode()[:200].decode(errors="ignore").strip(" .")
     numbered = (plain, *(f"{plain}_{number}" for number in range(2, len(taken) + 3)))

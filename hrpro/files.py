@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +18,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from hrpro.errors import InputError
+from hrpro.errors import InputError, raise_if
 
 
 @contextlib.contextmanager
@@ -103,10 +105,15 @@ def read_text(path: Path, remedy: str = "Check the path.") -> str:
 
 
 def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it again from its source.") -> Any:
-    """The file's JSON value; InputError names the line where a file is broken or cut off."""
+    """The file's JSON value; InputError names the line where it is broken or cut off, or a key that stands twice."""
     raw = read_bytes(path, remedy).removeprefix(b"\xef\xbb\xbf")
     try:
-        return orjson.loads(raw)
+        value = orjson.loads(raw)
+        with contextlib.suppress(orjson.JSONEncodeError):               # nested too deeply
+            if _keys(raw) > _keys(orjson.dumps(value)):
+                raise_if([f"{path}: {key!r} stands twice in one object. Keep one of them."
+                          for key in sorted(_doubled(raw))])
+        return value
     except orjson.JSONDecodeError as error:
         read_text(path)                                 # says so where it is not UTF-8
         found = error.doc[error.pos:error.pos + 10] if isinstance(error.doc, str) else ""
@@ -115,6 +122,22 @@ def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it a
                              "is no JSON number. Write a finite one.") from None
         raise InputError(f"{path}: line {error.lineno} is not JSON ({error.msg}, column {error.colno}); the file may "
                          f"be cut off. {mend}") from None
+
+
+def _keys(text: bytes) -> int:
+    """How many keys there are in JSON, in all its objects; strings that look like one count the same in each form."""
+    return text.count(b'":') + text.count(b'" :')
+
+
+def _doubled(raw: bytes) -> set[str]:
+    """Keys that stand twice in one object, of which parsers silently take the last; slow."""
+    found: set[str] = set()
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        found.update(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+
+    json.loads(raw, object_pairs_hook=note)
+    return found
 
 
 def is_name(text: str) -> bool:

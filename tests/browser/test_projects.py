@@ -63,3 +63,14 @@ def test_uploaded_videos_become_a_project_and_faults_are_said(app, page, tmp_pat
     page.get_by_text("bad.mp4: cannot be read as a video").wait_for(timeout=60_000)
     card(page, "uploads").get_by_text("1 video, 1 with a file").wait_for(timeout=60_000)
     assert [path.name for path in (app.data / "uploads" / "videos").iterdir()] == ["good.mp4"]
+
+
+def test_of_uploaded_videos_of_one_name_none_takes_anothers_place(app, page, tmp_path):
+    content = write_video(tmp_path / "good.mp4", range(0, 2000, 40)).read_bytes()
+    open_form(page, app)
+    fill(page, "Name", "alike")
+    page.locator("input[type=file]").set_input_files(
+        [{"name": name, "mimeType": "video/mp4", "buffer": content} for name in ("a_2.mp4", "a.mp4", "a.mp4")])
+    page.get_by_text("a_2.mp4").first.wait_for()
+    page.get_by_role("button", name="Make the project").click()
+    card(page, "alike").get_by_text("3 videos, 3 with a file").wait_for(timeout=60_000)

@@ -99,6 +99,11 @@ def annotate_spare(root):
     (root / "videos/spare.mp4").write_bytes(b"")
 
 
+def annotate_twice(root):
+    text = (root / "gt_full.json").read_text()
+    (root / "gt_full.json").write_text(text.replace('"train_1":', '"train_0":', 1))
+
+
 def train_in_test(root):
     append(root / "split_test.txt", "train_0\n")
     (root / "features/test/train_0.npy").hardlink_to(root / "features/train/train_0.npy")
@@ -120,6 +125,8 @@ CASES = {
     "video of a split unknown": (drop_gt, "left out", "split_train.txt: 'train_1' is not in gt_full.json", "Add it"),
     "video named twice": (lambda root: append(root / "split_test.txt", "test_0\n"), "note",
                           "split_test.txt: 'test_0' stands 2 times", "Remove the others"),
+    "video annotated twice": (annotate_twice, "error", "gt_full.json: 'train_0' stands twice in one object",
+                              "Keep one"),
     "video in no split": (annotate_spare, "note",
                           "gt_full.json: 1 video(s) stand in no split and are not used: 'spare'", "Add them"),
     "split missing": (lambda root: (root / "split_test.txt").unlink(), "error", "split_test.txt: no such file",
@@ -347,6 +354,18 @@ def test_nothing_is_written(root):
     assert signature(root) == before
     (root / POINTS).write_text((root / POINTS).read_text() + "\n")
     assert signature(root) != before
+
+
+def test_a_change_behind_a_link_is_noticed(root, tmp_path):
+    for name in ("features", "gt_full.json"):
+        (root / name).rename(tmp_path / name)
+        (root / name).symlink_to(tmp_path / name)
+    (root / "features" / "round").symlink_to(root)
+    before = signature(root)
+    (tmp_path / "features" / "train" / "train_1.npy").unlink()
+    between = signature(root)
+    (tmp_path / "gt_full.json").write_text((tmp_path / "gt_full.json").read_text() + "\n")
+    assert len({before, between, signature(root)}) == 3
 
 
 def test_a_video_that_is_a_link_out_is_said(make_dataset, tmp_path):
