@@ -17,7 +17,7 @@ from hrpro.config import cfg_of
 from hrpro.data.run import STAGES, Run
 from hrpro.errors import InputError
 from hrpro.files import read_json
-from hrpro.jobs.background import Job, Status, cancel, jobs, last_line, progress, start, status, tail
+from hrpro.jobs.background import Job, Status, cancel, jobs, last_line, progress, running_on, start, status, tail
 from hrpro.jobs.train import shell, start_training
 
 BADGES = {"running": ("Running", ":material/play_circle:", "blue"),
@@ -33,8 +33,9 @@ SILENCE = 60                                            # seconds after which a 
 
 
 def job_of(target: Path) -> Job | None:
-    """The latest job on a folder."""
-    return next((job for job in jobs(ckpt_root()) if job.target == str(target.resolve())), None)
+    """The job that is at work on a folder, else the latest; the clock may have been put back between two."""
+    latest = next((job for job in jobs(ckpt_root()) if job.target == str(target.resolve())), None)
+    return running_on(ckpt_root(), target) or latest
 
 
 def begun(dataset: Path) -> list[Run]:
@@ -100,7 +101,7 @@ def _log(run: Run, stage: int) -> StageLog:
 def _state_by(logs: Sequence[StageLog]) -> str:
     """The state of a run that no job of this program is behind: what it told last, and how long ago."""
     last = max(logs, key=lambda log: log.heard, default=None)
-    if last and not last.ended and time.time() - last.heard < SILENCE:
+    if last and not last.ended and abs(time.time() - last.heard) < SILENCE:
         return "elsewhere"
     said = last.ended.get("event") if last else None
     return {"finish": "finished", "cancelled": "cancelled", "error": "failed"}.get(said, "died")

@@ -12,7 +12,7 @@ import { Model } from "./model.js";
 import { ClassPanel, PointPanel, QueuePanel, VideoPanel } from "./panels.js";
 import { Stage } from "./stage.js";
 import { browserStorage, keep } from "./storage.js";
-import { Sync } from "./sync.js";
+import { Sync, waitingElsewhere } from "./sync.js";
 import { Watched } from "./watched.js";
 
 const LOOK_AGAIN = 3000;    // milliseconds after the last label that the queue is made anew
@@ -108,7 +108,10 @@ export class Desk {
     }
     this.labels.open(desk);
     this.videos.videos = desk.videos;
-    this.say(desk.notices.at(-1) ?? (desk.classes.length ? ""
+    const elsewhere = Object.entries(waitingElsewhere(this.storage, "hrpro.queue", this.data.dataset))
+      .map(([name, count]) => `${count} of ${name}`).join(", ");
+    const waiting = elsewhere && `Labels wait here to be saved: ${elsewhere}. Open it under that name and they are sent.`;
+    this.say([desk.notices.at(-1), waiting].filter(Boolean).join(" ") || (desk.classes.length ? ""
       : "Name a class at the right; then key 1, or a click in its lane, sets a point."));
     this.sync = new Sync({ url: this.url, labels: this.labels, who: () => this.who.value.trim() || this.data.who,
       storage: this.storage, key: `hrpro.queue.${this.data.dataset}`, onStatus: () => this.showSaved(),

@@ -148,6 +148,16 @@ function firstOf(operations) {
   return operations.slice(0, end < 0 ? BATCH : end);
 }
 
+/** The other data sets of which operations wait here: {name: how many}. root: what all keys begin with. */
+export function waitingElsewhere(storage, root, dataset) {
+  const counts = {};
+  for (const key of Object.keys(storage).filter((one) => one.startsWith(`${root}.`))) {
+    const [, name] = /^(.+)\.\w+\.\d+$/.exec(key.slice(root.length + 1)) ?? [];
+    if (name && name !== dataset) counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}
+
 function parsed(text) {
   try {
     return JSON.parse(text);

@@ -94,22 +94,24 @@ class DataSet:
         return label
 
 
-def open_dataset(config: Config, *, features: bool = True, points_file: Path | None = None) -> DataSet:
+def open_dataset(config: Config, *, features: bool = True, points_file: Path | None = None,
+                 classes_file: Path | None = None) -> DataSet:
     """Read the data set that the settings name.
 
-    features: also open and check the feature files; points_file: labels to read instead of the settings' ones.
+    features: also open and check the feature files; points_file, classes_file: labels to read instead of the settings'
+    ones, and classes instead of classes.txt.
 
     Raises:
         InputError: files that everything hangs on are missing or broken, all of them together. Lesser faults become
             `findings`; `DataSet.raise_errors` turns those that keep a run from starting into one InputError.
     """
-    dataset, broken = examine(config, features=features, points_file=points_file)
+    dataset, broken = examine(config, features=features, points_file=points_file, classes_file=classes_file)
     raise_if(broken)
     return dataset
 
 
-def examine(config: Config, *, features: bool = True,
-            points_file: Path | None = None) -> tuple[DataSet, list[str]]:
+def examine(config: Config, *, features: bool = True, points_file: Path | None = None,
+            classes_file: Path | None = None) -> tuple[DataSet, list[str]]:
     """A data set as far as it can be read, and the faults of files that cannot be read at all.
 
     Raises:
@@ -131,7 +133,8 @@ def examine(config: Config, *, features: bool = True,
     database = attempt(None, _read_database, root / "gt_full.json")
     duration, fps = _read_rates(root / "gt_full.json", database or {}, findings)
     videos = tuple(duration)
-    listed = attempt([], read_names, root / "classes.txt") if (root / "classes.txt").exists() else []
+    classes_file = classes_file or root / "classes.txt"
+    listed = attempt([], read_names, classes_file) if classes_file.exists() else []
     classes = _classes(listed, database or {})
     ground_truth = Segments.empty(classes, videos)
     if database:

@@ -46,6 +46,11 @@ class StageFolder:
         return text if text.exists() else self.root / "points.csv"
 
     @property
+    def classes_file(self) -> Path:
+        """The classes that this stage was trained on, in their order; not there in older runs."""
+        return self.root / "classes.txt"
+
+    @property
     def final_result(self) -> Path:
         """Detections on the test split after soft-NMS, ActivityNet JSON."""
         return self.root / "outputs" / "final_result_test.json"

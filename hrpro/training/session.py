@@ -164,7 +164,8 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
         raise InputError(f"{frozen}: no such file. Run stage 1 with --mode train first.")
     if frozen is None:
         project_points(config.data_root)
-    dataset = open_dataset(config, points_file=frozen)
+    classes = run.stage(1).classes_file if frozen else None             # a class may have been added in the app since
+    dataset = open_dataset(config, points_file=frozen, classes_file=classes if classes and classes.exists() else None)
     dataset.raise_errors()
     state = None
     if not fresh:
@@ -219,6 +220,7 @@ def _start_afresh(folder: StageFolder, config: Config, dataset: DataSet) -> None
         old.config_file.unlink(missing_ok=True)
     write_json(folder.config_file, config.to_dict(), indent=True)
     if following:
+        write_atomic(folder.classes_file, "".join(f"{name}\n" for name in dataset.classes))
         folder.root.joinpath("points.txt").unlink(missing_ok=True)
         copy = folder.root / ("points.csv" if dataset.points_file.suffix == ".csv" else "points.txt")
         write_atomic(copy, dataset.points_file.read_bytes())

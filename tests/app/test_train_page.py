@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 from driving import open_page
 
+from app.runs import job_of
 from app.text import plain
 from hrpro.config import Config
 from hrpro.data.run import Run
@@ -223,6 +225,23 @@ def test_a_dead_job_is_shown_with_its_words_as_they_are(folders, tiny):
         pass
     test = open_page("train")
     assert test.error[0].value == plain("*[a](b) <i>$x$: is wrong.")
+    assert "Resume" in [button.label for button in test.button]
+
+
+def test_a_clock_that_was_put_back_hides_no_job_and_keeps_no_dead_run_alive(folders, tiny):
+    target = folders[1] / "tiny" / "x"
+    first = start(folders[1], [sys.executable, "-c", ""], "train tiny/x", target)
+    while status(first).running:
+        pass
+    record = first.folder / f"{first.id}.json"
+    write_json(record, json.loads(record.read_bytes()) | {"started": first.started + 86_400})
+    second = start(folders[1], [sys.executable, "-c", "import time; time.sleep(60)"], "train tiny/x", target)
+    assert job_of(target) == second
+    run = finished_run(folders[1] / "tiny" / "terminal")
+    line = {"time": time.time() + 86_400, "event": "step", "step": 1, "loss": {"total": 1}, "rate": 1, "eta": 1}
+    start_event = run.events(1)[0][0]
+    run.stage(1).events_file.write_text(f"{json.dumps(start_event)}\n{json.dumps(line)}\n")
+    test = open_page("train", dataset="tiny", run="terminal")
     assert "Resume" in [button.label for button in test.button]
 
 

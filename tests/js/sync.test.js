@@ -4,7 +4,7 @@ import test from "node:test";
 import { addPoint, goBack, removeClass } from "../../assets/timeline/edits.js";
 import { Labels } from "../../assets/timeline/labels.js";
 import { browserStorage, keep } from "../../assets/timeline/storage.js";
-import { Sync } from "../../assets/timeline/sync.js";
+import { Sync, waitingElsewhere } from "../../assets/timeline/sync.js";
 
 /** The way to the real server (tests/js/test_javascript.py runs it), which can break before it or behind it. */
 class Network {
@@ -44,7 +44,8 @@ function tab(network, kept = storage()) {
   const person = { name: "Ann" };
   const sync = new Sync({ url: network.url, labels, who: () => person.name, storage: kept, key: "q",
     fetch: network.fetch, onNews: (heard) => news.push(heard), onStatus: () => said.push(sync.status.state) });
-  return { labels, sync, person, said, news, kept, add: (frame) => sync.push(addPoint("v1", "jump", frame / 25, frame)) };
+  const add = (frame) => sync.push(addPoint("v1", "jump", frame / 25, frame));
+  return { labels, sync, person, said, news, kept, add };
 }
 
 async function until(condition) {
@@ -191,7 +192,8 @@ test("what waits stays its maker's when another name is given meanwhile, also ov
   second.add(3);
   await until(() => second.sync.status.state === "saved");
   second.sync.stop();
-  assert.deepEqual((await network.points()).map(({ frame, who }) => [frame, who]), [[1, "Ann"], [2, "Bob"], [3, "Cem"]]);
+  assert.deepEqual((await network.points()).map(({ frame, who }) => [frame, who]),
+    [[1, "Ann"], [2, "Bob"], [3, "Cem"]]);
 });
 
 test("undo of what is refused takes nothing else back", async () => {
@@ -255,4 +257,13 @@ test("a browser that forbids storage keeps nothing and breaks nothing", () => {
   const forbidden = browserStorage("localStorage");
   assert.deepEqual([keep(forbidden, "a", "b"), forbidden.getItem("a"), Object.keys(forbidden)], [false, null, []]);
   assert.equal(tab(new Network("quick"), forbidden).labels.pending.length, 0);
+});
+
+test("what waits for other data sets, renamed ones too, is counted", () => {
+  const kept = storage();
+  for (const key of ["q.b.1a2b.000000000", "q.b.1a2b.000000001", "q.c.d e.9z.000000000", "q.own.1a.000000000",
+    "qb.1.2"]) {
+    kept.setItem(key, JSON.stringify(addPoint("v1", "jump", 1, 25)));
+  }
+  assert.deepEqual(waitingElsewhere(kept, "q", "own"), { b: 2, "c.d e": 1 });
 });

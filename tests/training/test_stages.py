@@ -311,6 +311,15 @@ def test_labels_are_frozen_when_training_starts(make_dataset, tmp_path):
     assert run_of(ckpt).stage(1).points_file.read_bytes() == frozen
 
 
+def test_a_class_added_while_a_run_is_at_work_changes_nothing_of_it(trained, make_dataset, tmp_path):
+    data, ckpt = make_dataset(tmp_path / "small", dataset="small"), tmp_path / "ckpt"
+    main(data, ckpt, "--stage", "1", "--mode", "train")
+    (data / "classes.txt").write_text("dive\njump\nrun\nwave\n")
+    for stage, mode in (("1", "test"), ("2", "train"), ("2", "test")):
+        main(data, ckpt, "--stage", stage, "--mode", mode)
+    assert_same_weights(trained, run_of(ckpt), 2)
+
+
 def test_an_annotators_text_file_is_frozen_too(make_dataset, tmp_path):
     data = make_dataset(tmp_path / "small", dataset="small", num_iters=2, test_iter=2, max_epochs=1,
                         points="human/annotator_1.txt")
