@@ -18,6 +18,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Any
@@ -49,14 +50,22 @@ class EventLog:
         self._next_step_event = 0.
 
     def __enter__(self) -> EventLog:
+        self._hook, threading.excepthook = threading.excepthook, self._say_once
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         if isinstance(error, Exception) and not isinstance(error, Cancelled):
             with contextlib.suppress(InputError):
                 self.emit("error", message=str(error))
-        self._scalars.close()
+        with contextlib.suppress(OSError):              # the disk is full, which has been said
+            self._scalars.close()
         self._file.close()
+        threading.excepthook = self._hook
+
+    def _say_once(self, arguments: threading.ExceptHookArgs) -> None:
+        """TensorBoard's thread dies of a full disk; it tells so whoever writes next, who says it."""
+        if not issubclass(arguments.exc_type, OSError):
+            self._hook(arguments)
 
     def emit(self, event: str, **fields: Any) -> None:
         """Write one event, at once readable by others, and a line on the terminal.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import torch
@@ -320,7 +320,13 @@ def _save(session: Session, name: str, step: int, mean: AveragedModel, model: to
         state["generators"] = {"torch": torch.get_rng_state()}
         if session.device.type == "cuda":
             state["generators"]["cuda"] = torch.cuda.get_rng_state()
-    write_atomic(session.folder.checkpoint(name), lambda file: torch.save(state, file))
+    def write(file: IO[bytes]) -> None:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:                   # that the archive has no end, where the disk was full before
+            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
+
+    write_atomic(session.folder.checkpoint(name), write)
 
 
 def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...]) -> dict[str, Any]:

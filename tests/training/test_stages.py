@@ -6,6 +6,7 @@ import io
 import json
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -186,6 +187,23 @@ def test_a_full_disk_ends_training_with_a_sentence_and_no_half_file(trained, dat
     assert not list(run.root.rglob("*.pt")) and log.read_bytes().endswith(b"\n")
     main(data, tmp_path, *arguments)
     assert_same_weights(trained, run, 1)
+
+
+@pytest.mark.parametrize("room", [8, 40, 600, 900])
+def test_a_disk_with_too_little_room_is_one_sentence(data, tmp_path, room):
+    """room: KiB, enough for nothing, for the first files, or for checkpoints but the last few bytes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    inside = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size={room}k tmpfs {disk}"
+    if shutil.which("unshare") is None or subprocess.run([*inside, mount]).returncode:
+        pytest.skip("no disk of its own can be had here")
+    command = shlex.join([sys.executable, str(ROOT / "main.py"), *options(data, disk, "--stage", "1")])
+    done = subprocess.run([*inside, f"{mount} && {command}; code=$?; find {disk} -name '.*.*'; exit $code"], text=True,
+                          capture_output=True, timeout=100)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert re.fullmatch(r"error: .*No space left on device.*Free some space.*", done.stderr.splitlines()[-1])
+    assert done.stdout == ""
 
 
 def test_a_signal_on_a_step_with_a_test_skips_no_test(data, tmp_path):
