@@ -8,9 +8,10 @@ import os
 import re
 import shutil
 import tempfile
+import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -149,6 +150,12 @@ def is_file_name(text: str) -> bool:
     """Whether a name can be a file's or folder's everywhere: a plain name without slashes, 200 bytes at most."""
     return is_name(text) and text not in (".", "..") and not re.search(r"[/\\]", text) \
         and len(text.encode(errors="replace")) <= 200
+
+
+def looking_like(names: Iterable[str], others: Iterable[str]) -> set[str]:
+    """The names that differ from one of the others for computers alone: é is one sign, or two as macOS names files."""
+    plain = {unicodedata.normalize("NFC", other) for other in others if not other.isascii()}
+    return {name for name in names if not name.isascii() and unicodedata.normalize("NFC", name) in plain}
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -17,7 +17,7 @@ from hrpro.data.features import FeatureSet, open_features, read_timebase
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError, raise_if
-from hrpro.files import is_file_name, read_json, read_text
+from hrpro.files import is_file_name, looking_like, read_json, read_text
 from hrpro.timebase import Timebase
 
 SPLITS = ("train", "test")
@@ -299,11 +299,15 @@ def read_names(path: Path) -> list[str]:
 def _read_split(path: Path, database: dict | None, usable: Container[str], findings: list[Finding]) -> list[str]:
     """Videos of a split, once each; only usable ones, unless there are no annotations to compare with."""
     names = read_names(path)
+    twins = looking_like(set(names) - database.keys(), database) if database else ()
     for video, count in Counter(names).items():
         if count > 1:
             findings.append(Finding("note", f"{path}: {video!r} stands {count} times; it is used once. "
                                     "Remove the others."))
-        if database is not None and video not in database:
+        if video in twins:
+            findings.append(Finding("left out", f"{path}: {video!r} is written with other signs than in gt_full.json, "
+                                    "though it looks alike: an accent may be a sign of its own. Copy it from there."))
+        elif database is not None and video not in database:
             findings.append(Finding("left out", f"{path}: {video!r} is not in gt_full.json. Add it there (duration and "
                                     "fps suffice) or remove the line."))
     videos = [video for video in dict.fromkeys(names) if database is None or video in usable]

@@ -260,6 +260,22 @@ def test_fault_is_said_with_place_and_remedy(root, case):
         open_dataset(config_of(root)).raise_errors()
 
 
+@pytest.mark.parametrize(("name", "sentence"), [
+    ("split_train.txt", "split_train.txt: 'cafe\u0301' is written with other signs than in gt_full.json"),
+    ("videos", "videos: 1 file(s) only look as if they bore names of gt_full.json: 'cafe\u0301'")])
+def test_a_name_with_an_accent_as_a_sign_of_its_own_is_told_from_one_that_looks_alike(root, name, sentence):
+    for path in [path for path in root.rglob("*") if path.is_file()]:
+        if path.suffix in (".txt", ".csv", ".json"):
+            path.write_text(path.read_text().replace("train_1", "caf\u00e9"))
+        path.rename(path.with_stem(path.stem.replace("train_1", "caf\u00e9")))
+    assert said(root) == []
+    if name == "videos":
+        (root / name / "caf\u00e9.mp4").rename(root / name / "cafe\u0301.mp4")
+    else:
+        (root / name).write_text((root / name).read_text().replace("\u00e9", "e\u0301"))
+    assert any(sentence in message for _, message in said(root)), said(root)
+
+
 def parse(root, *arguments):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
