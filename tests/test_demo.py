@@ -5,11 +5,13 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 
 import av
 import numpy as np
 import orjson
+import psutil
 import pytest
 
 from hrpro.config import config_of
@@ -161,6 +163,45 @@ def test_peoples_labels_are_not_lost(copy):
     with pytest.raises(InputError, match="labels made by people"):
         make_demo(copy)
     assert store.log.exists() and (copy / "videos").is_dir()
+
+
+def test_labels_set_while_the_demo_is_made_again_are_not_lost(copy):
+    store, point = LabelStore(copy), {"video": "demo_train_01", "label": "jump", "time": 1., "frame": 25}
+    added = {"id": "a", "kind": "add", "video": "demo_train_01", "before": {}, "after": {"p": point}}
+    with pytest.raises(InputError, match="holds labels made by people"):
+        make_demo(copy, lambda part, _: store.apply([added], "Ann") if part > .9 else None, workers=2)
+    assert [row["id"] for row in LabelStore(copy).points() if row["who"] == "Ann"] == ["p"]
+
+
+def test_a_project_that_took_the_demos_name_meanwhile_is_not_replaced(copy):
+    taken = copy.with_name("taken")
+    copy.rename(taken.with_name(f".taken.{make.VERSION}"))             # all but made
+
+    def take(*_: object) -> None:
+        taken.mkdir(exist_ok=True)
+        (taken / "mine.txt").touch()
+
+    with pytest.raises(InputError, match="exists and is no demo"):
+        make_demo(taken, take, workers=2)
+    assert (taken / "mine.txt").exists()
+
+
+def test_a_demo_is_made_by_one_process_at_a_time(copy):
+    making = copy.with_name(f".small.{make.VERSION}")
+    making.mkdir()
+    with open(making.parent / "log", "wb") as log:
+        other = subprocess.Popen([sys.executable, "-m", "hrpro", "demo", "--out", str(copy)], stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(making.glob("videos/.*.unfinished")):
+            assert other.poll() is None and time.monotonic() < deadline, (making.parent / "log").read_text()
+            time.sleep(.02)
+        with pytest.raises(InputError, match="another process is making this demo"):
+            make_demo(copy, workers=1)
+    finally:
+        for process in (*psutil.Process(other.pid).children(recursive=True), other):
+            process.kill()
+        other.wait()
 
 
 @pytest.mark.parametrize("truth", ["[]", '{"database": {}}', '{"version'])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import fcntl
 import io
 import multiprocessing
 import os
@@ -194,22 +196,41 @@ def make_demo(out: Path, progress: Callable[[float, str], object] = lambda fract
     a processor if None.
 
     Raises:
-        InputError: `out` is something else than a demo, or holds people's labels.
+        InputError: `out` is something else than a demo, or holds people's labels, or another process is making it.
     """
     out = Path(out)
     _refuse_to_lose(out, force)
     making = out.with_name(f".{out.name}.{VERSION}")
     (making / "videos").mkdir(parents=True, exist_ok=True)
+    with _alone(making):
+        _make(making, out.name, progress, workers)
+        _refuse_to_lose(out, force)                     # somebody may have labelled meanwhile, or put something there
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".old-") as old:
+            if out.exists():
+                out.rename(Path(old) / out.name)
+            making.rename(out)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise InputError(f"{folder}: another process is making this demo. Wait until it ends.") from None
+    finally:
+        os.close(handle)
+
+
+def _make(making: Path, name: str, progress: Callable[[float, str], object], workers: int | None) -> None:
+    """The whole demo called `name`, in a folder that it may have been begun in."""
     scripts = write_scripts()
     _film_all(scripts, making / "videos", lambda part, text: progress(FILMING * part, text), workers or os.cpu_count())
     _write_labels(scripts, making)
-    write_atomic(making / "config.yaml", yaml.safe_dump({"dataset": out.name} | SETTINGS, sort_keys=False))
+    write_atomic(making / "config.yaml", yaml.safe_dump({"dataset": name} | SETTINGS, sort_keys=False))
     done = extract_dataset(making, lambda part, text: progress(FILMING + (1 - FILMING) * part, text), workers)
     raise_if(list(done.failed.values()))
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".old-") as old:
-        if out.exists():
-            out.rename(Path(old) / out.name)
-        making.rename(out)
 
 
 def _refuse_to_lose(out: Path, force: bool) -> None:
