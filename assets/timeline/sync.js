@@ -6,7 +6,7 @@ import { keep } from "./storage.js";
 
 const PAUSE = 1000;
 const BATCH = 500;
-const LETTERS = 4e6;        // of operations sent at once; the server takes 16 MiB
+const LETTERS = 4e6;        // of operations sent at once; the server takes 16 MiB, something in between maybe less
 
 export class Sync {
   #timer = null;
@@ -15,6 +15,7 @@ export class Sync {
   #kept = new Map();
   #number = 0;
   #full = "";
+  #letters = LETTERS;
 
   /**
    * url: the data set's labels route; labels: Labels; storage: as localStorage; onNews(refused): after an answer;
@@ -94,7 +95,7 @@ export class Sync {
     if (this.#busy) return;
     this.#busy = true;
     const { video, seq, last, pending } = this.labels;
-    const sent = firstOf(pending);
+    const sent = firstOf(pending, this.#letters);
     let pause = PAUSE;
     try {
       const answer = await (sent.length ? this.#post(video, seq, last, sent) : this.#get(video, seq, last));
@@ -114,6 +115,7 @@ export class Sync {
       else if (sent.length) this.#say("saved", "", new Date());
       else if (this.status.state !== "saved") this.#say("saved", "");
     } catch (error) {
+      if (error.status === 413) this.#letters /= 2;
       this.#say("waiting", (error.sentence ?? "no connection") + this.#full);
     } finally {
       this.#busy = false;
@@ -136,15 +138,15 @@ export class Sync {
     const answer = response.ok ? parsed(text) : null;
     if (Number.isInteger(answer?.seq)) return answer;
     if (response.ok) throw new Error("something else than the app answers");
-    throw Object.assign(new Error(text), { sentence: text.split("\n")[0].slice(0, 300) });
+    throw Object.assign(new Error(text), { status: response.status, sentence: text.split("\n")[0].slice(0, 300) });
   }
 }
 
 /** As many of one person's operations as go into one request: at least one. */
-function firstOf(operations) {
+function firstOf(operations, most) {
   let letters = 0;
   const end = operations.slice(0, BATCH).findIndex((operation, index) =>
-    ((letters += JSON.stringify(operation).length) > LETTERS || operation.who !== operations[0].who) && index > 0);
+    ((letters += JSON.stringify(operation).length) > most || operation.who !== operations[0].who) && index > 0);
   return operations.slice(0, end < 0 ? BATCH : end);
 }
 

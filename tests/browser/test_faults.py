@@ -18,8 +18,10 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from conftest import CLASSES, App, Desk, make_data_set
+from conftest import CLASSES, STAGE, App, Desk, make_data_set
 from numbered_video import write_video
+
+from hrpro.labels.operations import LabelStore
 
 pytestmark = pytest.mark.browser
 
@@ -294,3 +296,29 @@ def test_a_data_set_at_fault_is_said_instead_of_the_desk(page, app):
     page.locator(".desk").get_by_role("alert").get_by_text(f"{annotations}: ").wait_for()
     page.get_by_role("link", name="Go to Projects").click()
     page.get_by_role("heading", name="Projects").wait_for()
+
+
+def test_a_log_put_back_takes_its_classes_with_it(desk):
+    stamp(desk, "1", times=1)
+    desk.saved(1)
+    before = log_of(desk).read_bytes()
+    added = {"id": "dive", "video": "even", "kind": "class", "before": {}, "after": {"dive": {}}}
+    LabelStore(desk.store_root).apply([added], "Bob")
+    shown = "() => window.stage().lanes.some((lane) => lane.id === 'dive')"
+    desk.page.wait_for_function(shown)
+    log_of(desk).with_suffix(".copy").write_bytes(before)
+    log_of(desk).with_suffix(".copy").replace(log_of(desk))
+    desk.page.wait_for_function(f"() => !({shown})()")
+    assert desk.saved(1) == [("HighJump", 1)]
+
+
+def test_where_a_browser_keeps_nothing_labels_are_saved_all_the_same(page, app, clip):
+    page.add_init_script("""for (const kind of ["localStorage", "sessionStorage"]) Object.defineProperty(window, kind,
+        { get() { throw new DOMException("The request was denied.", "SecurityError"); } });""")
+    page.add_init_script(STAGE[STAGE.index("window.stage ="):])
+    page.goto(f"{app.url}/annotate?dataset={clip}")
+    page.get_by_role("button", name="Begin").click()
+    page.wait_for_function("() => window.stage()?.clock.ready && window.stage().clock.shown !== null")
+    page.keyboard.press("1")
+    page.locator(".badge.save.saved").get_by_text("saved").wait_for()
+    assert len(LabelStore(app.data / clip).points()) == 1

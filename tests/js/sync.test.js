@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import test from "node:test";
+import test, { afterEach } from "node:test";
 
 import { addPoint, goBack, removeClass } from "../../assets/timeline/edits.js";
 import { Labels } from "../../assets/timeline/labels.js";
@@ -36,6 +36,9 @@ function storage() {
   return items;
 }
 
+const begun = [];
+afterEach(() => begun.splice(0).forEach((sync) => sync.stop()));        // else a test that fails would never end
+
 function tab(network, kept = storage()) {
   const labels = new Labels();
   labels.open({ classes: [{ name: "jump", index: 0, count: 0, style: {} }], videos: [{ id: "v1", count: 0 }] });
@@ -44,12 +47,13 @@ function tab(network, kept = storage()) {
   const person = { name: "Ann" };
   const sync = new Sync({ url: network.url, labels, who: () => person.name, storage: kept, key: "q",
     fetch: network.fetch, onNews: (heard) => news.push(heard), onStatus: () => said.push(sync.status.state) });
+  begun.push(sync);
   const add = (frame) => sync.push(addPoint("v1", "jump", frame / 25, frame));
   return { labels, sync, person, said, news, kept, add };
 }
 
 async function until(condition) {
-  const deadline = Date.now() + 8000;
+  const deadline = Date.now() + 40000;
   while (!condition()) {
     assert.ok(Date.now() < deadline, condition.toString());
     await new Promise((resolve) => { setTimeout(resolve, 5); });
@@ -266,4 +270,21 @@ test("what waits for other data sets, renamed ones too, is counted", () => {
     kept.setItem(key, JSON.stringify(addPoint("v1", "jump", 1, 25)));
   }
   assert.deepEqual(waitingElsewhere(kept, "q", "own"), { b: 2, "c.d e": 1 });
+});
+
+test("where less goes through at once, less is sent", async () => {
+  const network = new Network("narrow");
+  const real = network.fetch;
+  network.fetch = (url, options) => (options.body?.length > 600_000
+    ? Promise.resolve(new Response("Too large", { status: 413 })) : real(url, options));
+  const { labels, sync } = tab(network);
+  for (let turn = 0; turn < 20; turn += 1) {
+    const points = Array.from({ length: 500 }, (_, index) =>
+      [`p${turn}-${index}`, { video: "v1", label: "jump", time: index / 50, frame: index }]);
+    sync.push({ id: `${turn}`, video: "v1", kind: "add", before: {}, after: Object.fromEntries(points) });
+  }
+  assert.ok(JSON.stringify(labels.pending).length > 600_000);
+  await until(() => sync.status.state === "saved");
+  sync.stop();
+  assert.equal((await network.points()).length, 10_000);
 });
