@@ -298,17 +298,16 @@ def test_a_data_set_at_fault_is_said_instead_of_the_desk(page, app):
     page.get_by_role("heading", name="Projects").wait_for()
 
 
-def test_a_log_put_back_takes_its_classes_with_it(desk):
+def test_a_log_put_back_takes_its_marks_with_it(desk):
     stamp(desk, "1", times=1)
     desk.saved(1)
     before = log_of(desk).read_bytes()
-    added = {"id": "dive", "video": "even", "kind": "class", "before": {}, "after": {"dive": {}}}
-    LabelStore(desk.store_root).apply([added], "Bob")
-    shown = "() => window.stage().lanes.some((lane) => lane.id === 'dive')"
-    desk.page.wait_for_function(shown)
+    marked = {"id": "done", "video": "even", "kind": "mark", "before": {}, "after": {"even": {"done": True}}}
+    LabelStore(desk.store_root).apply([marked], "Bob")
+    desk.page.locator("label.done input:checked").wait_for()
     log_of(desk).with_suffix(".copy").write_bytes(before)
     log_of(desk).with_suffix(".copy").replace(log_of(desk))
-    desk.page.wait_for_function(f"() => !({shown})()")
+    desk.page.locator("label.done input:not(:checked)").wait_for()
     assert desk.saved(1) == [("HighJump", 1)]
 
 
