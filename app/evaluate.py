@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.figures.evaluation import Drawn, class_order, map_figure, per_class_figure, precision_recall_figure
+from app.mistakes import Mistakes
 from app.paths import ckpt_root
 from app.results import CHECKPOINTS, Result, result
 from app.runs import near
@@ -209,7 +210,7 @@ def curves(dataset: DataSet, precision: AveragePrecision) -> None:
 
 
 def mistakes(dataset: DataSet, measured: Result) -> None:
-    """Lists of wrong detections and of missed actions; a click on one opens its moment in Explore."""
+    """Lists of wrong detections and of missed actions, to be watched in Explore one after the other."""
     precision = measured.precision
     left, right, _ = st.columns([2, 2, 3])
     k = left.selectbox("tIoU", range(len(precision.tiou)), int(np.abs(precision.tiou - TIOU).argmin()),
@@ -217,40 +218,27 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
                        persist_state="session")
     label = right.selectbox("Class", precision.classes, index=None, placeholder="all",
                             key=f"list class {dataset.name}", persist_state="session")
-    for title, table, order in (("False positives", false_positives(precision, k, label), "highest score first"),
-                                ("Misses", misses(precision, k, label), "longest first")):
-        total, table = len(table), listed(table, precision, LISTED, of_detections=title != "Misses")
-        st.subheader(f"{title}: {total:,}", anchor=False)
-        if not total:
+    for kind, title, order in (("wrong", "False positives", "highest score first"),
+                               ("missed", "Misses", "longest first")):
+        chosen = Mistakes(kind, measured.stage, float(precision.tiou[k]), label)
+        found = chosen.of(precision)
+        table = listed(found, precision, LISTED, of_detections=kind == "wrong")
+        st.subheader(f"{title}: {len(found):,}", anchor=False)
+        if not len(found):
             st.caption("None.")
             continue
-        shown = f"The first {LISTED:,}" if total > LISTED else "All"
-        st.caption(f"{shown}, {order}, at tIoU {precision.tiou[k]:g}. A click on a video opens the moment in Explore.")
+        shown = f"The first {LISTED:,}" if len(found) > LISTED else "All"
         key = f"{title} {measured.run.root} {measured.stage} {k} {label}"
+        row = 0 if st.button("Watch them one by one", icon=":material/play_circle:", key=f"watch {key}") else None
+        st.caption(f"{shown}, {order}, at tIoU {precision.tiou[k]:g}. A click on a video begins there.")
         button = st.column_config.ButtonColumn(type="tertiary", alignment="left", key=f"open {key}")
         st.dataframe(table, key=key, height=min(420, 38 + 35 * len(table)), hide_index=True,
                      column_config={**COLUMNS, "video": button}, alt=f"{title}, {order}; a video opens in Explore")
         if clicked := st.session_state[f"open {key}"]:
-            video, name, start = table.loc[clicked["row"], ["video", "class", "start"]]
-            st.switch_page("pages/explore.py", query_params={
-                "dataset": dataset.name, "run": measured.run.name, "video": video, "t": f"{max(0, start):.2f}",
-                "class": name})
-
-
-def false_positives(precision: AveragePrecision, k: int, label: str | None = None) -> Segments:
-    """Detections that find nothing at threshold k, by falling score; of one class if named."""
-    wrong = precision.predictions[precision.matched[:, k] < 0]
-    return _of_class(wrong, label)
-
-
-def misses(precision: AveragePrecision, k: int, label: str | None = None) -> Segments:
-    """Annotated actions that nothing finds at threshold k, longest first; of one class if named."""
-    missed = _of_class(precision.ground_truth[precision.misses(k)], label)
-    return missed[np.argsort(-missed.length, kind="stable")]
-
-
-def _of_class(segments: Segments, label: str | None) -> Segments:
-    return segments if label is None else segments[segments.label == segments.classes.index(label)]
+            row = clicked["row"]
+        if row is not None:
+            st.switch_page("pages/explore.py", query_params={"dataset": dataset.name, "run": measured.run.name,
+                                                             **chosen.address(found, row)})
 
 
 def listed(segments: Segments, precision: AveragePrecision, limit: int, *, of_detections: bool) -> pd.DataFrame:

@@ -11,11 +11,12 @@ import streamlit as st
 
 from app.evidence import Evidence
 from app.lanes import KINDS, highest_score, lanes, likely_classes
+from app.mistakes import ASIDE, Watched
 from app.results import Result, result
 from app.runs import near
 from app.state import moment
 from app.text import plain
-from app.timeline import timeline
+from app.timeline import segments_layer, timeline
 from hrpro.data.dataset import SPLITS, DataSet
 from hrpro.data.run import STAGES, Run
 from hrpro.errors import InputError
@@ -114,19 +115,19 @@ def _chosen(dataset: DataSet, table: pd.DataFrame, split: str, text: str, label:
 def _open(video: str) -> None:
     """Put a video into the URL, from its beginning."""
     st.query_params["video"] = video
-    for of_another in ("t", "class"):
+    for of_another in ASIDE:
         st.query_params.pop(of_another, None)
 
 
 def _list(shown: pd.DataFrame, current: str, key: str) -> None:
-    """The table; the box or the name of a row opens its video."""
+    """The table, where the box or the name of a row opens its video; and the ways to the one before and after."""
     videos, button = shown["video"].tolist(), f"open {key}"
+    here = videos.index(current) if current in videos else -1
 
     def open_row() -> None:
         clicked, rows = st.session_state[button], st.session_state[key]["selection"]["rows"]
         if clicked:
             rows = [clicked["row"]]
-            st.session_state[key] = {"selection": {"rows": rows}}
         if rows:
             _open(videos[rows[0]])
 
@@ -137,15 +138,22 @@ def _list(shown: pd.DataFrame, current: str, key: str) -> None:
         columns["mAP lost"] = st.column_config.NumberColumn(format="percent", help=HELP["mAP lost"])
     order = ["video", *(name for name in ("mAP lost", "missed", "false alarms") if name in shown), "split", "actions",
              "points", "seconds"]
+    st.session_state[key] = {"selection": {"rows": [here] if here >= 0 else []}}
     st.dataframe(shown, key=key, height=330, hide_index=True, column_order=order, column_config=columns,
                  on_select=open_row, selection_mode="single-row", placeholder="",
-                 selection_default={"selection": {"rows": [videos.index(current)] if current in videos else []}},
                  alt="Videos of the data set; the box or the name of a row opens its video")
+    for column, label, to in zip(st.columns(2), ("Previous video", "Next video"), (here - 1, here + 1), strict=True):
+        beyond = not 0 <= to < len(videos)
+        column.button(label, width="stretch", disabled=beyond, on_click=None if beyond else _open,
+                      args=() if beyond else (videos[to],), help="The list ends here." if beyond else None)
 
 
 @st.fragment
-def viewer(dataset: DataSet, known: Evidence) -> None:
-    """The video over its lanes, with the choice of what is shown; the class that `?class=` names comes first."""
+def viewer(dataset: DataSet, known: Evidence, mistake: Watched | None = None) -> None:
+    """The video over its lanes, with the choice of what is shown; the class that `?class=` names comes first.
+
+    mistake: one to show in a lane above all others.
+    """
     place, asked = f"{dataset.name} {known.video}", st.query_params.get("class")
     first = [known.classes.index(asked)] if asked in known.classes else []
     classes, score, number, more = st.columns([5, 3, 2, 2], vertical_alignment="bottom")
@@ -153,8 +161,11 @@ def viewer(dataset: DataSet, known: Evidence) -> None:
                                   list(dict.fromkeys(first + likely_classes(known))),
                                   format_func=lambda index: known.classes[index], key=f"classes {place} {first}")
     top = math.ceil(highest_score(known) * 100) / 100
-    least = score.slider("Detections scored at least", 0., max(top, .01), round(top / 5, 2), .01,
-                         key=f"least {place} {top}", disabled=not known.detections,
+    low = round(top / 5, 2)
+    if mistake and mistake.wrong:                       # which is itself to be seen
+        low = min(low, math.floor(mistake.segment.score[0] * 100) / 100)
+    least = score.slider("Detections scored at least", 0., max(top, .01), low, .01,
+                         key=f"least {place} {top} {low}", disabled=not known.detections,
                          help=None if known.detections else "The run has no detections in this video.")
     keep = number.number_input("Best proposals", 1, 5000, 50, key="explore keep", persist_state="session",
                                help="How many PP a class, and NP, are shown: the best by score.")
@@ -162,7 +173,9 @@ def viewer(dataset: DataSet, known: Evidence) -> None:
         kinds = st.pills("Show", list(KINDS), selection_mode="multi", format_func=KINDS.get,
                          default=[kind for kind in KINDS if kind not in HIDDEN], key="explore kinds",
                          persist_state="session")
-    timeline(dataset, known.video, lanes(known, indices, kinds, keep=int(keep), least=least), key="explore",
+    above = [{"id": "mistake", "label": mistake.title, "height": 22, "colour": int(mistake.segment.label[0]),
+              "layers": [segments_layer(mistake.segment, "hatched" if mistake.wrong else "solid")]}] if mistake else []
+    timeline(dataset, known.video, above + lanes(known, indices, kinds, keep=int(keep), least=least), key="explore",
              seek=moment())
 
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from app.evidence import evidence
 from app.explore import choose_video, missing, viewer
+from app.mistakes import watched
 from app.results import opened
 from app.state import choose_dataset, choose_run
 from app.text import plain
@@ -20,10 +21,11 @@ with left:
         st.error("\n\n".join(plain(fault) for fault in error.faults))
         st.page_link("pages/projects.py", label="See the whole check on Projects", icon=":material/folder:")
         st.stop()
+    mistake = watched(dataset, run)
     video = choose_video(dataset, run)
     if video is None:
         st.stop()
     known = evidence(dataset, run, video)
     missing(known)
 with right:
-    viewer(dataset, known)
+    viewer(dataset, known, mistake)

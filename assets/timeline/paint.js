@@ -286,7 +286,8 @@ function paintRuler(context, { axis, theme, bands: { ruler } }) {
   for (const mark of marks) {
     const x = Math.round(axis.x(mark));
     context.fillRect(x, ruler.y + 10, 1, 8);
-    context.fillText(clockText(mark, decimals), x + 4, ruler.y + 9);
+    const text = clockText(mark, decimals);
+    if (x + 4 + context.measureText(text).width <= axis.left + axis.width) context.fillText(text, x + 4, ruler.y + 9);
   }
 }
 

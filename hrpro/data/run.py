@@ -155,7 +155,8 @@ class Run:
                 raise InputError(f"{self.root}: another process is at work on this run. Wait until it ends, or give "
                                  "the new run another name (task_info).") from None
             for left in self.root.rglob(".*.*"):        # half written by a process that was killed
-                left.unlink(missing_ok=True)
+                if left.is_file():
+                    left.unlink(missing_ok=True)
             yield
 
     def snippet_scores(self, split: str, video: str) -> NDArray[np.float32] | None:

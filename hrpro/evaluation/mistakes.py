@@ -48,6 +48,21 @@ def video_mistakes(precision: AveragePrecision, k: int) -> VideoMistakes:
     return VideoMistakes(truth.videos, lost / len(precision.classes), missed, false_alarms)
 
 
+def false_positives(precision: AveragePrecision, k: int, label: str | None = None) -> Segments:
+    """Detections that find nothing at threshold k, by falling score; of one class if named."""
+    return _of_class(precision.predictions[precision.matched[:, k] < 0], label)
+
+
+def misses(precision: AveragePrecision, k: int, label: str | None = None) -> Segments:
+    """Annotated actions that nothing finds at threshold k, longest first; of one class if named."""
+    missed = _of_class(precision.ground_truth[precision.misses(k)], label)
+    return missed[np.argsort(-missed.length, kind="stable")]
+
+
+def _of_class(segments: Segments, label: str | None) -> Segments:
+    return segments if label is None else segments[segments.label == segments.classes.index(label)]
+
+
 def best_tiou(segments: Segments, others: Segments) -> NDArray[np.float64]:
     """Highest tIoU of each segment with any of `others` of its class and video, [N]; 0 where there is none.
 

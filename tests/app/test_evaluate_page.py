@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from driving import open_page
 
-from app.evaluate import all_reports, command, false_positives, listed, map_table, misses
+from app.evaluate import all_reports, command, listed, map_table
 from app.paths import ROOT
 from app.results import opened, result
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
 from hrpro.evaluation.average_precision import average_precision
+from hrpro.evaluation.mistakes import false_positives, misses
 from hrpro.files import read_json, write_json
 
 

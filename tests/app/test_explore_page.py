@@ -8,10 +8,12 @@ import streamlit as st
 from driving import open_page
 
 from app.explore import video_table
+from app.mistakes import Mistakes
 from app.paths import data_set
 from app.results import opened, result
 from app.state import moment
 from hrpro.data.run import Run
+from hrpro.data.segments import Segments
 
 
 def shown(test):
@@ -39,6 +41,35 @@ def test_the_class_that_a_link_names_comes_first(world):
         chosen = field(test, "Classes").value
         assert shown(test)["lanes"][0]["label"] == name and set(chosen) >= set(usual)
     assert field(open_page("explore", **about, **{"class": "no such"}), "Classes").value == usual
+
+
+@pytest.mark.parametrize("label", [None, "wave"])
+@pytest.mark.parametrize("kind", ["wrong", "missed"])
+def test_a_link_names_a_mistake_and_the_way_to_the_next(world, kind, label):
+    run = Run(world / "ckpt" / "small" / "first")
+    if kind == "missed":                                # it finds everything
+        Segments.from_activitynet(run.stage(2).final_result)[:5].save(run.stage(2).final_result)
+    precision = result(opened(world / "dataset" / "small"), run, 2).precision
+    chosen = Mistakes(kind, 2, .7, label)
+    listed = chosen.of(precision)
+    assert len(listed) > 1 and (label is None or {listed.classes[row] for row in listed.label} == {label})
+    test = open_page("explore", dataset="small", run="first", **chosen.address(listed, 0))
+    for row in range(2):
+        lane = shown(test)["lanes"][0]
+        assert lane["id"] == "mistake" and shown(test)["video"]["id"] == listed.videos[listed.video[row]]
+        assert lane["layers"][0]["items"][0][:2] == [round(listed.start[row], 4), round(listed.end[row], 4)]
+        assert any(f"{row + 1} of {len(listed):,}** at tIoU 0.7" in text.value for text in test.markdown)
+        assert kind == "missed" or field(test, "Detections scored at least").value <= listed.score[row]
+        assert test.button(key="Previous mistake").disabled == (row == 0)
+        test.button(key="Next mistake").click().run()
+
+
+@pytest.mark.parametrize("named", ["", "wrong", "wrong-2-0.5-0", "wrong-2-0.5-999999", "wrong-2-0.55-1", "none-2-0.5-1",
+                                   "wrong-3-0.5-1", "wrong-2-nan-1", "wrong-2-0.5-1-1", "wrong-two-0.5-1"])
+def test_a_link_to_no_mistake_shows_the_video_alone(world, named):
+    test = open_page("explore", dataset="small", run="first", video="train_1", mistake=named, of="no such")
+    assert shown(test)["video"]["id"] == "train_1" and shown(test)["lanes"][0]["id"] != "mistake"
+    assert not test.exception
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("12.5", 12.5), (None, 0), ("", 0), ("soon", 0), ("-3", 0), ("nan", 0),

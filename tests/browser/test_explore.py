@@ -7,9 +7,9 @@ import pytest
 from conftest import STAGE
 from numbered_video import write_video
 
-from app.evaluate import false_positives
 from app.results import opened, result
 from hrpro.data.run import Run
+from hrpro.evaluation.mistakes import false_positives
 
 pytestmark = pytest.mark.browser
 
@@ -125,7 +125,7 @@ def test_the_list_opens_videos_also_without_a_file(viewer):
     assert viewer.stage("stage.current.id") == name
 
 
-def test_a_mistake_opens_in_explore_at_its_moment(viewer, filled):
+def test_mistakes_are_watched_one_by_one_from_the_moment_that_was_clicked(viewer, filled):
     dataset, run = opened(filled.data / "small"), Run(filled.ckpt / "small" / "first")
     wrong = false_positives(result(dataset, run, 2).precision, 4)
     viewer.page.goto(f"{filled.url}/evaluate?dataset=small&run=first")
@@ -137,8 +137,21 @@ def test_a_mistake_opens_in_explore_at_its_moment(viewer, filled):
     start, video = wrong.start[row], wrong.videos[wrong.video[row]]
     assert viewer.stage("stage.current.id") == video
     viewer.page.wait_for_url(f"**/explore?*video={video}*class=*")
-    assert viewer.stage("stage.lanes[0].label") == wrong.classes[wrong.label[row]]
+    name = wrong.classes[wrong.label[row]]
+    assert viewer.stage("stage.lanes.slice(0, 2).map((lane) => lane.label)") == [f"false positive · {name}", name]
     viewer.until(f"Math.abs(stage.clock.time - {start:.2f}) < .1")
-    viewer.page.go_back()                               # to the next one, where the list was left
+    after = viewer.page.get_by_role("button", name="Next", exact=True)
+    for number in (row + 2, row + 3):
+        after.focus()
+        viewer.page.keyboard.press("Enter")
+        viewer.page.get_by_text(f"False positive {number:,} of {len(wrong):,}").wait_for()
+        video, start = wrong.videos[wrong.video[number - 1]], wrong.start[number - 1]
+        viewer.page.wait_for_url(f"**/explore?*video={video}*")
+        viewer.until(f"stage.current.id === '{video}' && stage.lanes[0].layers[0].items[0][0] === {start:.4f}")
+    viewer.page.get_by_role("link", name="Back to the list").click()
     viewer.page.get_by_text(f"False positives: {len(wrong):,}").wait_for()
     assert viewer.page.get_by_role("tab", name="Mistakes").get_attribute("aria-selected") == "true"
+    viewer.page.get_by_role("button", name="Watch them one by one").first.focus()
+    viewer.page.keyboard.press("Enter")
+    viewer.page.get_by_text(f"False positive 1 of {len(wrong):,}").wait_for()
+    assert viewer.page.get_by_role("button", name="Previous", exact=True).is_disabled()
