@@ -15,10 +15,11 @@ def ui() -> None:
     # Before st.navigation, else the browser asks Google for the page's icon as the tab's.
     st.set_page_config(page_icon=str(ASSETS / "icon.svg"), layout="wide")
     st.logo(str(ASSETS / "logo.svg"), size="large")
-    st.html(ASSETS / "contrast.css")
+    st.html(ASSETS / "app.css")
     pages = [st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon) for name, (title, icon) in PAGES.items()]
     page = st.navigation(pages, position="top")
     st.set_page_config(f"{page.title} · HR-Pro Studio")
+    st.html(f"<script>{(ASSETS / 'history.js').read_text()}</script>", unsafe_allow_javascript=True)
     page.run()
 
 

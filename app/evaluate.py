@@ -256,7 +256,9 @@ def kept_tabs(names: Sequence[str]) -> Sequence[DeltaGenerator]:
     def keep() -> None:
         st.session_state["evaluate tab"] = st.session_state["tab"]
 
-    return st.tabs(names, default=st.session_state.get("evaluate tab"), key="tab", on_change=keep)
+    if "tab" not in st.session_state:                   # just come; another default later would draw all anew
+        st.session_state["evaluate tab at first"] = st.session_state.get("evaluate tab")
+    return st.tabs(names, default=st.session_state["evaluate tab at first"], key="tab", on_change=keep)
 
 
 def show(drawn: Drawn, key: str) -> None:

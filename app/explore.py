@@ -138,9 +138,11 @@ def _list(shown: pd.DataFrame, current: str, key: str) -> None:
         columns["mAP lost"] = st.column_config.NumberColumn(format="percent", help=HELP["mAP lost"])
     order = ["video", *(name for name in ("mAP lost", "missed", "false alarms") if name in shown), "split", "actions",
              "points", "seconds"]
-    st.session_state[key] = {"selection": {"rows": [here] if here >= 0 else []}}
+    selected = {"selection": {"rows": [here] if here >= 0 else []}}
+    if st.session_state.get(key, selected)["selection"]["rows"] != selected["selection"]["rows"]:
+        st.session_state[key] = selected                # the video was opened elsewhere than in the table
     st.dataframe(shown, key=key, height=330, hide_index=True, column_order=order, column_config=columns,
-                 on_select=open_row, selection_mode="single-row", placeholder="",
+                 on_select=open_row, selection_mode="single-row", selection_default=selected, placeholder="",
                  alt="Videos of the data set; the box or the name of a row opens its video")
     for column, label, to in zip(st.columns(2), ("Previous video", "Next video"), (here - 1, here + 1), strict=True):
         beyond = not 0 <= to < len(videos)

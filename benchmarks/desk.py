@@ -17,7 +17,7 @@ import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from hrpro.labels.operations import LabelStore
-from tests.browser.conftest import STAGE, App, chromium, make_data_set
+from tests.browsing import STAGE, App, chromium, make_data_set
 
 FPS, MINUTES, CLASSES, POINTS, STAMPS = 25, 120, 200, 10_000, 40
 VIDEO = "two hours"

@@ -1,81 +1,11 @@
-"""The real app on a data folder of its own, driven by a real browser."""
+"""An app of each test module, a browser for all, a desk with numbered videos."""
 
-import contextlib
-import json
-import os
-import random
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlencode
 
-import httpx
 import pytest
-
-from hrpro.labels.operations import LabelStore
-from tests.numbered_video import write_video
-
-ROOT = Path(__file__).resolve().parents[2]
-CLASSES = ["HighJump", "Run up", "прыжок"]
-
-# For a page: who labels, and what is painted on the timeline, wherever the component has put it.
-STAGE = """localStorage.setItem("hrpro.name", localStorage.getItem("hrpro.name") ?? "Ann");
-window.stage = () => {
-  const find = (root) => {
-    const canvas = root.querySelector("canvas");
-    if (canvas?.stage) return canvas;
-    for (const element of root.querySelectorAll("*")) {
-      const found = element.shadowRoot && find(element.shadowRoot);
-      if (found) return found;
-    }
-    return null;
-  };
-  return find(document)?.stage;
-}"""
-
-
-def free_port() -> int:
-    """One that is given to no outgoing connection, so that a server which was killed finds it free again."""
-    while True:
-        port = random.randrange(10_000, 32_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-
-
-class App:
-    """The app as `streamlit run` starts it, with more flags if given; data and ckpt are its folders."""
-
-    def __init__(self, folder: Path, *flags: str):
-        self.data, self.ckpt, self.log = folder / "dataset", folder / "ckpt", folder / "server.log"
-        self.data.mkdir(parents=True)
-        self.port = free_port()
-        base = next((flag.partition("=")[2] for flag in flags if flag.startswith("--server.baseUrlPath=")), "")
-        self.url = f"http://127.0.0.1:{self.port}/{base}".rstrip("/")
-        self.flags, self.process = flags, None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless=true",
-                   "--server.address=127.0.0.1", f"--server.port={self.port}", "--server.fileWatcherType=none",
-                   "--browser.gatherUsageStats=false", *self.flags]
-        environment = {**os.environ, "HRPRO_DATA": str(self.data), "HRPRO_CKPT": str(self.ckpt)}
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/_stcore/health").status_code == 200:
-                    return
-            assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
-            time.sleep(.1)
-
-    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
-        self.process.send_signal(how)
-        self.process.wait(20)
+from browsing import CLASSES, App, Desk, chromium, make_data_set
+from numbered_video import write_video
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +17,6 @@ def app(tmp_path_factory) -> Iterator[App]:
     finally:
         app.end()
     assert "Traceback" not in app.log.read_text(), app.log.read_text()[-3000:]
-
-
-def chromium(playwright) -> str:
-    """Where Chromium is, or would be."""
-    return shutil.which("chromium") or playwright.chromium.executable_path
 
 
 @pytest.fixture(scope="session")
@@ -122,92 +47,6 @@ def context(browser):
 @pytest.fixture
 def page(context):
     return context.new_page()
-
-
-def make_data_set(root: Path, name: str, videos: dict[str, dict], classes: Iterable[str] = ()) -> Path:
-    """A data set's text files: videos as {id: {"duration", "fps", "annotations"?}}, every one in both splits."""
-    folder = root / name
-    (folder / "videos").mkdir(parents=True)
-    database = {video: {"subset": "train", "annotations": [], **info} for video, info in videos.items()}
-    (folder / "gt_full.json").write_text(json.dumps({"version": "1", "database": database}))
-    (folder / "classes.txt").write_text("".join(f"{label}\n" for label in classes))
-    for split in ("train", "test"):
-        (folder / f"split_{split}.txt").write_text("".join(f"{video}\n" for video in videos))
-    return folder
-
-
-class Desk:
-    """One tab at the annotation desk."""
-
-    def __init__(self, page, app: App, dataset: str, **query):
-        self.page, self.store_root = page, app.data / dataset
-        page.add_init_script(STAGE)
-        self.address = f"{app.url}/annotate?{urlencode({'dataset': dataset} | query)}"
-        self.open()
-
-    def open(self) -> None:
-        self.page.goto(self.address)
-        self.canvas = self.page.locator(".desk canvas")
-        self.canvas.wait_for()
-        self.page.wait_for_function("() => window.stage()?.scene && window.stage().clock.frames.times")
-        self.page.wait_for_function("() => window.stage().clock.ready && window.stage().clock.shown !== null")
-
-    def spot(self, label: str, seconds: float) -> tuple[float, float]:
-        """Where on the page a moment of a class's lane is."""
-        return tuple(self.page.evaluate("""([label, seconds]) => {
-          const { canvas, scene, axis } = window.stage();
-          const box = canvas.getBoundingClientRect();
-          const row = scene.rows.find((row) => row.lane.label === label);
-          return [box.left + axis.x(seconds), box.top + row.y + row.height / 2];
-        }""", [label, seconds]))
-
-    def click(self, label: str, seconds: float, **more) -> None:
-        self.page.mouse.click(*self.spot(label, seconds), **more)
-
-    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        self.page.mouse.move(*start)
-        self.page.mouse.down()
-        self.page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
-        self.page.mouse.move(*end)
-        self.page.mouse.up()
-
-    def key(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    @property
-    def painted(self) -> list[tuple[str, int]]:
-        """(class, frame) of the points on the timeline."""
-        return [tuple(row) for row in self.page.evaluate(
-            "() => window.stage().lanes.flatMap((lane) => lane.points.map((point) => [lane.label, point.frame]))")]
-
-    @property
-    def stored(self) -> list[tuple[str, int]]:
-        """(class, frame) of the points that the log holds, as another process reads it."""
-        store = LabelStore(self.store_root)
-        order = {label: index for index, label in enumerate(store.classes)}
-        rows = [(row["label"], row["frame"]) for video in store.dataset.fps for row in store.points(video)]
-        return sorted(rows, key=lambda row: (order[row[0]], row[1]))
-
-    @property
-    def badge(self) -> str:
-        return self.page.locator(".badge.save").inner_text()
-
-    @property
-    def frame(self) -> int:
-        return self.page.evaluate("() => window.stage().clock.shown")
-
-    def saved(self, count: int | None = None) -> list[tuple[str, int]]:
-        """Wait until all is acknowledged, then for `count` points; what is stored, which must be what is painted."""
-        self.page.locator(".badge.save.saved").wait_for()
-        deadline = time.monotonic() + 5
-        while count is not None and len(self.stored) != count and time.monotonic() < deadline:
-            time.sleep(.05)
-        self.page.wait_for_function("(count) => window.stage().lanes.flatMap((lane) => lane.points).length === count",
-                                    arg=len(self.stored))
-        assert self.painted == self.stored
-        assert count is None or len(self.stored) == count
-        return self.stored
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import CLASSES, App, Desk, make_data_set
+from browsing import CLASSES, App, Desk, make_data_set
 from numbered_video import BITS, write_video
 
 from hrpro.labels.operations import LabelStore

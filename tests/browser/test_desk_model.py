@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import CLASSES, Desk
+from browsing import CLASSES, Desk
 
 from hrpro.data.run import Run
 from hrpro.files import write_arrays, write_json

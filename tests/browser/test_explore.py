@@ -4,7 +4,7 @@ import re
 import shutil
 
 import pytest
-from conftest import STAGE
+from browsing import STAGE
 from numbered_video import write_video
 
 from app.results import opened, result

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from conftest import CLASSES, STAGE, App, Desk, make_data_set
+from browsing import CLASSES, STAGE, App, Desk, make_data_set
 from numbered_video import write_video
 
 from hrpro.labels.operations import LabelStore

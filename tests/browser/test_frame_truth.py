@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import make_data_set
+from browsing import make_data_set
 from numbered_video import BITS, cut, write_video
 from test_annotate import Desk
 

@@ -1,4 +1,5 @@
-"""What holds on every page: its name in the browser's tab, nothing asked of other hosts, text that can be read."""
+"""What holds on every page: its name in the browser's tab, nothing asked of other hosts, text that can be read, the way
+back."""
 
 import pytest
 from test_explore import filled  # noqa: F401
@@ -51,3 +52,16 @@ def test_every_page_has_its_name_stays_at_home_and_can_be_read(filled, browser, 
         assert page.evaluate(FAINT) == [], name
     assert asked == {filled.url.partition("://")[2]}
     context.close()
+
+
+def test_the_back_button_leads_to_the_page_before(filled, page):  # noqa: F811
+    page.goto(f"{filled.url}/evaluate{QUERY}")
+    page.get_by_text(READY["evaluate"]).first.wait_for(timeout=60_000)
+    for name in ("train", "explore"):
+        page.get_by_test_id("stTopNavLink").filter(has_text=name.title()).click()
+        page.wait_for_url(f"**/{name}?*dataset=small*run=first*")
+        page.get_by_text(READY[name]).first.wait_for(timeout=60_000)
+    for name in ("train", "evaluate"):
+        page.go_back()
+        page.wait_for_url(f"**/{name}?*dataset=small*")
+        page.get_by_text(READY[name]).first.wait_for(timeout=60_000)

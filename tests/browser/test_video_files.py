@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from conftest import make_data_set
+from browsing import make_data_set
 from numbered_video import cut, write_video
 from test_annotate import PICTURE, Desk
 
