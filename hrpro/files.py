@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -86,6 +87,18 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
 
 
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """While many objects are made of which none is garbage: looking for some takes as long as making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def read_bytes(path: Path, remedy: str = "Check the path.") -> bytes:
     """The file's bytes; InputError if it is missing or unreadable."""
     try:
@@ -109,7 +122,8 @@ def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it a
     """The file's JSON value; InputError names the line where it is broken or cut off, or a key that stands twice."""
     raw = read_bytes(path, remedy).removeprefix(b"\xef\xbb\xbf")
     try:
-        value = orjson.loads(raw)
+        with uncollected():
+            value = orjson.loads(raw)
         with contextlib.suppress(orjson.JSONEncodeError):               # nested too deeply
             if _keys(raw) > _keys(orjson.dumps(value)):
                 raise_if([f"{path}: {key!r} stands twice in one object. Keep one of them."

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hrpro.errors import InputError, raise_if
-from hrpro.files import is_name, read_json, write_json
+from hrpro.files import is_name, read_json, uncollected, write_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +150,10 @@ class Segments:
         results: dict[str, list] = {name: [] for name in self.videos}
         rows = zip(self.video.tolist(), self.label.tolist(), self.score.tolist(), self.start.tolist(),
                    self.end.tolist(), strict=True)
-        for video, label, score, start, end in rows:
-            results[self.videos[video]].append(
-                {"label": self.classes[label], "score": score, "segment": [start, end]})
+        with uncollected():
+            for video, label, score, start, end in rows:
+                results[self.videos[video]].append(
+                    {"label": self.classes[label], "score": score, "segment": [start, end]})
         return {"version": "VERSION 1.3", "results": results, "external_data": {}}
 
     def save(self, path: Path) -> None:
