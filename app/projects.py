@@ -176,7 +176,8 @@ def _new_project() -> None:
     words = ["create", name or "NAME", folder or "VIDEOS_FOLDER", "--data_path", str(data_root()),
              *(["--classes", *filter(None, classes)] if any(classes) else [])]
     st.code(shell(near(words)), language=None)
-    if st.button("Make the project", type="primary"):
+    arrived = f" of {len(uploads)} upload{'s' * (len(uploads) > 1)}" if uploads else ""    # more may be on their way
+    if st.button(f"Make the project{arrived}", type="primary", key="make project"):
         _create(name, folder, uploads, classes)
 
 
