@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import json
 import os
@@ -85,6 +86,29 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path, busy: str = "") -> Iterator[None]:
+    """Keep other processes out of a folder of a data set, made if need be. busy: what to say instead of waiting.
+
+    Raises:
+        InputError: the folder cannot be made or read, or, saying `busy`, another process holds it.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made or read ({error.strerror}). Make the data set's folder "
+                         "writable.") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError:
+            raise InputError(busy) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

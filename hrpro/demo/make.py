@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import fcntl
 import io
 import multiprocessing
 import os
@@ -25,7 +23,7 @@ from hrpro.demo.figure import ACTIONS, FPS, INDEX, Looks, Pose, blend, draw, fid
 from hrpro.demo.scenes import SCENES, melody
 from hrpro.errors import InputError, raise_if
 from hrpro.features.extract import FEATURE_DIM, extract_dataset
-from hrpro.files import read_json, write_atomic, write_json
+from hrpro.files import locked_folder, read_json, write_atomic, write_json
 from hrpro.labels.operations import LabelStore
 
 VERSION = "demo-1"                                      # another one when films or labels become others
@@ -202,25 +200,13 @@ def make_demo(out: Path, progress: Callable[[float, str], object] = lambda fract
     _refuse_to_lose(out, force)
     making = out.with_name(f".{out.name}.{VERSION}")
     (making / "videos").mkdir(parents=True, exist_ok=True)
-    with _alone(making):
+    with locked_folder(making, busy=f"{making}: another process is making this demo. Wait until it ends."):
         _make(making, out.name, progress, workers)
         _refuse_to_lose(out, force)                     # somebody may have labelled meanwhile, or put something there
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".old-") as old:
             if out.exists():
                 out.rename(Path(old) / out.name)
             making.rename(out)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise InputError(f"{folder}: another process is making this demo. Wait until it ends.") from None
-    finally:
-        os.close(handle)
 
 
 def _make(making: Path, name: str, progress: Callable[[float, str], object], workers: int | None) -> None:

@@ -45,7 +45,7 @@ from hrpro.config import config_of
 from hrpro.data.dataset import DataSet, open_dataset
 from hrpro.data.points import Points
 from hrpro.errors import InputError
-from hrpro.files import write_atomic
+from hrpro.files import locked_folder, write_atomic
 from hrpro.labels.rules import (
     KINDS,
     TABLES,
@@ -278,7 +278,7 @@ class LabelStore:
         self.refresh()
         if not self._operations:
             return None
-        with _locked_folder(path.parent):
+        with locked_folder(path.parent):                # or an older state might replace a newer one
             with self._mutex:
                 self.refresh()
                 if self._projected == self.seq and path.exists():
@@ -600,22 +600,6 @@ def _table(rows: Sequence[dict], classes: Sequence[str], fps: dict[str, float]) 
     seconds = np.array([point["time"] for point in rows]) + .5 / np.array(list(fps.values()))[video]
     points = Points(seconds, [label_index[point["label"]] for point in rows], video, tuple(classes), tuple(fps))
     return points[np.lexsort((seconds, video))]
-
-
-@contextlib.contextmanager
-def _locked_folder(folder: Path) -> Iterator[None]:
-    """One process at a time projects, so that an older state never replaces a newer one."""
-    try:
-        folder.mkdir(exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made or read ({error.strerror}). Make the data set's folder "
-                         "writable.") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:
