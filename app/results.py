@@ -16,7 +16,6 @@ from hrpro.data.ranked import Ranked, read_ranked
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
 from hrpro.evaluation.average_precision import AveragePrecision, average_precision
-from hrpro.files import read_json
 
 Stamp = tuple[tuple[str, int, int], ...]
 CHECKPOINTS = {"last": "last", "best": "best on test"}
@@ -117,8 +116,7 @@ def _result(root: Path, run: Run, stage: int, data: Stamp, files: Stamp) -> Resu
     found = detections(run, stage, dataset)
     truth = dataset.test_truth(config.blocked_videos)
     precision = average_precision(truth, found, config.tiou_thresholds) if len(truth) else None
-    metrics = run.stage(stage).metrics_file
-    reports = read_json(metrics, mend=f"Test stage {stage} again.") if metrics.exists() else {}
+    reports = run.stage(stage).reports()
     reports = {name: reports[name] for name in CHECKPOINTS if reports.get(name, {}).get("mAP")}
     return Result(run, stage, config, precision, _checkpoint(precision, reports, config.checkpoint), reports)
 

@@ -16,7 +16,6 @@ from app.text import plain
 from hrpro.config import cfg_of
 from hrpro.data.run import STAGES, Run
 from hrpro.errors import InputError
-from hrpro.files import read_json
 from hrpro.jobs.background import Job, Status, cancel, jobs, last_line, progress, running_on, start, status, tail
 from hrpro.jobs.train import shell, start_training
 
@@ -174,9 +173,9 @@ def _figures_of_merit(run: Run) -> None:
     """Both checkpoints of both stages, by their names."""
     rows = []
     for stage in STAGES:
-        path, metrics = run.stage(stage).metrics_file, {}
+        metrics = {}
         try:
-            metrics = read_json(path, mend=f"Test stage {stage} again.") if path.exists() else {}
+            metrics = run.stage(stage).reports()
         except InputError as error:
             st.warning(plain(str(error)))
         for name, title in (("last", "Last"), ("best", "Best on test")):

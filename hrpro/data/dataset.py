@@ -98,8 +98,8 @@ def open_dataset(config: Config, *, features: bool = True, points_file: Path | N
                  classes_file: Path | None = None) -> DataSet:
     """Read the data set that the settings name.
 
-    features: also open and check the feature files; points_file, classes_file: labels to read instead of the settings'
-    ones, and classes instead of classes.txt.
+    features: also open and check the feature files; points_file: labels to read instead of the settings' ones;
+    classes_file: names to read instead of classes.txt, if it is there.
 
     Raises:
         InputError: files that everything hangs on are missing or broken, all of them together. Lesser faults become
@@ -133,7 +133,8 @@ def examine(config: Config, *, features: bool = True, points_file: Path | None =
     database = attempt(None, _read_database, root / "gt_full.json")
     duration, fps = _read_rates(root / "gt_full.json", database or {}, findings)
     videos = tuple(duration)
-    classes_file = classes_file or root / "classes.txt"
+    if not (classes_file and classes_file.exists()):
+        classes_file = root / "classes.txt"
     listed = attempt([], read_names, classes_file) if classes_file.exists() else []
     classes = _classes(listed, database or {})
     ground_truth = Segments.empty(classes, videos)

@@ -55,6 +55,18 @@ class StageFolder:
         """Detections on the test split after soft-NMS, ActivityNet JSON."""
         return self.root / "outputs" / "final_result_test.json"
 
+    def reports(self) -> dict[str, Any]:
+        """What the tests of this stage reported, {checkpoint: report}; empty before the first.
+
+        Raises:
+            InputError: the file is broken.
+        """
+        path, mend = self.metrics_file, f"Test stage {self.root.name[-1]} again."
+        reports = read_json(path, mend=mend) if path.exists() else {}
+        if not isinstance(reports, dict):
+            raise InputError(f"{path}: holds no reports. {mend}")
+        return reports
+
     @property
     def metrics_file(self) -> Path:
         """{"last": {"step", "mAP", "average", …}, "best": {…}}: what `evaluate --json` prints, of each checkpoint."""

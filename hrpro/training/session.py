@@ -90,13 +90,11 @@ class Session:
         precision = self.evaluate(detections)
         report = precision.to_json() if precision else {}
         score = float(np.mean(precision.mAP)) if precision else -1.
-        path = self.folder.metrics_file
         metrics = {}
         with contextlib.suppress(InputError):       # a broken report is written anew
-            metrics = read_json(path)
-        metrics = metrics if isinstance(metrics, dict) else {}
+            metrics = self.folder.reports()
         names = ["last", *(["best"] if score > best else [])] if best < math.inf else [self.config.checkpoint]
-        write_json(path, metrics | {name: {"step": step, **report} for name in names})
+        write_json(self.folder.metrics_file, metrics | {name: {"step": step, **report} for name in names})
         self.events.test(step, report, accuracy, score > best)
         return score
 
@@ -164,8 +162,8 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
         raise InputError(f"{frozen}: no such file. Run stage 1 with --mode train first.")
     if frozen is None:
         project_points(config.data_root)
-    classes = run.stage(1).classes_file if frozen else None             # a class may have been added in the app since
-    dataset = open_dataset(config, points_file=frozen, classes_file=classes if classes and classes.exists() else None)
+    # A class may have been added in the app since.
+    dataset = open_dataset(config, points_file=frozen, classes_file=run.stage(1).classes_file if frozen else None)
     dataset.raise_errors()
     state = None
     if not fresh:
@@ -192,7 +190,7 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
                 events.emit("note", message=f"{finding.level}: {finding.message}")
             with _stoppable(session):
                 yield session
-                metrics = read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
+                metrics = folder.reports()
                 events.emit("finish", seconds=time.monotonic() - session.began, last=metrics.get("last"),
                             best=metrics.get("best"))
 
