@@ -14,7 +14,7 @@ from app.lanes import KINDS, highest_score, lanes, likely_classes
 from app.mistakes import ASIDE, Watched
 from app.results import Result, result
 from app.runs import near
-from app.state import moment
+from app.state import moment, steps
 from app.text import plain
 from app.timeline import segments_layer, timeline
 from hrpro.data.dataset import SPLITS, DataSet
@@ -144,10 +144,7 @@ def _list(shown: pd.DataFrame, current: str, key: str) -> None:
     st.dataframe(shown, key=key, height=330, hide_index=True, column_order=order, column_config=columns,
                  on_select=open_row, selection_mode="single-row", selection_default=selected, placeholder="",
                  alt="Videos of the data set; the box or the name of a row opens its video")
-    for column, label, to in zip(st.columns(2), ("Previous video", "Next video"), (here - 1, here + 1), strict=True):
-        beyond = not 0 <= to < len(videos)
-        column.button(label, width="stretch", disabled=beyond, on_click=None if beyond else _open,
-                      args=() if beyond else (videos[to],), help="The list ends here." if beyond else None)
+    steps(("Previous video", "Next video"), "video", here, len(videos), lambda to: _open(videos[to]))
 
 
 @st.fragment

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from app.results import Result, result
+from app.state import steps
 from app.text import plain
 from hrpro.data.dataset import DataSet
 from hrpro.data.run import Run
@@ -69,12 +70,9 @@ def watched(dataset: DataSet, run: Run | None) -> Watched | None:
     one = listed[row:row + 1]
     with st.container(border=True):
         _say(mistakes, measured, one, row, len(listed))
-        before, after = st.columns(2)
-        for column, label, to, end in ((before, "Previous", row - 1, "first"), (after, "Next", row + 1, "last")):
-            beyond = not 0 <= to < len(listed)
-            column.button(label, key=f"{label} mistake", width="stretch", disabled=beyond,
-                          help=f"This is the {end}." if beyond else None,
-                          on_click=None if beyond else _go, args=() if beyond else (mistakes.address(listed, to),))
+        steps(("Previous", "Next"), "mistake", row, len(listed),
+              lambda to: st.query_params.update(mistakes.address(listed, to)),
+              ("This is the first.", "This is the last."))
         st.page_link("pages/evaluate.py", label="Back to the list", icon=":material/list:",
                      query_params={"dataset": dataset.name, "run": run.name})
     return Watched(one, f"{KINDS[kind].lower()} · {one.classes[one.label[0]]}", kind == "wrong")
@@ -88,7 +86,3 @@ def _say(mistakes: Mistakes, measured: Result, one: Segments, row: int, count: i
                 f"{plain(one.classes[one.label[0]])}, {one.start[0]:.2f} to {one.end[0]:.2f} s"
                 + (f", score {one.score[0]:.4f}" if wrong else "")
                 + f"; best tIoU with {with_what} of its class {met:.2f}")
-
-
-def _go(address: dict[str, str]) -> None:
-    st.query_params.update(address)

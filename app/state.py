@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -45,6 +45,15 @@ def moment() -> float:
     except ValueError:
         return 0.
     return seconds if 0 <= seconds < math.inf else 0.
+
+
+def steps(names: tuple[str, str], key: str, here: int, count: int, go: Callable[[int], None],
+          ends: tuple[str, str] = ("The list ends here.",) * 2) -> None:
+    """Buttons to the place before and the one after `here` among `count`; ends: why one of them is switched off."""
+    for column, name, to, end in zip(st.columns(2), names, (here - 1, here + 1), ends, strict=True):
+        beyond = not 0 <= to < count
+        column.button(name, key=f"{key} {to - here}", width="stretch", disabled=beyond, on_click=go, args=(to,),
+                      help=end if beyond else None)
 
 
 def _choose(key: str, label: str, options: Sequence[str]) -> str:

@@ -60,8 +60,8 @@ def test_a_link_names_a_mistake_and_the_way_to_the_next(world, kind, label):
         assert lane["layers"][0]["items"][0][:2] == [round(listed.start[row], 4), round(listed.end[row], 4)]
         assert any(f"{row + 1} of {len(listed):,}** at tIoU 0.7" in text.value for text in test.markdown)
         assert kind == "missed" or field(test, "Detections scored at least").value <= listed.score[row]
-        assert test.button(key="Previous mistake").disabled == (row == 0)
-        test.button(key="Next mistake").click().run()
+        assert test.button(key="mistake -1").disabled == (row == 0)
+        test.button(key="mistake 1").click().run()
 
 
 @pytest.mark.parametrize("named", ["", "wrong", "wrong-2-0.5-0", "wrong-2-0.5-999999", "wrong-2-0.55-1", "none-2-0.5-1",
@@ -85,6 +85,19 @@ def test_the_costliest_video_comes_first(world):
     assert table["mAP lost"].iloc[0] == table["mAP lost"].max()
     assert shown(test)["video"]["id"] == table["video"].iloc[0]
     assert "9 of 9 videos. Mistakes of first, stage 2 on the test split at tIoU 0.5" in test.caption[0].value
+
+
+def test_buttons_lead_through_the_list(world):
+    test = open_page("explore")
+    videos = test.dataframe[0].value["video"].tolist()
+    assert test.button(key="video -1").disabled
+    for video in videos[1:3]:
+        test.button(key="video 1").click().run()
+        assert shown(test)["video"]["id"] == test.query_params["video"] == video
+    test.button(key="video -1").click().run()
+    assert shown(test)["video"]["id"] == videos[1]
+    test = open_page("explore", video=videos[-1])
+    assert test.button(key="video 1").disabled
 
 
 def test_losses_of_the_videos_add_up(world):
