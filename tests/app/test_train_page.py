@@ -176,6 +176,8 @@ def test_files_that_a_crash_left_broken_are_said_or_passed_over(folders, tiny):
     assert "metrics.json: line 1 is not JSON" in said and "Test stage 1 again." in said
     assert ":material/check_circle: Finished" in "".join(each.value for each in test.markdown)
     assert "Projects" in [title.value for title in open_page().title]
+    run.stage(1).metrics_file.write_text("[]")
+    assert "metrics.json: holds no reports. Test stage 1 again." in warnings(open_page("train")).replace("\\", "")
 
 
 def test_the_url_chooses_and_is_kept(folders, tiny, make_dataset):
