@@ -264,7 +264,8 @@ def _news(store: LabelStore, video: str, since: int, last: str | None) -> dict[s
         return {"seq": seq, "reload": True}
     if seq == since:
         return {"seq": seq, "last": last}
-    return {"seq": seq, "last": store.id_of(seq), "operations": store.operations(since, video),
+    operations = store.operations(since, video)
+    return {"seq": seq, "last": store.id_of(seq), "operations": operations, "authors": store.authors(operations),
             "classes": _classes(store), "counts": store.counts(), "done": sorted(store.done())}
 
 

@@ -145,13 +145,10 @@ export class Desk {
 
   work() {
     if (document.hidden || !this.current) return;
-    this.watched.second(performance.now() / 1000, this.stage.clock.playing);
+    const who = this.sync.who();
+    this.watched.second(performance.now() / 1000, this.stage.clock.playing, who);
     this.watched.keep();
-    const { duration } = this.stage.overview;
-    const { seconds, played } = this.watched;
-    const each = this.labels.points.size ? `, ${(seconds / this.labels.points.size).toFixed(1)} s a point` : "";
-    const share = Math.round(Math.min(100 * played / duration, 100));
-    this.cost.textContent = `${share} % watched, ${clockText(seconds, 0)} at it${each}`;
+    this.cost.textContent = this.watched.summary(who, this.stage.overview.duration, this.labels.points.values());
   }
 
   /** A moment of the queue: there, with its class, and the point that it is about. */
@@ -204,7 +201,7 @@ export class Desk {
     this.videos.current = id;
     this.selection.clear();
     this.watched.keep();
-    this.watched.open(id);
+    this.watched.open(id, this.sync.who());
     this.stage.watched = this.watched.spans;
     this.labels.load(id, state);
     this.model.load(id);

@@ -47,11 +47,11 @@ export class Labels {
     return acks.filter((ack) => ack.refused);
   }
 
-  /** Take what happened on the server since `seq`: one's own operations, other tabs' and other people's. */
-  receive({ seq, last = "", operations = [], classes, counts, done }) {
+  /** Take what happened on the server since `seq`, by anyone; authors: id -> who placed that point or segment. */
+  receive({ seq, last = "", operations = [], authors = {}, classes, counts, done }) {
     const changes = new Map();
     for (const operation of operations) {
-      this.#collect(changes, this.#segments, operation, { who: operation.who, waiting: false });
+      this.#collect(changes, this.#segments, operation, (id) => ({ who: authors[id] ?? operation.who, waiting: false }));
     }
     this.#confirmed.change(changes);
     if (classes) this.#classes = classes;
@@ -128,7 +128,8 @@ export class Labels {
         view.change(changes);
         changes.clear();
         classes = changeClasses(classes, view, operation);
-      } else this.#collect(changes, segments, operation, { who: "", waiting: true });
+      } else this.#collect(changes, segments, operation,
+        (id) => ({ who: (view.points.get(id) ?? segments.get(id))?.who ?? operation.who ?? "", waiting: true }));
     }
     view.change(changes);
     const entries = withKeys(classes);
@@ -144,8 +145,8 @@ export class Labels {
     }
     for (const [id, label] of Object.entries(after)) {
       if (label.video !== this.video) continue;
-      if (tableOf(label) === "points") changes.set(id, { ...label, id, ...about });
-      else segments.set(id, { ...label, id, ...about });
+      if (tableOf(label) === "points") changes.set(id, { ...label, id, ...about(id) });
+      else segments.set(id, { ...label, id, ...about(id) });
     }
   }
 }

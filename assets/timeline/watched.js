@@ -1,7 +1,8 @@
 /**
- * Which stretches of each video were really played, and how long a person worked on it. Kept in this browser alone.
+ * Which parts of each video were played, and how long each person worked on it. Kept in this browser only.
  */
 
+import { clockText } from "./axis.js";
 import { keep } from "./storage.js";
 
 const IDLE = 30;        // seconds without a hand on anything after which a person is taken to be away
@@ -22,30 +23,32 @@ export class Watched {
 
   /** storage: as localStorage; key: what its entries begin with. */
   constructor({ storage, key }) {
-    Object.assign(this, { storage, key, video: null, spans: [], seconds: 0 });
+    Object.assign(this, { storage, key, video: null, spans: [], seconds: new Map() });
   }
 
-  open(video) {
+  /** who: the person at work, to whom a single number of seconds (as older versions kept it) is credited. */
+  open(video, who) {
     this.video = video;
     this.#last = null;
-    const kept = this.#read();
+    const kept = this.#read(who);
     this.spans = kept.spans;
-    this.seconds = kept.seconds;
+    this.seconds = new Map(kept.seconds);
   }
 
-  #read() {
+  #read(who) {
     try {
       const { spans, seconds } = JSON.parse(this.storage.getItem(`${this.key}.${this.video}`));
-      if (Array.isArray(spans) && Number.isFinite(seconds)) return { spans, seconds };
+      const people = Number.isFinite(seconds) ? [[who, seconds]] : seconds;
+      if (Array.isArray(spans) && people.every(([, count]) => Number.isFinite(count))) return { spans, seconds: people };
     } catch {
-      // nothing kept, or by something else
+      // nothing kept, or something else under this key
     }
-    return { spans: [], seconds: 0 };
+    return { spans: [], seconds: [] };
   }
 
   keep() {
     if (this.video === null) return;
-    keep(this.storage, `${this.key}.${this.video}`, JSON.stringify({ spans: this.spans, seconds: this.seconds }));
+    keep(this.storage, `${this.key}.${this.video}`, JSON.stringify({ spans: this.spans, seconds: [...this.seconds] }));
   }
 
   /** The playhead while the video plays, or null while it stands; true if more was watched than before. */
@@ -62,9 +65,18 @@ export class Watched {
     this.#touched = now;
   }
 
-  /** Count a second of work if somebody is at it. */
-  second(now, playing) {
-    if (playing || now - this.#touched < IDLE) this.seconds += 1;
+  /** Count a second of a person's work, unless the person is away. */
+  second(now, playing, who) {
+    if (playing || now - this.#touched < IDLE) this.seconds.set(who, (this.seconds.get(who) ?? 0) + 1);
+  }
+
+  /** What the desk's bar says: the share of `duration` that was played, this person's time, and the time per point of theirs. */
+  summary(who, duration, points) {
+    const seconds = this.seconds.get(who) ?? 0;
+    const mine = [...points].filter((point) => point.who === who).length;
+    const share = Math.round(Math.min(100 * this.played / duration, 100));
+    const each = mine ? ` · ${(seconds / mine).toFixed(1)} s per point` : "";
+    return `Watched ${share} % · Time ${clockText(seconds, 0)}${each}`;
   }
 
   /** Seconds of the video that were played. */

@@ -183,8 +183,17 @@ class LabelStore:
                 self._seen = None
 
     def points(self, video: str | None = None) -> list[dict[str, Any]]:
-        """The points of one video or of all, each {"id", "video", "label", "time", "frame", "who", "doubt"?}."""
+        """The points of one video or of all, each {"id", "video", "label", "time", "frame", "who", "doubt"?}.
+
+        who: the person who placed the point, or the file that it was imported from.
+        """
         return self._of_video("points", video)
+
+    def authors(self, operations: Iterable[Operation]) -> dict[str, str]:
+        """{id: the person who placed it} of the points and segments that these operations set or change."""
+        with self._mutex:
+            return {key: self._author[table_of(value), key] for operation in operations
+                    for key, value in operation["after"].items() if table_of(value) in ("points", "segments")}
 
     def table(self, rows: Iterable[dict[str, Any]]) -> Points:
         """Rows of `points` as the point file has them: those in videos of the data set, by video and time."""
@@ -198,7 +207,7 @@ class LabelStore:
 
     def _of_video(self, table: str, video: str | None) -> list[dict[str, Any]]:
         with self._mutex:
-            return [{"id": key, **value, "who": self._who[table, key]}
+            return [{"id": key, **value, "who": self._author[table, key]}
                     for key, value in self._tables[table].items() if video is None or value["video"] == video]
 
     def counts(self, column: str = "video") -> Counter[str]:
@@ -304,7 +313,8 @@ class LabelStore:
         self._imported: Operation | None = None
         self._shown: tuple | None = None
         self._tables: dict[str, dict[str, dict]] = {name: {} for name in TABLES}
-        self._who: dict[tuple[str, str], str] = {}
+        self._author: dict[tuple[str, str], str] = {}
+        self._changed_by: dict[tuple[str, str], str] = {}
         self._seq_of: dict[str, int] = {}
         self._done: dict[tuple, list[str]] = {}
         self._undone: dict[tuple, list[str]] = {}
@@ -476,7 +486,7 @@ class LabelStore:
     def _check_change(self, operation: Operation) -> None:
         before, after, kind, video = (operation[part] for part in ("before", "after", "kind", "video"))
         for key, value in {**before, **after}.items():
-            now, whom = self._now(table_of(value), key), self._who.get((table_of(value), key), "Someone")
+            now, whom = self._now(table_of(value), key), self._changed_by.get((table_of(value), key), "Someone")
             if table_of(value) not in KINDS[kind] or table_of(before.get(key, value)) != table_of(value):
                 raise Refusal(f"{kind!r} cannot change {table_of(value)}.")
             if now is not None and key not in before and table_of(value) == "classes":
@@ -534,14 +544,22 @@ class LabelStore:
         self._seq_of[operation["id"]] = self.seq
 
     def _change(self, operation: Operation) -> None:
+        """Change the tables, and note who placed each label and who changed it last.
+
+        A label that an undo or redo brings back still belongs to the person who placed it.
+        """
         for key, value in operation["before"].items():
             if key not in operation["after"]:
                 self._tables[table_of(value)].pop(key, None)
         for key, value in operation["after"].items():
-            self._tables[table_of(value)][key] = value
+            table = table_of(value)
+            self._tables[table][key] = value
+            if (table, key) not in self._author or (key not in operation["before"]
+                                                    and operation["kind"] not in ("undo", "redo")):
+                self._author[table, key] = operation["who"]
         for side in ("before", "after"):
             for key, value in operation[side].items():
-                self._who[table_of(value), key] = operation["who"]
+                self._changed_by[table_of(value), key] = operation["who"]
             self._ever.update(key for key, value in operation[side].items() if table_of(value) == "classes")
         going, coming = ([key for key, value in operation[side].items()
                           if key not in operation[other] and table_of(value) == "classes"]

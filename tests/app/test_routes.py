@@ -233,6 +233,14 @@ def test_labels_come_back_as_they_were_sent(http, fresh, world):
     assert http.get("/labels/Small/v2?since=0&last=").json()["operations"] == []
 
 
+def test_news_of_a_changed_point_say_who_placed_it(http, fresh):
+    post(http, [add("a")])
+    moved = {"id": "op-m", "video": "v1", "kind": "move", "before": add("a")["after"], "after": add("a", 1.2)["after"]}
+    answer = http.post("/labels/Small", json={"who": "Bob", "video": "v1", "since": 1, "operations": [moved]}).json()
+    assert [operation["who"] for operation in answer["operations"]] == ["Bob"] and answer["authors"] == {"a": "Ann"}
+    assert [row["who"] for row in http.get("/labels/Small/v1").json()["points"]] == ["Ann"]
+
+
 @pytest.mark.parametrize("known", ["since=2&last=op-a", "since=1&last=op-b", "since=0&last=op-a"])
 def test_whoever_knows_another_log_is_told_to_read_it_anew(http, fresh, known):
     post(http, [add("a")])

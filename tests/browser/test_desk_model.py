@@ -225,7 +225,7 @@ def test_what_was_played_is_tinted_and_counted_also_after_a_reload(desk):
     desk.key("Space")
     (start, end), = desk.page.evaluate("() => window.stage().watched")
     assert start == pytest.approx(0, abs=.3) and end > 1
-    desk.page.locator(".cost").get_by_text("% watched").wait_for()
+    desk.page.locator(".cost").get_by_text("Watched ").wait_for()
     desk.key("End")
     assert len(desk.page.evaluate("() => window.stage().watched")) == 1, "a jump is not watched"
     desk.page.wait_for_timeout(1100)

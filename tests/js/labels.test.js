@@ -46,6 +46,17 @@ test("what waits is painted over what comes in, in order", () => {
   assert.deepEqual(frames(labels), [["run", 10], ["run", 50]]);
 });
 
+test("a point stays its author's when another person moves it", () => {
+  const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
+  const move = changePoints([labels.points.get("p")], () => ({ time: 2, frame: 50 }));
+  labels.push({ ...move, who: "Bob" });
+  labels.push({ ...addPoint("v1", "run", 3, 75), who: "Bob" });
+  assert.deepEqual(labels.sorted.map(({ who, waiting }) => [who, waiting]), [["Ann", true], ["Bob", true]]);
+  labels.acknowledge(labels.pending.map(({ id }) => ({ id })));
+  labels.receive({ seq: 6, operations: [fromServer(move, 6, "Bob")], authors: { p: "Ann" } });
+  assert.deepEqual(labels.sorted.map(({ who, frame }) => [who, frame]), [["Ann", 50]]);
+});
+
 test("a refused operation leaves the screen and says why", () => {
   const labels = opened();
   const add = addPoint("v1", "jump", 1, 25);

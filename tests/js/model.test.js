@@ -33,18 +33,31 @@ test("only what plays is watched, jumps are not, and both are kept", () => {
   const kept = new Map();
   const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
   const watched = new Watched({ storage, key: "w" });
-  watched.open("v1");
+  watched.open("v1", "Ann");
   for (const time of [0, .5, 1, null, 4, 4.4, 9, 9.1, 8]) watched.see(time);
   assert.deepEqual(watched.spans, [[0, 1], [4, 4.4], [9, 9.1]]);
   watched.touch(100);
-  for (const now of [101, 110, 129, 140]) watched.second(now, false);
-  watched.second(500, true);
-  assert.equal(watched.seconds, 4);
+  for (const now of [101, 110, 129, 140]) watched.second(now, false, "Ann");
+  watched.second(500, true, "Ann");
+  watched.second(501, true, "Bob");
   watched.keep();
   const again = new Watched({ storage, key: "w" });
-  again.open("v1");
-  assert.deepEqual([again.seconds, again.played.toFixed(1)], [4, "1.5"]);
-  kept.set("w.v2", "junk");
-  again.open("v2");
-  assert.deepEqual(again.spans, []);
+  again.open("v1", "Ann");
+  assert.deepEqual([...again.seconds, again.played.toFixed(1)], [["Ann", 4], ["Bob", 1], "1.5"]);
+  for (const junk of ["junk", '{"spans": [], "seconds": "5"}', '{"spans": [], "seconds": [["Ann", null]]}']) {
+    kept.set("w.v2", junk);
+    again.open("v2", "Ann");
+    assert.deepEqual([again.spans, again.seconds.size], [[], 0]);
+  }
+});
+
+test("time per point is one person's time over the points of that person", () => {
+  const kept = new Map([["w.v1", '{"spans": [[0, 10]], "seconds": 30}']]);
+  const watched = new Watched({ storage: { getItem: (key) => kept.get(key) ?? null }, key: "w" });
+  watched.open("v1", "Ann");                            // a number of seconds, as it was kept before
+  watched.second(500, true, "Bob");
+  const points = ["Ann", "Bob", "Ann", "points.csv", "Ann"].map((who) => ({ who }));
+  assert.equal(watched.summary("Ann", 40, points), "Watched 25 % · Time 0:30 · 10.0 s per point");
+  assert.equal(watched.summary("Bob", 40, points), "Watched 25 % · Time 0:01 · 1.0 s per point");
+  assert.equal(watched.summary("Cid", 40, points), "Watched 25 % · Time 0:00");
 });

@@ -20,6 +20,7 @@ from labelling import add, change, point, write_small
 from hrpro.config import config_of
 from hrpro.data.dataset import open_dataset
 from hrpro.errors import InputError
+from hrpro.labels.history import read_operations, standing_points
 from hrpro.labels.operations import LabelStore, project_points
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -501,6 +502,39 @@ def test_a_class_is_renamed_with_all_its_points_in_all_videos_and_back(root):
     assert LabelStore(root).classes == ["jump", "run"] and labels(store, "v2") == {"b": ("jump", 2)}
     store.redo("v1", "Ann")
     assert store.classes == ["leap", "run"] and labels(store, "v2") == {"b": ("leap", 2)}
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_a_point_belongs_to_the_person_who_placed_it_whatever_others_do_to_it(root, replayed):
+    (root / "point_labels").mkdir()
+    (root / "point_labels" / "point_gaussian.csv").write_text("class,video_id,point\njump,v1,300\n")
+    store = LabelStore(root)
+    store.apply([add("a", 1), add("b", 2, video="v2"), add("c", 3), change("accept", "s", {}, {"s": segment(.5, 2)})],
+                "Ann")
+    imported = next(key for key in labels(store) if key.startswith("point_gaussian"))
+    store.apply([change("rename", "r", {"jump": {}}, {"leap": {}}),
+                 change("merge", "m", {"leap": {}, "run": {}}, {"run": {}})], "Bob")
+    store.apply([change("move", "v", {"a": point(1, "run")}, {"a": point(1.5, "run")}),
+                 change("flag", "f", {"a": point(1.5, "run")}, {"a": point(1.5, "run") | {"doubt": "early?"}}),
+                 change("delete", "d", {"c": point(3, "run")}, {})], "Cid")
+    assert "Cid changed this" in store.apply([change("delete", "late", {"a": point(1, "run")}, {})], "Dora")[0].refused
+    store.undo("v1", "Cid")
+    store.undo("v1", "Bob")
+    store.redo("v1", "Bob")
+    seen = LabelStore(root) if replayed else store
+    assert {row["id"]: row["who"] for row in (*seen.points(), *seen.segments())} == \
+        {"a": "Ann", "b": "Ann", "c": "Ann", "s": "Ann", imported: "point_gaussian.csv"}
+    operations = read_operations(seen)
+    assert {row["id"]: row["who"] for row in standing_points(seen, operations)} == \
+        {row["id"]: row["who"] for row in seen.points()} == {key: who for key, who in seen.authors(operations).items()
+                                                             if key != "s"}
+
+
+def test_a_point_placed_again_under_a_used_id_is_the_new_persons(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1), change("delete", "d", {"a": point(1)}, {})], "Ann")
+    store.apply([change("add", "again", {}, {"a": point(2)})], "Bob")
+    assert [row["who"] for row in store.points()] == ["Bob"]
 
 
 def test_an_undone_rename_leaves_what_was_labelled_since(root):
