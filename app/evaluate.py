@@ -17,7 +17,7 @@ from app.figures.evaluation import Drawn, class_order, map_figure, per_class_fig
 from app.mistakes import Mistakes
 from app.paths import ckpt_root
 from app.results import CHECKPOINTS, Result, result
-from app.runs import near
+from app.runs import relative_to_cwd
 from app.text import plain
 from hrpro.config import cfg_of
 from hrpro.data.dataset import DataSet
@@ -131,14 +131,14 @@ def command(dataset: DataSet, measured: Result) -> str | None:
              "--subset", subset]
     if measured.config.tiou_thresholds != parse_tiou(DEFAULT_TIOU):
         words += ["--tiou", ",".join(f"{threshold:g}" for threshold in measured.config.tiou_thresholds)]
-    return shell(near(words + (["--ignore-video", *ignored] if ignored else [])))
+    return shell(relative_to_cwd(words + (["--ignore-video", *ignored] if ignored else [])))
 
 
 def test_command(dataset: DataSet, measured: Result, checkpoint: str) -> str:
     """The command line that writes the detections of a checkpoint."""
     config = replace(measured.config, checkpoint=checkpoint, data_path=str(dataset.root), ckpt_path=str(ckpt_root()))
     words = train_arguments(cfg_of(dataset.root), config)[1:]
-    return shlex.join(["python", "main.py", "--stage", str(measured.stage), "--mode", "test", *near(words)])
+    return shlex.join(["python", "main.py", "--stage", str(measured.stage), "--mode", "test", *relative_to_cwd(words)])
 
 
 def overview(dataset: DataSet, results: list[Result]) -> None:

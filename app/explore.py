@@ -13,8 +13,8 @@ from app.evidence import Evidence
 from app.lanes import KINDS, highest_score, lanes, likely_classes
 from app.mistakes import ASIDE, Watched
 from app.results import Result, result
-from app.runs import near
-from app.state import moment, steps
+from app.runs import relative_to_cwd
+from app.state import moment, previous_next
 from app.text import plain
 from app.timeline import segments_layer, timeline
 from hrpro.data.dataset import SPLITS, DataSet
@@ -144,7 +144,7 @@ def _list(shown: pd.DataFrame, current: str, key: str) -> None:
     st.dataframe(shown, key=key, height=330, hide_index=True, column_order=order, column_config=columns,
                  on_select=open_row, selection_mode="single-row", selection_default=selected, placeholder="",
                  alt="Videos of the data set; the box or the name of a row opens its video")
-    steps(("Previous video", "Next video"), "video", here, len(videos), lambda to: _open(videos[to]))
+    previous_next(("Previous video", "Next video"), "video", here, len(videos), lambda to: _open(videos[to]))
 
 
 @st.fragment
@@ -181,4 +181,5 @@ def viewer(dataset: DataSet, known: Evidence, mistake: Watched | None = None) ->
 def missing(known: Evidence) -> None:
     """What there is not of the video, with what to do."""
     if known.missing:
-        st.markdown("**Not shown, and why**\n" + "\n".join(f"- {plain(said)}" for said in near(known.missing)))
+        reasons = "\n".join(f"- {plain(reason)}" for reason in relative_to_cwd(known.missing))
+        st.markdown(f"**Not shown, and why**\n{reasons}")

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from app.results import Result, result
-from app.state import steps
+from app.state import previous_next
 from app.text import plain
 from hrpro.data.dataset import DataSet
 from hrpro.data.run import Run
@@ -70,7 +70,7 @@ def watched(dataset: DataSet, run: Run | None) -> Watched | None:
     one = listed[row:row + 1]
     with st.container(border=True):
         _say(mistakes, measured, one, row, len(listed))
-        steps(("Previous", "Next"), "mistake", row, len(listed),
+        previous_next(("Previous", "Next"), "mistake", row, len(listed),
               lambda to: st.query_params.update(mistakes.address(listed, to)),
               ("This is the first.", "This is the last."))
         st.page_link("pages/evaluate.py", label="Back to the list", icon=":material/list:",

@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.checks import checked
 from app.paths import ckpt_root, data_root
-from app.runs import job_of, job_progress, near
+from app.runs import job_of, job_progress, relative_to_cwd
 from app.state import choose
 from app.text import plain, said_of
 from hrpro.create import VIDEO_SUFFIXES, create_project
@@ -89,7 +89,7 @@ def _actions(root: Path, report: Report | None) -> None:
                 of["features"] for of in report.counts["splits"].values()):
             arguments = ["extract", str(root)]
             if st.button("Extract features", icon=":material/memory:", key=f"extract {root}", type="primary",
-                         help=plain(shell(near(arguments)))):
+                         help=plain(shell(relative_to_cwd(arguments)))):
                 _start(arguments, f"extract {root.name}", root)
 
 
@@ -111,7 +111,7 @@ def _findings(root: Path, report: Report) -> None:
         if len(report.findings) > SHOWN:
             lines.append(f"… and {len(report.findings) - SHOWN} more; the command below prints them all.")
         st.markdown("\n\n".join(lines))
-        st.code(shell(near(["validate", str(root)])), language=None)
+        st.code(shell(relative_to_cwd(["validate", str(root)])), language=None)
 
 
 def working() -> None:
@@ -149,7 +149,7 @@ def _demo_offer(root: Path) -> None:
         arguments = ["demo", "--out", str(root)]
         if st.button("Make the demo", icon=":material/movie:", type="primary"):
             _start(arguments, "demo", root)
-        st.code(shell(near(arguments)), language=None)
+        st.code(shell(relative_to_cwd(arguments)), language=None)
 
 
 def made() -> None:
@@ -175,7 +175,7 @@ def _new_project() -> None:
                            help="More can be added while annotating.").split("\n")
     words = ["create", name or "NAME", folder or "VIDEOS_FOLDER", "--data_path", str(data_root()),
              *(["--classes", *filter(None, classes)] if any(classes) else [])]
-    st.code(shell(near(words)), language=None)
+    st.code(shell(relative_to_cwd(words)), language=None)
     arrived = f" of {len(uploads)} upload{'s' * (len(uploads) > 1)}" if uploads else ""    # more may be on their way
     if st.button(f"Make the project{arrived}", type="primary", key="make project"):
         _create(name, folder, uploads, classes)

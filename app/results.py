@@ -55,17 +55,17 @@ def data_stamp(root: Path) -> Stamp:
     return stamp(*(root / name for name in names), *sorted((root / "point_labels").rglob("*.*")))
 
 
-def opened(root: Path) -> DataSet:
+def load_dataset(root: Path) -> DataSet:
     """The data set, without its features.
 
     Raises:
         InputError: its settings or files are at fault, all faults together.
     """
-    return _opened(root, data_stamp(root))
+    return _load_dataset(root, data_stamp(root))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the data set")
-def _opened(root: Path, state: Stamp) -> DataSet:
+def _load_dataset(root: Path, state: Stamp) -> DataSet:
     return open_dataset(config_of(root), features=False)
 
 
@@ -112,7 +112,7 @@ def result(dataset: DataSet, run: Run, stage: int) -> Result:
 
 @st.cache_resource(max_entries=16, show_spinner="Measuring detections")
 def _result(root: Path, run: Run, stage: int, data: Stamp, files: Stamp) -> Result:
-    dataset, config = opened(root), run.config(stage)
+    dataset, config = load_dataset(root), run.config(stage)
     found = detections(run, stage, dataset)
     truth = dataset.test_truth(config.blocked_videos)
     precision = average_precision(truth, found, config.tiou_thresholds) if len(truth) else None

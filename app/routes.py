@@ -120,7 +120,7 @@ class _Assets(StaticFiles):
 
 
 @contextlib.contextmanager
-def _or(status: int) -> Iterator[None]:
+def http_error(status: int) -> Iterator[None]:
     """Answer bad input with `status` and its sentences as text."""
     try:
         yield
@@ -147,7 +147,7 @@ def _projects(request: Request) -> Response:
 
 
 def _video(request: Request) -> Response:
-    with _or(404):
+    with http_error(404):
         path = _file_of(request)
         if "copy" in request.query_params:
             path = proxy_path(path, _cache_of(path))
@@ -158,9 +158,9 @@ def _video(request: Request) -> Response:
 
 
 def _frames(request: Request) -> Response:
-    with _or(404):
+    with http_error(404):
         path = _file_of(request)
-    with _or(422):
+    with http_error(422):
         version, info = version_of(path), _info(path)
         known = request.query_params.get("known", "")
         copy, start, plain = None, info.start, info.plain
@@ -191,9 +191,9 @@ def _cache_of(video: Path) -> Path:
 
 
 def _thumbs(request: Request) -> Response:
-    with _or(404):
+    with http_error(404):
         path = _file_of(request)
-    with _or(422):
+    with http_error(422):
         strip = filmstrip(path, _cache_of(path), info_of=_info)
     if "sprite" in request.query_params:
         return FileResponse(strip.path, media_type="image/jpeg", headers=FRESH)
@@ -202,9 +202,9 @@ def _thumbs(request: Request) -> Response:
 
 
 def _store(request: Request) -> LabelStore:
-    with _or(404):
+    with http_error(404):
         root = data_set(request.path_params["dataset"])
-    with _or(422):
+    with http_error(422):
         store = label_store(root)
         store.refresh()
     return store
@@ -249,7 +249,7 @@ async def _apply(request: Request) -> Response:
     if not isinstance(operations, list) or not isinstance(who, str) or not isinstance(video, str):
         raise HTTPException(400, "The body lacks `who`, `video` or the list `operations`.")
     since = _whole(body.get("since"))
-    with _or(503):
+    with http_error(503):
         acknowledgements = await run_in_threadpool(store.apply, operations, who)
     news = await run_in_threadpool(_news, store, video, since, body.get("last"))
     acks = [{key: value for key, value in dataclasses.asdict(ack).items() if value is not None}
@@ -285,7 +285,7 @@ def _project_unless_newer(store: LabelStore, seq: int) -> None:
 
 
 def _run(request: Request) -> Run:
-    with _or(404):
+    with http_error(404):
         root = inside(ckpt_root(), request.path_params["dataset"], request.path_params["run"])
     if not root.is_dir():
         raise HTTPException(404, f"There is no run {root.name!r} any more. Choose another.")
@@ -294,7 +294,7 @@ def _run(request: Request) -> Run:
 
 def _model(request: Request) -> Response:
     run, store, video = _run(request), _store(request), request.path_params["video"]
-    with _or(422):
+    with http_error(422):
         mine = _proposed(run, store).of_video(video)
         curves = _curves(run, store, video)
     columns = (np.round(column, 3).tolist() for column in (mine.start, mine.end, mine.score))
@@ -316,7 +316,7 @@ def _curves(run: Run, store: LabelStore, video: str) -> dict[str, Any] | None:
 
 def _next(request: Request) -> Response:
     run, store = _run(request), _store(request)
-    with _or(422):
+    with http_error(422):
         moments = next_labels(store, run, _proposed(run, store))
     return _json({"count": len(moments), "moments": [dataclasses.asdict(moment) for moment in moments[:MOMENTS]]})
 
@@ -341,7 +341,7 @@ def _scores(request: Request) -> Response:
         raise HTTPException(404, "Scores are cas or similarity, of the train or test split.")
     run = _run(request)
     read = run.snippet_scores if names["kind"] == "cas" else run.similarity
-    with _or(422):
+    with http_error(422):
         array = read(names["split"], names["video"])
     if array is None:
         raise HTTPException(404, f"{run.name}: has no scores of {names['video']!r}. Test stage 1 first.")

@@ -47,7 +47,7 @@ def begun(dataset: Path) -> list[Run]:
             or (now.state in ("failed", "died") and time.time() - job.started < LATELY)]
 
 
-def near(words: Sequence[str]) -> list[str]:
+def relative_to_cwd(words: Sequence[str]) -> list[str]:
     """A command's words with paths said from the working directory, as a person would type them."""
     here = f"{Path.cwd()}{os.sep}"
     return [word.removeprefix(here) for word in words]
@@ -86,9 +86,9 @@ def _run_panel(run: Run, live: bool) -> None:
         with st.expander("Log and command", expanded=now.state in ("failed", "died")):
             st.code("\n".join(tail(job, LOG_LINES)) or "Nothing printed yet.", language=None)
             st.caption("All of it:")
-            st.code(shell(near(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language=None)
+            st.code(shell(relative_to_cwd(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language=None)
             st.caption("Started by:")
-            st.code(shell(near(job.command[3:])), language=None, wrap_lines=True)
+            st.code(shell(relative_to_cwd(job.command[3:])), language=None, wrap_lines=True)
 
 
 def _log(run: Run, stage: int) -> StageLog:

@@ -47,7 +47,7 @@ def moment() -> float:
     return seconds if 0 <= seconds < math.inf else 0.
 
 
-def steps(names: tuple[str, str], key: str, here: int, count: int, go: Callable[[int], None],
+def previous_next(names: tuple[str, str], key: str, here: int, count: int, go: Callable[[int], None],
           ends: tuple[str, str] = ("The list ends here.",) * 2) -> None:
     """Buttons to the place before and the one after `here` among `count`; ends: why one of them is switched off."""
     for column, name, to, end in zip(st.columns(2), names, (here - 1, here + 1), ends, strict=True):

@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.checks import checked
 from app.paths import ckpt_root
-from app.runs import begun, job_of, near
+from app.runs import begun, job_of, relative_to_cwd
 from app.settings import missing_devices, settings_form
 from app.state import choose
 from app.text import plain, said_of
@@ -44,7 +44,7 @@ def new_run(dataset: Path) -> None:
     else:
         cfg = cfg_of(dataset)
         st.caption("The same on the command line:")
-        st.code(shell(near(train_arguments(cfg, config, chain))), language=None, wrap_lines=True)
+        st.code(shell(relative_to_cwd(train_arguments(cfg, config, chain))), language=None, wrap_lines=True)
         job = job_of(Run.of(config).root)
         if job and status(job).running:
             obstacles.append("A run of this name is at work. Wait until it ends, cancel it, or choose another name.")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.evaluate import choose_other, choose_stage, curves, kept_tabs, mistakes, overview, per_class
-from app.results import opened, result
+from app.results import load_dataset, result
 from app.state import choose_dataset, choose_run
 from app.text import plain
 from hrpro.errors import InputError
@@ -24,7 +24,7 @@ if stage is None:
     st.page_link("pages/train.py", label="Go to Train", icon=":material/model_training:")
     st.stop()
 try:
-    dataset = opened(root)
+    dataset = load_dataset(root)
     measured = result(dataset, run, stage)
 except InputError as error:
     st.error("\n\n".join(plain(fault) for fault in error.faults))

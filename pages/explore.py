@@ -5,7 +5,7 @@ import streamlit as st
 from app.evidence import evidence
 from app.explore import choose_video, missing, viewer
 from app.mistakes import watched
-from app.results import opened
+from app.results import load_dataset
 from app.state import choose_dataset, choose_run
 from app.text import plain
 from hrpro.errors import InputError
@@ -16,7 +16,7 @@ with left:
     root = choose_dataset()
     run = choose_run(root)
     try:
-        dataset = opened(root)
+        dataset = load_dataset(root)
     except InputError as error:
         st.error("\n\n".join(plain(fault) for fault in error.faults))
         st.page_link("pages/projects.py", label="See the whole check on Projects", icon=":material/folder:")

@@ -149,7 +149,7 @@ def examine(config: Config, *, features: bool = True, points_file: Path | None =
     dataset = DataSet(root, classes, duration, fps, splits, ground_truth, points, points_file or root / "point_labels",
                       ambiguous, {}, findings, frozenset(database or {}) - set(videos))
     if both := set(splits["train"]) & set(splits["test"]):
-        dataset.find("note", f"{root}: {len(both)} videos are in both splits: {some(sorted(both))}; figures "
+        dataset.find("note", f"{root}: {len(both)} videos are in both splits: {preview(sorted(both))}; figures "
                      "on them say nothing of new videos. Take them out of one.")
     if features:
         attempt(None, _open_features, dataset, config)
@@ -377,14 +377,14 @@ def _check_points(dataset: DataSet) -> None:
     count = np.bincount(points.video, minlength=len(index))
     if bare := [video for video in train if not count[index[video]]]:
         dataset.find("note", f"{where}: {len(bare)} training video(s) have no point and teach nothing but their "
-                     f"video label: {some(bare)}. Label them, or take them out of split_train.txt.")
+                     f"video label: {preview(bare)}. Label them, or take them out of split_train.txt.")
     truth = set(zip(dataset.ground_truth.video.tolist(), dataset.ground_truth.label.tolist(), strict=True))
     shown = {video for video, _ in truth}
     stray = [video for video, label in zip(points.video[mine].tolist(), points.label[mine].tolist(), strict=True)
              if video in shown and (video, label) not in truth]
     if stray:
         dataset.find("note", f"{where}: {len(stray)} point(s) are of a class that their video's annotations lack and "
-                     f"teach no prototype, in {some([points.videos[row] for row in sorted(set(stray))])}. "
+                     f"teach no prototype, in {preview([points.videos[row] for row in sorted(set(stray))])}. "
                      "Annotate the action, or correct the points.")
     if features := dataset.features.get("train"):
         kept = points[mine]
@@ -394,13 +394,13 @@ def _check_points(dataset: DataSet) -> None:
         crowded = int((times - 1).sum())
         if full := [points.videos[row] for row in np.unique(video) if 1 < (video == row).sum() == lengths[row]]:
             dataset.find("note", f"{where}: {len(full)} training video(s) have a point in every snippet and teach no "
-                         f"background: {some(full)}. Check their points and the features' rate.")
+                         f"background: {preview(full)}. Check their points and the features' rate.")
         if crowded:
             names = [points.videos[row] for row in np.unique(video[times > 1])]
             dataset.find("note", f"{where}: {crowded} point(s) share a snippet with another and count together, "
-                         f"in {some(names)}. Move one of each if they mark two actions.")
+                         f"in {preview(names)}. Move one of each if they mark two actions.")
 
 
-def some(names: list[str]) -> str:
+def preview(names: list[str]) -> str:
     """The first few names, quoted, for a sentence."""
     return ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")

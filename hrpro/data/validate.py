@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from hrpro.config import Config, config_of
-from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, read_names, read_points, some
+from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, preview, read_names, read_points
 from hrpro.errors import InputError
 from hrpro.files import looking_like
 
@@ -141,22 +141,22 @@ def _check_videos(dataset: DataSet, listed: dict[str, set[str]], files: Counter[
     idle = sorted(known - listed["train"] - listed["test"])
     if idle and all(listed.values()):
         faults.append(f"{root / 'gt_full.json'}: {len(idle)} video(s) stand in no split and are not used: "
-                      f"{some(idle)}. Add them to split_train.txt or split_test.txt.")
+                      f"{preview(idle)}. Add them to split_train.txt or split_test.txt.")
     twins = looking_like(files.keys() - known, known)
     if twins:
         faults.append(f"{root / 'videos'}: {len(twins)} file(s) only look as if they bore names of gt_full.json: "
-                      f"{some(sorted(twins))}; macOS writes an accent as a sign of its own. Rename them.")
+                      f"{preview(sorted(twins))}; macOS writes an accent as a sign of its own. Rename them.")
     if not files:
         faults.append(f"{root / 'videos'}: holds no video files; nothing can be watched or labelled, training does "
                       "without. Put <video>.mp4 there.")
     elif missing := sorted(known - files.keys() - looking_like(known, twins)):
         faults.append(f"{root / 'videos'}: {len(missing)} video(s) have no file and cannot be watched: "
-                      f"{some(missing)}. Put <video>.mp4 there.")
+                      f"{preview(missing)}. Put <video>.mp4 there.")
     if spare := sorted(files.keys() - known - dataset.unusable - twins):
-        faults.append(f"{root / 'videos'}: {len(spare)} file(s) belong to no video of gt_full.json: {some(spare)}. "
+        faults.append(f"{root / 'videos'}: {len(spare)} file(s) belong to no video of gt_full.json: {preview(spare)}. "
                       "Add them there (duration and fps suffice), or remove the files.")
     if double := sorted(video for video, count in files.items() if count > 1):
-        faults.append(f"{root / 'videos'}: several files bear the name of {some(double)}; the first is shown. "
+        faults.append(f"{root / 'videos'}: several files bear the name of {preview(double)}; the first is shown. "
                       "Keep one of each.")
     return [Finding("note", fault) for fault in faults]
 
@@ -168,7 +168,7 @@ def _check_spare_features(root: Path, listed: dict[str, set[str]]) -> list[Findi
         spare = sorted({path.stem for path in folder.glob("*.npy")} - listed[split])
         if spare and listed[split]:
             findings.append(Finding("note", f"{folder}: {len(spare)} file(s) belong to no video of split_{split}.txt: "
-                                    f"{some(spare)}. List the videos there, or remove the files."))
+                                    f"{preview(spare)}. List the videos there, or remove the files."))
     return findings
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from hrpro.data.dataset import some
+from hrpro.data.dataset import preview
 from hrpro.data.points import Points
 from hrpro.data.run import Run
 from hrpro.errors import InputError
@@ -195,7 +195,7 @@ def _check_names(store: LabelStore, operations: Sequence[Operation], args: argpa
     """InputError if the video or person asked for is nowhere to be found."""
     if args.video is not None and not any(concerns(operation, args.video) for operation in operations) \
             and args.video not in store.dataset.fps:
-        raise InputError(f"{args.root}: has no video {args.video!r}. It has {some(sorted(store.dataset.fps))}.")
+        raise InputError(f"{args.root}: has no video {args.video!r}. It has {preview(sorted(store.dataset.fps))}.")
     if getattr(args, "who", None) is not None:
         _check_who(store, operations, store.points(), args.who)
 
@@ -203,7 +203,7 @@ def _check_names(store: LabelStore, operations: Sequence[Operation], args: argpa
 def _check_who(store: LabelStore, operations: Sequence[Operation], rows: Sequence[Row], who: str) -> None:
     people = {operation["who"] for operation in operations} | {row["who"] for row in rows}
     if who not in people:
-        raise InputError(f"{store.log}: nobody is called {who!r}. " + (f"There is {some(sorted(people))}." if people
+        raise InputError(f"{store.log}: nobody is called {who!r}. " + (f"There is {preview(sorted(people))}." if people
                                                                        else "It is empty."))
 
 

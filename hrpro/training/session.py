@@ -263,7 +263,7 @@ def train_steps(session: Session, model: torch.nn.Module, steps: int, load: Call
     mean = running_mean(model, session.config.averaging)
     step, best, untested = 0, -1., False
     if state := session.state:
-        with fitting(session.folder.checkpoint("last")):
+        with checkpoint_errors(session.folder.checkpoint("last")):
             step = _restore(state, mean, model, optimizer, session.device)
             best, untested = float(state["best"]), bool(state["untested"])
     clock = Clock(session.events, steps - step)
@@ -355,7 +355,7 @@ def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...]) -> dic
 
 
 @contextlib.contextmanager
-def fitting(path: Path) -> Iterator[None]:
+def checkpoint_errors(path: Path) -> Iterator[None]:
     """InputError where a checkpoint's content turns out to be another model's, or to lack a part."""
     try:
         yield
@@ -366,7 +366,7 @@ def fitting(path: Path) -> Iterator[None]:
 
 def load_weights(session: Session, model: Model) -> Model:
     """The model in eval mode, with the weights of the session's checkpoint; InputError if they are another model's."""
-    with fitting(session.folder.checkpoint(session.config.checkpoint)):
+    with checkpoint_errors(session.folder.checkpoint(session.config.checkpoint)):
         model.load_state_dict(session.state["model"])
     return model.eval()
 

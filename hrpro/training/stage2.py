@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hrpro.config import Config
-from hrpro.data.dataset import DataSet, some
+from hrpro.data.dataset import DataSet, preview
 from hrpro.data.ranked import Ranked, read_ranked
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
@@ -107,7 +107,7 @@ def _in_snippets(path: Path, dataset: DataSet, split: str, ranked: Mapping[str, 
     videos = dataset.splits[split]
     if missing := [video for video in videos if video not in ranked]:
         dataset.find("left out", f"{path}: {len(missing)} video(s) of the {split} split have no proposals: "
-                     f"{some(missing)}. Run stage 1 with --mode test again to add them.")
+                     f"{preview(missing)}. Run stage 1 with --mode test again to add them.")
     found = {}
     for video in videos:
         if video not in ranked or not (count := len(ranked[video].positive) + len(ranked[video].negative)):

@@ -14,7 +14,7 @@ from driving import open_page
 
 from app.evaluate import all_reports, command, listed, map_table
 from app.paths import ROOT
-from app.results import opened, result
+from app.results import load_dataset, result
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
 from hrpro.evaluation.average_precision import average_precision
@@ -59,14 +59,14 @@ def test_both_checkpoints_stand_in_the_table_by_their_names(world, run):
 
 
 def test_one_row_where_last_is_best(run, data):
-    measured = result(opened(data), run, 1)
+    measured = result(load_dataset(data), run, 1)
     assert [name.partition(", stage 1, ")[2] for name in all_reports([measured])] == ["last and best on test (step 6)"]
 
 
 def test_the_command_prints_the_same_figures(run, data):
     for stage in (1, 2):
-        measured = result(opened(data), run, stage)
-        words = shlex.split(command(opened(data), measured))
+        measured = result(load_dataset(data), run, stage)
+        words = shlex.split(command(load_dataset(data), measured))
         assert words[:4] == ["python", "-m", "hrpro", "evaluate"]
         out = subprocess.run([sys.executable, *words[1:], "--json"], capture_output=True, text=True, check=True,
                              cwd=ROOT).stdout
@@ -79,22 +79,22 @@ def test_blocked_videos_other_thresholds_and_other_subsets_reach_the_command(run
     document = read_json(data / "gt_full.json")
     document["database"]["spare"] = {"subset": "Test", "duration": 9, "fps": 30, "annotations": []}
     write_json(data / "gt_full.json", document)
-    measured = result(opened(data), run, 2)
-    line = command(opened(data), measured)
+    measured = result(load_dataset(data), run, 2)
+    line = command(load_dataset(data), measured)
     assert line.endswith("--subset Test --tiou 0.25,0.5 --ignore-video test_1 spare")
     assert measured.checkpoint == ""                    # other settings, other figures
     assert "detections on disk" in list(all_reports([measured]))[-1]
     assert "figures of neither checkpoint" in said(open_page("evaluate"))
     document["database"]["test_0"]["subset"] = "Other"
     write_json(data / "gt_full.json", document)
-    assert command(opened(data), result(opened(data), run, 2)) is None
+    assert command(load_dataset(data), result(load_dataset(data), run, 2)) is None
     assert any("no one command" in caption.value for caption in open_page("evaluate").caption)
 
 
 def test_the_other_checkpoint_can_be_put_on_disk(run, data):
     line = next(code.value for code in open_page("evaluate").code if "checkpoint=best" in code.value)
     subprocess.run([sys.executable, *shlex.split(line)[1:]], check=True, capture_output=True, cwd=ROOT)
-    assert result(opened(data), run, 2).checkpoint == "best"
+    assert result(load_dataset(data), run, 2).checkpoint == "best"
 
 
 def test_classes_in_their_order(world, run):
@@ -131,7 +131,7 @@ def test_curves_follow_class_and_thresholds(world):
 
 
 def test_lists_of_mistakes_against_a_loop(run, data):
-    precision = result(opened(data), run, 2).precision
+    precision = result(load_dataset(data), run, 2).precision
     k = 4
     wrong = false_positives(precision, k, "wave")
     table = listed(wrong, precision, 10, of_detections=True)
@@ -155,7 +155,7 @@ def test_lists_of_mistakes_against_a_loop(run, data):
 
 def test_mistakes_are_listed_on_the_page(world, run, data):
     test = open_page("evaluate")
-    precision = result(opened(data), run, 2).precision
+    precision = result(load_dataset(data), run, 2).precision
     assert [subheader.value for subheader in test.subheader] == \
         [f"False positives: {len(false_positives(precision, 4)):,}", f"Misses: {len(misses(precision, 4)):,}"]
     test.selectbox(key="list class small").set_value("jump").run()
@@ -163,30 +163,30 @@ def test_mistakes_are_listed_on_the_page(world, run, data):
 
 
 def test_results_are_read_once_for_each_state_of_the_files(run, data):
-    first = result(opened(data), run, 2)
-    assert result(opened(data), run, 2) is first
+    first = result(load_dataset(data), run, 2)
+    assert result(load_dataset(data), run, 2) is first
     found = Segments.from_activitynet(run.stage(2).final_result)
     found[:5].save(run.stage(2).final_result)
-    again = result(opened(data), run, 2)
+    again = result(load_dataset(data), run, 2)
     assert len(again.precision.predictions) == 5
     (data / "split_test.txt").write_text("test_0\n")
-    assert len(result(opened(data), run, 2).precision.ground_truth.videos) == 1
+    assert len(result(load_dataset(data), run, 2).precision.ground_truth.videos) == 1
 
 
 @pytest.mark.slow
 def test_180000_detections_are_measured_within_seconds(run, data):
     rng = np.random.default_rng(0)
-    truth = opened(data).test_truth()
+    truth = load_dataset(data).test_truth()
     row = rng.integers(0, len(truth), 180_000)
     start = truth.start[row] + rng.normal(0, 2, len(row))
     Segments(start, start + rng.uniform(1, 9, len(row)), truth.label[row], rng.random(len(row)), truth.video[row],
              truth.classes, truth.videos).save(run.stage(2).final_result)
     began = time.process_time()
-    measured = result(opened(data), run, 2)
+    measured = result(load_dataset(data), run, 2)
     assert len(measured.precision.predictions) == 180_000
     assert time.process_time() - began < 3              # under 1 s on a quiet machine
     began = time.process_time()
-    result(opened(data), run, 2)
+    result(load_dataset(data), run, 2)
     assert time.process_time() - began < .05
 
 

@@ -10,7 +10,7 @@ from driving import open_page
 from app.explore import video_table
 from app.mistakes import Mistakes
 from app.paths import data_set
-from app.results import opened, result
+from app.results import load_dataset, result
 from app.state import moment
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
@@ -36,7 +36,7 @@ def test_a_link_opens_its_moment(world):
 def test_the_class_that_a_link_names_comes_first(world):
     about = {"dataset": "small", "run": "first", "video": "test_1", "t": "3"}
     usual = field(open_page("explore", **about), "Classes").value
-    for name in opened(world / "dataset" / "small").classes:
+    for name in load_dataset(world / "dataset" / "small").classes:
         test = open_page("explore", **about, **{"class": name})
         chosen = field(test, "Classes").value
         assert shown(test)["lanes"][0]["label"] == name and set(chosen) >= set(usual)
@@ -49,7 +49,7 @@ def test_a_link_names_a_mistake_and_the_way_to_the_next(world, kind, label):
     run = Run(world / "ckpt" / "small" / "first")
     if kind == "missed":                                # it finds everything
         Segments.from_activitynet(run.stage(2).final_result)[:5].save(run.stage(2).final_result)
-    precision = result(opened(world / "dataset" / "small"), run, 2).precision
+    precision = result(load_dataset(world / "dataset" / "small"), run, 2).precision
     chosen = Mistakes(kind, 2, .7, label)
     listed = chosen.of(precision)
     assert len(listed) > 1 and (label is None or {listed.classes[row] for row in listed.label} == {label})
@@ -101,7 +101,7 @@ def test_buttons_lead_through_the_list(world):
 
 
 def test_losses_of_the_videos_add_up(world):
-    dataset, run = opened(world / "dataset" / "small"), Run(world / "ckpt" / "small" / "first")
+    dataset, run = load_dataset(world / "dataset" / "small"), Run(world / "ckpt" / "small" / "first")
     measured = result(dataset, run, 2)
     table = video_table(dataset, measured)
     assert table["mAP lost"].sum() == pytest.approx(1 - measured.precision.mAP[4])

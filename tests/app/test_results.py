@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from app.results import opened, ranked
+from app.results import load_dataset, ranked
 from hrpro.data.run import Run
 
 
@@ -14,9 +14,9 @@ def test_an_annotators_text_file_that_changes_is_read_again(make_dataset, tmp_pa
     text = root / "point_labels" / "human" / "annotator_1.txt"
     text.parent.mkdir()
     text.write_text("train_0,5,run\n")
-    assert opened(root).points.seconds.tolist() == [5]
+    assert load_dataset(root).points.seconds.tolist() == [5]
     text.write_text("train_0,5,run\ntrain_0,7.5,run\n")
-    assert opened(root).points.seconds.tolist() == [5, 7.5]
+    assert load_dataset(root).points.seconds.tolist() == [5, 7.5]
 
 
 def test_proposals_move_with_the_rate_of_the_features(trained_world: Path, tmp_path):
@@ -24,7 +24,7 @@ def test_proposals_move_with_the_rate_of_the_features(trained_world: Path, tmp_p
     root, run = world / "dataset" / "small", Run(world / "ckpt" / "small" / "first")
 
     def ends() -> float:
-        return sum(part.negative.end.sum() for part in ranked(run, opened(root))["train"].values())
+        return sum(part.negative.end.sum() for part in ranked(run, load_dataset(root))["train"].values())
 
     before = ends()
     rate = {"fps": 50., "stride": 16, "clip": 16, "offset": 0}

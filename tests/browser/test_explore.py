@@ -7,7 +7,7 @@ import pytest
 from browsing import STAGE
 from numbered_video import write_video
 
-from app.results import opened, result
+from app.results import load_dataset, result
 from hrpro.data.run import Run
 from hrpro.evaluation.mistakes import false_positives
 
@@ -126,7 +126,7 @@ def test_the_list_opens_videos_also_without_a_file(viewer):
 
 
 def test_mistakes_are_watched_one_by_one_from_the_moment_that_was_clicked(viewer, filled):
-    dataset, run = opened(filled.data / "small"), Run(filled.ckpt / "small" / "first")
+    dataset, run = load_dataset(filled.data / "small"), Run(filled.ckpt / "small" / "first")
     wrong = false_positives(result(dataset, run, 2).precision, 4)
     viewer.page.goto(f"{filled.url}/evaluate?dataset=small&run=first")
     viewer.page.get_by_role("tab", name="Mistakes").click()
