@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
-import yaml
 from streamlit.delta_generator import DeltaGenerator
 
 from app.text import plain
 from hrpro.config import Config, check
 from hrpro.errors import InputError
+from hrpro.yaml_files import parse_yaml
 
 VISIBLE = ("num_iters", "lr", "batch_size", "test_iter", "max_epochs", "lr2", "batch_size2", "seed")
 # Asked for elsewhere on the page, or settled by where the data set lies.
@@ -95,10 +95,10 @@ def _shown(base: Config, name: str) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """What was typed; what is no YAML stays a text, and `check` says what it must be."""
+    """What was typed; what is not YAML stays a text, and `check` says what it must be."""
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text, "Settings")
+    except InputError:
         return text
     return text if value is None else value
 

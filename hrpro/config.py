@@ -8,17 +8,16 @@ import difflib
 import math
 import types
 import typing
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hrpro.errors import InputError, raise_if
-from hrpro.files import is_file_name, read_text
+from hrpro.files import is_file_name
+from hrpro.schema import short_repr
 from hrpro.timebase import Timebase
+from hrpro.yaml_files import parse_yaml, read_yaml
 
 CONFIG_DIR = Path(__file__).parent / "configs"
 
@@ -119,24 +118,26 @@ class Config:
         return dataclasses.asdict(self)
 
 
-def check(values: Mapping[str, Any], where: str, places: Mapping[str, str] = types.MappingProxyType({})) -> Config:
+def check(values: Any, where: str, places: Mapping[str, str] = types.MappingProxyType({})) -> Config:
     """Settings from `values` over the defaults; they come from `where`, those of `places` from there.
 
     Raises:
         InputError: unknown keys (with the nearest valid one), wrong types and values out of range, all together.
     """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where}: must hold settings by name, not {short_repr(values)}. Put back a copy.")
     fields = {entry.name: entry for entry in dataclasses.fields(Config)}
     hints = typing.get_type_hints(Config)
     faults, accepted = [], {}
     for key, value in values.items():
         place = places.get(key, where)
         if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0)
-            faults.append(f"{place}: unknown setting {str(key)!r}. Did you mean {near[0]!r}?")
+            near = difflib.get_close_matches(str(key)[:60], fields, n=1, cutoff=0)
+            faults.append(f"{place}: unknown setting {short_repr(str(key))}. Did you mean {near[0]!r}?")
             continue
         value, problem = _coerce(value, hints[key], fields[key].metadata)
         if problem:
-            faults.append(f"{place}: setting {key!r} is {str(values[key])[:60]!r}, but must be {problem}.")
+            faults.append(f"{place}: setting {key!r} is {short_repr(values[key])}, but must be {problem}.")
         else:
             accepted[key] = value
     config = Config(**accepted)
@@ -156,9 +157,9 @@ def _coerce(value: Any, kind: Any, limits: Mapping[str, Any]) -> tuple[Any, str]
         problems = [problem for _, problem in pairs if problem]
         return [entry for entry, _ in pairs], f"a list, each {problems[0]}" if problems else ""
     if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):           # YAML 1.1 reads 1e-4 as text
+        with contextlib.suppress(ValueError, OverflowError):     # YAML 1.1 reads 1e-4 as text
             value = float(value)
-    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind is str and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
         value = str(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         return None, _name(kind)
@@ -210,25 +211,11 @@ def config_names() -> list[str]:
     return sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        text = read_text(path)
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        values = loader.construct_document(node) if node else {}
-    except ValueError as error:                         # a date that is none
-        raise InputError(f"{path}: holds a value that cannot be read ({error}). Quote it.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}" if mark else "the file"
-        why = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise InputError(f"{path}: {place} is not YAML ({why}). Correct it.") from None
-    if isinstance(node, yaml.MappingNode):
-        keys = Counter(key.value for key, _ in node.value)
-        raise_if([f"{path}: setting {key!r} stands there twice. Keep one." for key, times in keys.items() if times > 1])
-    if not isinstance(values, dict):
+def _read_settings(path: Path) -> dict[str, Any]:
+    values = read_yaml(path)
+    if not isinstance(values, dict | None):
         raise InputError(f"{path}: holds no settings. Write one `key: value` a line.")
-    return values
+    return values or {}
 
 
 def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) -> Config:
@@ -246,19 +233,19 @@ def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) ->
             near = difflib.get_close_matches(str(cfg), config_names(), n=1, cutoff=0)
             raise InputError(f"--cfg {cfg}: no such configuration. Did you mean {near[0]!r}? "
                              f"Known are {', '.join(config_names())}, or give the path of a YAML file.")
-    values, faults, places = _read_yaml(path), [], {key: f"--{key}" for key in given}
+    values, faults, places = _read_settings(path), [], {key: f"--{key}" for key in given}
     if (path.parent / "gt_full.json").exists():
         values = {"dataset": path.absolute().parent.name, "data_path": str(path.parent)} | values
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals:
-            faults.append(f"--set {text}: has no '='. Write KEY=VALUE.")
+            faults.append(f"--set {text[:100]}: has no '='. Write KEY=VALUE.")
             continue
         try:
-            values[key.strip()] = yaml.safe_load(value)
-            places.setdefault(key.strip(), f"--set {text}")
-        except (yaml.YAMLError, ValueError):
-            faults.append(f"--set {text}: the value cannot be read. Quote it.")
+            values[key.strip()] = parse_yaml(value, place := f"--set {text[:100]}")
+            places.setdefault(key.strip(), place)
+        except InputError as error:
+            faults += error.faults
     try:
         config = check(values | given, str(path), places)
     except InputError as error:
@@ -271,7 +258,7 @@ def cfg_of(data_root: Path) -> str:
     """What `--cfg` is for a data set: its own config.yaml, else the name of the one for its folder, else thumos."""
     own = Path(data_root) / "config.yaml"
     named = (name for name in config_names()
-             if _read_yaml(CONFIG_DIR / f"{name}.yaml").get("dataset") == Path(data_root).resolve().name)
+             if _read_settings(CONFIG_DIR / f"{name}.yaml").get("dataset") == Path(data_root).resolve().name)
     return str(own) if own.exists() else next(named, "thumos")
 
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from hrpro.errors import InputError
-from hrpro.files import read_text
+from hrpro.schema import Number, mismatch
 from hrpro.timebase import Timebase
+from hrpro.yaml_files import read_yaml
 
+TIMEBASE = {"fps": Number(1e-3, 1e6), "stride": Number(1, 1e6, whole=True), "clip": Number(1, 1e6, whole=True),
+            "offset": Number(-1e9, 1e9, whole=True)}
 MOST = 1e15                                             # squares of larger numbers leave float32
 
 
@@ -57,16 +59,14 @@ def read_timebase(root: Path, default: Timebase) -> Timebase:
     path = root / "timebase.yaml"
     if not path.exists():
         return default
-    try:
-        values = yaml.safe_load(read_text(path))
-        timebase = Timebase(float(values["fps"]), int(values["stride"]), int(values["clip"]), int(values["offset"]))
-        if values["stride"] != timebase.stride or not 0 < timebase.fps / timebase.stride < 1e6 \
-                or timebase.clip < 1 or abs(timebase.offset) > 1e9:
-            raise ValueError
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, ArithmeticError):
-        raise InputError(f"{path}: does not give the numbers fps, stride, clip and offset, or not sound ones. "
-                         "Write them, or remove the file to use the settings' rate.") from None
-    return timebase
+    values = read_yaml(path)
+    if isinstance(values, dict):                        # 16.0 is a whole number too
+        values = {key: int(value) if isinstance(value, float) and value.is_integer() else value
+                  for key, value in values.items()}
+    if fault := mismatch(values, TIMEBASE):
+        raise InputError(f"{path}: {fault}. Write fps, stride, clip and offset as numbers, or remove the file to use "
+                         "the settings' rate.")
+    return Timebase(float(values["fps"]), *(values[key] for key in ("stride", "clip", "offset")))
 
 
 def feature_length(root: Path, split: str, video: str, default: int) -> int:

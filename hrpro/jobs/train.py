@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-import yaml
 
 from hrpro.config import Config, load_config
 from hrpro.data.run import STAGES, Run
 from hrpro.jobs.background import Job, hrpro_command, refuse_second, start
 from hrpro.training.command import add_config_arguments, config_from
+from hrpro.yaml_files import parse_yaml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +80,6 @@ def shell(arguments: Sequence[str]) -> str:
 
 def _text(value: Any) -> str:
     """A setting's value as `--set` reads it; texts stay bare where YAML lets them."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_./][\w./ -]*", value) and yaml.safe_load(value) == value:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_./][\w./ -]*", value) and parse_yaml(value, "") == value:
         return value
     return orjson.dumps(value).decode()
