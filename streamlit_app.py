@@ -1,8 +1,10 @@
 """The front door: the server's own routes on one side, the pages on the other."""
 
 import streamlit as st
+from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
+from app.guard import Guard, known_hosts
 from app.paths import ASSETS, ROOT
 from app.routes import answer_at_once, routes
 
@@ -28,4 +30,5 @@ if __name__ == "__main__":
 else:
     # Until st.navigation has run once, Streamlit takes pages/ for its older kind of navigation and skips ui().
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, routes=routes(), lifespan=answer_at_once)
+    app = st.App(__file__, routes=routes(), middleware=[Middleware(Guard, names=known_hosts())],
+                 lifespan=answer_at_once)

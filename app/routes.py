@@ -16,8 +16,8 @@
     GET  /assets/…                          scripts and style sheets
     GET  /projects                          the page that Streamlit, as it is the first one, has at / alone
 
-Streamlit gives own routes neither its XSRF check nor its base path, so both are done here. Anyone who reaches the port
-can read what the routes serve: the app binds to this machine only.
+Streamlit applies neither its XSRF check nor its base path to own routes, so both are done here. `app.guard` checks the
+host of every request. Anyone who reaches the port can read what the routes serve: the app binds to this machine only.
 """
 
 from __future__ import annotations

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
+from app.guard import Guard
 from app.routes import routes
 
 
@@ -19,7 +21,8 @@ def serving(world: Path) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listener:
         patch.setenv("HRPRO_DATA", str(world / "dataset"))
         patch.setenv("HRPRO_CKPT", str(world / "ckpt"))
-        server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes()), log_level="error"))
+        app = Starlette(routes=routes(), middleware=[Middleware(Guard, names=["127.0.0.1"])])
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
