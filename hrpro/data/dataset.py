@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from hrpro.config import Config, config_of
 from hrpro.data.features import FeatureSet, open_features, read_timebase
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
+from hrpro.data.truth import Truth
 from hrpro.errors import InputError, raise_if
 from hrpro.files import is_file_name, looking_like, read_json, read_text
 from hrpro.timebase import Timebase
@@ -37,7 +39,7 @@ class DataSet:
     """One data set, ready to train on.
 
     classes: names in display order, C of them; duration, fps: {video: seconds, frames per second};
-    splits: {"train", "test"} -> videos; ground_truth: every annotated segment; points: of all videos;
+    splits: {"train", "test"} -> videos; truth: the annotated segments; points: of all videos;
     ambiguous: segments that neither count nor cost (THUMOS14); features: {"train", "test"} -> FeatureSet.
     `splits` holds only videos that can be used, `listed` all that the split files name; `findings` says what was left
     out and why; unusable: videos of gt_full.json without a name, duration or rate to go by.
@@ -48,7 +50,7 @@ class DataSet:
     duration: dict[str, float]
     fps: dict[str, float]
     splits: dict[str, list[str]]
-    ground_truth: Segments
+    truth: Truth
     points: Points
     points_file: Path
     ambiguous: Segments
@@ -64,6 +66,11 @@ class DataSet:
     def name(self) -> str:
         return self.root.name
 
+    @property
+    def ground_truth(self) -> Segments:
+        """The annotated segments that count, of all videos."""
+        return self.truth.counted
+
     def find(self, level: Literal["error", "left out", "note"], message: str) -> None:
         self.findings.append(Finding(level, message))
 
@@ -78,8 +85,13 @@ class DataSet:
 
         Its `videos` are exactly those measured, also such as have no segment. A video whose features are missing
         stays: what is not detected there is missed.
+
+        Raises:
+            InputError: a segment of these videos ends before it begins.
         """
         videos = tuple(video for video in self.listed["test"] if video not in set(blocked))
+        if fault := self.truth.fault(set(videos)):
+            raise InputError(fault)
         row = {video: index for index, video in enumerate(self.ground_truth.videos)}
         position = np.full(len(row), -1)
         position[[row[video] for video in videos]] = np.arange(len(videos))
@@ -137,16 +149,19 @@ def examine(config: Config, *, features: bool = True, points_file: Path | None =
         classes_file = root / "classes.txt"
     listed = attempt([], read_names, classes_file) if classes_file.exists() else []
     classes = _classes(listed, database or {})
-    ground_truth = Segments.empty(classes, videos)
+    annotated = Segments.empty(classes, videos)
     if database:
-        ground_truth = attempt(ground_truth, _read_ground_truth, root / "gt_full.json", duration, classes, findings)
+        annotated = attempt(annotated, partial(Segments.from_activitynet, body="database"), root / "gt_full.json",
+                            classes, videos)
+    truth = Truth(root / "gt_full.json", annotated)
     points, points_file = Points.empty(classes, videos), points_file or attempt(None, find_points, root, config.points)
     if points_file:
         points = attempt(points, read_points, points_file, classes, fps, duration, findings, database)
     ambiguous = attempt(Segments.empty(("ambiguous",), videos), _read_ambiguous, root / "Ambiguous_test.txt", videos)
     splits = {split: attempt([], _read_split, root / f"split_{split}.txt", database, duration, findings)
               for split in SPLITS}
-    dataset = DataSet(root, classes, duration, fps, splits, ground_truth, points, points_file or root / "point_labels",
+    findings += _check_ground_truth(truth, duration, set(splits["test"]).difference(config.blocked_videos))
+    dataset = DataSet(root, classes, duration, fps, splits, truth, points, points_file or root / "point_labels",
                       ambiguous, {}, findings, frozenset(database or {}) - set(videos))
     if both := set(splits["train"]) & set(splits["test"]):
         dataset.find("note", f"{root}: {len(both)} videos are in both splits: {preview(sorted(both))}; figures "
@@ -215,29 +230,11 @@ def _annotations(info: dict) -> list:
     return entries if isinstance(entries, list) else []
 
 
-def _read_ground_truth(path: Path, duration: dict[str, float], classes: tuple[str, ...],
-                       findings: list[Finding]) -> Segments:
-    videos = tuple(duration)
-    everything = Segments.from_activitynet(path, classes, videos, body="database")
-    seconds = np.array([duration[video] for video in videos])
-    reversed_ = everything.length <= 0
-    for video, rows in _rows_by_video(everything, reversed_):
-        findings.append(Finding("left out", f"{path}: video {video!r} has {len(rows)} segment(s) that do not end after "
-                                f"they begin, the first [{rows.start[0]:g}, {rows.end[0]:g}]. Swap or remove it."))
-    outside = ~reversed_
-    if len(everything):
-        outside &= (everything.end > seconds[everything.video] + .5) | (everything.start < 0)
-    for video, rows in _rows_by_video(everything, outside):
-        findings.append(Finding("note", f"{path}: video {video!r} has {len(rows)} segment(s) outside its "
-                                f"{duration[video]:g} s, the first [{rows.start[0]:g}, {rows.end[0]:g}]. "
-                                "Correct the segment or the duration."))
-    return everything[~reversed_]
-
-
-def _rows_by_video(rows: Any, chosen: np.ndarray) -> list[tuple[str, Any]]:
-    """(video, its chosen rows) of segments or points, for the videos that have any."""
-    index = rows.video[chosen]
-    return [(rows.videos[video], rows[chosen][index == video]) for video in dict.fromkeys(index.tolist())]
+def _check_ground_truth(truth: Truth, duration: dict[str, float], measured: set[str]) -> list[Finding]:
+    """What is wrong with the annotated segments; measured: the test videos, where a reversed one is an error."""
+    found = (("error", truth.fault(measured)), ("left out", truth.fault(duration.keys() - measured)),
+             ("left out", truth.left_out()), *(("note", note) for note in truth.notes(duration)))
+    return [Finding(level, message) for level, message in found if message]
 
 
 def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], duration: dict[str, float],

@@ -202,11 +202,11 @@ CASES = {
                     "holds 'NaN', which is no JSON number", "Write a finite one"),
     "segment of words": (set_segment(["a", "b"]), "error", "segment 1 of video 'train_1' has no [start, end]", "Write"),
     "segment of one number": (set_segment([3]), "error", "segment 1 of video 'train_1' has no [start, end]", "Write"),
-    "segment reversed": (set_segment([9, 3]), "left out", "'train_1' has 1 segment(s) that do not end after they "
-                         "begin, the first [9, 3]", "Swap"),
-    "segment beyond the end": (set_segment([30, 60]), "note", "'train_1' has 1 segment(s) outside its 40 s, the first "
-                               "[30, 60]", "Correct"),
-    "segment before the beginning": (set_segment([-2, 3]), "note", "outside its 40 s, the first [-2, 3]", "Correct"),
+    "segment reversed": (set_segment([9, 3]), "left out", "gt_full.json: 1 segment ends before the start, the first "
+                         "[9, 3] in video 'train_1'", "Swap"),
+    "segment beyond the end": (set_segment([30, 60]), "note", "gt_full.json: 1 segment lies outside the video, the first "
+                               "[30, 60] in video 'train_1' of 40 s", "Correct"),
+    "segment before the beginning": (set_segment([-2, 3]), "note", "the first [-2, 3] in video 'train_1' of 40 s", "Correct"),
     "segment without a class": (edited(lambda database: database["train_1"]["annotations"][0].pop("label")), "error",
                                 "segment 0 of video 'train_1' has no `label`", "Add it"),
     "annotations no list": (edited(lambda database: database["train_1"].update(annotations="none")), "error",

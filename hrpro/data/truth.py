@@ -1,0 +1,100 @@
+"""Which annotated segments count: decided here for training, for the figures of training and for `evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrpro.data.segments import Segments
+from hrpro.errors import preview
+
+SLACK = .5                                              # seconds that a segment may pass its video's end unremarked
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Annotated segments of a file, and what is wrong with them.
+
+    A segment without length ([5, 5]) matches no prediction. It is left out of training and of every figure, and
+    stays in the file. A segment that ends before it begins is a fault. All others count, also where they lie outside
+    their video or are listed more than once.
+
+    Attributes:
+        path: the file, for messages.
+        annotated: all N segments of the file.
+        strict: count segments without length as actions that cannot be found, as ActivityNet's evaluator does.
+    """
+
+    path: Path
+    annotated: Segments = field(repr=False)
+    strict: bool = False
+
+    @cached_property
+    def counted(self) -> Segments:
+        """The segments to train on and to measure against."""
+        length = self.annotated.length
+        return self.annotated[length >= 0 if self.strict else length > 0]
+
+    def fault(self, videos: Collection[str]) -> str | None:
+        """Which segments of these videos end before they begin, as one sentence; None if none does."""
+        chosen = np.array([video in videos for video in self.annotated.videos], bool)
+        rows = self.annotated[(self.annotated.length < 0) & chosen[self.annotated.video]]
+        if not len(rows):
+            return None
+        named = [rows.videos[index] for index in dict.fromkeys(rows.video.tolist())]
+        return (f"{self.path}: {_count(len(rows), 'ends', 'end')} before the start, the first {_place(rows)}"
+                + (f"; also in {preview(named[1:])}" if named[1:] else "") + ". Swap the ends or remove the segment.")
+
+    def left_out(self) -> str | None:
+        """How many segments have no length and what becomes of them, as a sentence; None if there are none."""
+        empty = self.annotated[self.annotated.length == 0]
+        if not len(empty):
+            return None
+        one = len(empty) == 1
+        what = f"{self.path}: {_count(len(empty), 'has', 'have')} no length (the first: {_place(empty)})"
+        if self.strict:
+            return f"{what} and {'counts as an action' if one else 'count as actions'} that no prediction can find."
+        return (f"{what}; {'it stays' if one else 'they stay'} in the file, but training and evaluation leave "
+                f"{'it' if one else 'them'} out. Correct the ends, or remove the segment.")
+
+    def notes(self, duration: Mapping[str, float]) -> list[str]:
+        """Sentences on segments outside their video and on repeated ones, which count all the same.
+
+        Args:
+            duration: {video: seconds}; videos that it lacks are not checked.
+        """
+        rows, notes = self.counted, []
+        limit = np.array([duration.get(video, np.inf) for video in rows.videos])[rows.video] if len(rows) else 0
+        outside = rows[(rows.end > limit + SLACK) | (rows.start < 0)]
+        if len(outside):
+            seconds = duration.get(outside.videos[outside.video[0]])
+            notes.append(f"{self.path}: {_count(len(outside), 'lies', 'lie')} outside the video, the first {_place(outside)}"
+                         + (f" of {seconds:g} s" if seconds else "") + ". Correct the segment or the duration.")
+        repeated = rows[_repeated(rows)]
+        if len(repeated):
+            notes.append(f"{self.path}: {_count(len(repeated), 'repeats', 'repeat')} an earlier one, the "
+                         f"first {_place(repeated)}. Each copy counts as an action of its own; remove the copies.")
+        return notes
+
+
+def _repeated(rows: Segments) -> NDArray[np.bool_]:
+    """Rows that are equal to an earlier one in video, class, start and end, [N]."""
+    order = np.lexsort((rows.end, rows.start, rows.label, rows.video))
+    columns = np.stack([rows.end, rows.start, rows.label, rows.video])[:, order]
+    repeated = np.zeros(len(rows), bool)
+    repeated[order[1:]] = (columns[:, 1:] == columns[:, :-1]).all(axis=0)
+    return repeated
+
+
+def _count(number: int, does: str, do: str) -> str:
+    return f"1 segment {does}" if number == 1 else f"{number:,} segments {do}"
+
+
+def _place(rows: Segments) -> str:
+    """The first row, for a sentence."""
+    return f"[{rows.start[0]:g}, {rows.end[0]:g}] in video {rows.videos[rows.video[0]]!r}"

@@ -1,0 +1,60 @@
+"""The name that a mistyped or differently written one most likely means."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+
+CLOSE = .75                                             # least similarity of a misspelt name (difflib's ratio)
+COMPARED = 500                                          # names that a misspelt one is compared with at most
+SHARED = 3                                              # first or last letters that it must share with them
+
+
+def nearest(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
+    """The known name that each name most likely means; names without a likely one are left out.
+
+    In this order: equal but for case, spaces, underscores, hyphens, leading zeros, accents' encoding, folder and file
+    suffix; one name with something before or after it, such as v_<id>; a misspelling with the same digits.
+    """
+    plain: dict[str, str] = {}
+    for name in known:
+        plain.setdefault(_plain(name), name)
+    found = {}
+    for name in names:
+        key = _plain(name)
+        if likely := plain.get(key) or plain.get(_affixed(key, plain)) or plain.get(_misspelt(key, plain)):
+            found[name] = likely
+    return found
+
+
+def _plain(name: str) -> str:
+    stem = re.sub(r"\.(mp4|webm|mkv|avi|mov|npy|npz|json)$", "", re.split(r"[/\\]", name)[-1], flags=re.IGNORECASE)
+    folded = unicodedata.normalize("NFKC", stem).casefold()
+    return re.sub(r"0*(\d+)", r"\1", re.sub(r"[\s_\-]+", "", folded)) or name
+
+
+def _affixed(key: str, plain: Collection[str]) -> str | None:
+    """The longest known key that begins or ends `key`, else the shortest that `key` begins or ends."""
+    least = max(SHARED, len(key) // 2)
+    parts = (part for cut in range(1, len(key) - least + 1) for part in (key[cut:], key[:-cut]))
+    inside = next((part for part in parts if part in plain and _extends(key, part)), None)
+    if inside or len(key) < SHARED:
+        return inside
+    around = (other for other in plain if len(key) < len(other) <= 2 * len(key) and _extends(other, key))
+    return min(around, key=len, default=None)
+
+
+def _extends(whole: str, part: str) -> bool:
+    """Whether a key is `part` with something before or after it; a number with more digits is another number."""
+    before, after = whole.removesuffix(part), whole.removeprefix(part)
+    return (before != whole and not (before[-1:] + part[:1]).isdecimal()) \
+        or (after != whole and not (part[-1:] + after[:1]).isdecimal())
+
+
+def _misspelt(key: str, plain: Iterable[str]) -> str | None:
+    digits = re.findall(r"\d+", key)
+    alike = [other for other in plain if (other[:SHARED] == key[:SHARED] or other[-SHARED:] == key[-SHARED:])
+             and abs(len(other) - len(key)) <= 3 and re.findall(r"\d+", other) == digits]
+    return next(iter(difflib.get_close_matches(key, alike[:COMPARED], n=1, cutoff=CLOSE)), None)
