@@ -72,7 +72,7 @@ def main() -> None:
                 run = Run.of(load_config(cfg, [f"task_info=seed{seed}"], ckpt_path=str(ckpt)))
                 print(f"stage {stage} trained and tested, seed {seed}: {seconds:.0f} s")
                 rows[f"stage {stage}, seed {seed}"] = evaluate_files(
-                    data / "gt_full.json", run.stage(stage).final_result, "Test", TIOU).mAP
+                    data / "gt_full.json", run.stage(stage).final_result, "Test", TIOU).precision.mAP
         print(f"{'mAP at tIoU':20}" + "".join(f"{at:7}" for at in TIOU) + "    mean")
         for name, values in rows.items():
             print(f"{name:20}" + "".join(f"{value:7.3f}" for value in [*values, values.mean()]))

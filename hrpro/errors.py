@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class InputError(Exception):
@@ -21,6 +21,11 @@ def raise_if(faults: list[str]) -> None:
     """
     if faults:
         raise InputError(faults)
+
+
+def preview(names: Sequence[str]) -> str:
+    """The first few names, quoted, for a sentence."""
+    return ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")
 
 
 class Cancelled(Exception):

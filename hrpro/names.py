@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 
 CLOSE = .75                                             # least similarity of a misspelt name (difflib's ratio)
 COMPARED = 500                                          # names that a misspelt one is compared with at most
+_WORDS, _LAST_WORD = re.compile(r"[\s_\-]"), re.compile(r"[\s_\-][^\s_\-]*$")
 SHARED = 3                                              # first or last letters that it must share with them
 
 
@@ -16,7 +17,8 @@ def nearest(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
     """The known name that each name most likely means; names without a likely one are left out.
 
     In this order: equal but for case, spaces, underscores, hyphens, leading zeros, accents' encoding, folder and file
-    suffix; one name with something before or after it, such as v_<id>; a misspelling with the same digits.
+    suffix; with a word less before or after it, such as v_<id>; one name inside the other; a misspelling with the same
+    digits.
     """
     plain: dict[str, str] = {}
     for name in known:
@@ -24,7 +26,10 @@ def nearest(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
     found = {}
     for name in names:
         key = _plain(name)
-        if likely := plain.get(key) or plain.get(_affixed(key, plain)) or plain.get(_misspelt(key, plain)):
+        shorter = (_plain(part) for part in (*_WORDS.split(name, maxsplit=1)[1:], _LAST_WORD.sub("", name)))
+        likely = plain.get(key) or next(filter(None, map(plain.get, shorter)), None) \
+            or plain.get(_affixed(key, plain)) or plain.get(_misspelt(key, plain))
+        if likely:
             found[name] = likely
     return found
 

@@ -24,6 +24,8 @@ CLASSES = ("Washing hands", "Running a marathon", "CleanAndJerk", "Long jump", "
     ("video_test_0000005", VIDEOS, None),               # one digit apart is another video
     ("video_test_0000040", VIDEOS, None),
     ("video_test_40", ("video_test_4", "video_test_400", "1video_test_40"), "1video_test_40"),
+    ("v_a", ("a", "b"), "a"),
+    ("a_rgb", ("a", "b"), "a"),
     ("a", VIDEOS, None),
     ("...", VIDEOS, None),
     ("washing_hands", CLASSES, "Washing hands"),

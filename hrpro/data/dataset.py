@@ -18,7 +18,7 @@ from hrpro.data.features import FeatureSet, open_features, read_timebase
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.data.truth import Truth
-from hrpro.errors import InputError, raise_if
+from hrpro.errors import InputError, preview, raise_if
 from hrpro.files import is_file_name, looking_like, read_json, read_text
 from hrpro.timebase import Timebase
 
@@ -396,8 +396,3 @@ def _check_points(dataset: DataSet) -> None:
             names = [points.videos[row] for row in np.unique(video[times > 1])]
             dataset.find("note", f"{where}: {crowded} point(s) share a snippet with another and count together, "
                          f"in {preview(names)}. Move one of each if they mark two actions.")
-
-
-def preview(names: list[str]) -> str:
-    """The first few names, quoted, for a sentence."""
-    return ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")

@@ -112,6 +112,9 @@ class Segments:
         known = [body] if body else ["results", "database"]
         kind = next((name for name in known if isinstance(document, dict) and name in document), None)
         body = document[kind] if kind else None
+        if kind is None and isinstance(document, dict) and "database" in document:
+            raise InputError(f"{path}: holds ground truth (`database`), not detections (`results`). If the two files "
+                             "are swapped, exchange --gt and --pred.")
         if not isinstance(body, dict):
             raise InputError(f"{path}: has no {' or '.join(f'`{name}`' for name in known)} object. "
                              "Give a file in ActivityNet's JSON format.")

@@ -73,8 +73,9 @@ class Truth:
         outside = rows[(rows.end > limit + SLACK) | (rows.start < 0)]
         if len(outside):
             seconds = duration.get(outside.videos[outside.video[0]])
-            notes.append(f"{self.path}: {_count(len(outside), 'lies', 'lie')} outside the video, the first {_place(outside)}"
-                         + (f" of {seconds:g} s" if seconds else "") + ". Correct the segment or the duration.")
+            notes.append(f"{self.path}: {_count(len(outside), 'lies', 'lie')} outside the video, the first "
+                         f"{_place(outside)}{f' of {seconds:g} s' if seconds else ''}. Correct the segment or the "
+                         "duration.")
         repeated = rows[_repeated(rows)]
         if len(repeated):
             notes.append(f"{self.path}: {_count(len(repeated), 'repeats', 'repeat')} an earlier one, the "

@@ -14,8 +14,8 @@ import numpy as np
 import orjson
 
 from hrpro.config import Config, config_of
-from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, preview, read_names, read_points
-from hrpro.errors import InputError
+from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, read_names, read_points
+from hrpro.errors import InputError, preview
 from hrpro.files import looking_like
 
 LEVELS = ("error", "left out", "note")

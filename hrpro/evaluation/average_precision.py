@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,8 @@ class AveragePrecision:
 
     classes: the C of them that have ground truth; per_class: [C, K].
     predictions: the N that count, by falling score; matched: row of `ground_truth` that each found [N, K], -1 where
-    it is a false positive. unknown_label, unknown_video: predictions left out since no ground truth has their class,
-    or since their video is not among those measured.
+    it is a false positive. unknown_videos, unknown_classes: predictions left out, {name: how many}, because their video
+    is not among those measured, or because no ground truth has their class.
     """
 
     tiou: NDArray[np.float64]
@@ -31,8 +31,8 @@ class AveragePrecision:
     ground_truth: Segments = field(repr=False)
     predictions: Segments = field(repr=False)
     matched: NDArray[np.intp] = field(repr=False)
-    unknown_label: int
-    unknown_video: int
+    unknown_videos: Mapping[str, int]
+    unknown_classes: Mapping[str, int]
 
     @property
     def mAP(self) -> NDArray[np.float64]:
@@ -101,7 +101,14 @@ def average_precision(ground_truth: Segments, predictions: Segments, tiou: Seque
         per_class[row] = (envelope * hit).sum(axis=0) / np.count_nonzero(ground_truth.label == index)
     classes = tuple(ground_truth.classes[index] for index in present)
     return AveragePrecision(thresholds, classes, per_class, ground_truth, counted, matched,
-                            int(np.count_nonzero(~known_label)), int(np.count_nonzero(known_label & ~known_video)))
+                            _counts(predictions.videos, predictions.video[~known_video]),
+                            _counts(predictions.classes, predictions.label[known_video & ~known_label]))
+
+
+def _counts(names: tuple[str, ...], rows: NDArray[np.intp]) -> dict[str, int]:
+    """{name: how often its index is in `rows`}, in the order of the names; only those that are."""
+    count = np.bincount(rows, minlength=len(names))
+    return {names[index]: int(count[index]) for index in np.flatnonzero(count)}
 
 
 def _renamed(names: tuple[str, ...], vocabulary: tuple[str, ...]) -> NDArray[np.intp]:

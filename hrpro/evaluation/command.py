@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from hrpro.evaluation.report import evaluate_files, notes, parse_tiou, table
+from hrpro.evaluation.report import evaluate_files, parse_tiou, table
 
 DEFAULT_TIOU = "0.1:0.7:0.1"
 
@@ -21,13 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "(default %(default)s)")
     parser.add_argument("--ignore-video", nargs="+", action="extend", default=[], metavar="ID",
                         help="videos to leave out")
+    parser.add_argument("--strict", action="store_true", help="count annotated segments without length as actions that "
+                        "cannot be found, as ActivityNet's evaluator does (default: leave them out, as training does)")
     parser.add_argument("--json", action="store_true", help="print JSON; fractions, not percent")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report on standard output, notes on standard error."""
-    precision = evaluate_files(args.gt, args.pred, args.subset, parse_tiou(args.tiou), args.ignore_video)
-    print(orjson.dumps(precision.to_json(), option=orjson.OPT_INDENT_2).decode() if args.json else table(precision))
-    for note in notes(precision):
+    found = evaluate_files(args.gt, args.pred, args.subset, parse_tiou(args.tiou), args.ignore_video,
+                           strict=args.strict)
+    print(orjson.dumps(found.precision.to_json(), option=orjson.OPT_INDENT_2).decode() if args.json
+          else table(found.precision))
+    for note in found.notes:
         print(f"note: {note}", file=sys.stderr)
     return 0

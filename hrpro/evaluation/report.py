@@ -4,59 +4,103 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hrpro.data.segments import Segments
-from hrpro.errors import InputError, raise_if
+from hrpro.data.truth import Truth
+from hrpro.errors import InputError, preview, raise_if
 from hrpro.evaluation.average_precision import AveragePrecision, average_precision
 from hrpro.files import read_json
+from hrpro.names import nearest
+
+NAMED = 3                                               # unknown names whose likely meaning is given
+SUBSETS = 8                                             # subsets that a message lists
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Average precision of a result file, and what a reader of the figures should know, a sentence each."""
+
+    precision: AveragePrecision
+    notes: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class _Annotations:
+    """One subset of a ground-truth file; subset_of: {video: subset} of all videos of the file."""
+
+    truth: Truth
+    duration: dict[str, float]
+    subset_of: dict[str, str]
 
 
 def evaluate_files(gt_path: Path, pred_path: Path, subset: str, tiou: Sequence[float],
-                   ignore_videos: Collection[str] = ()) -> AveragePrecision:
+                   ignore_videos: Collection[str] = (), *, strict: bool = False) -> Evaluation:
     """Average precision of a result file against one subset of a ground-truth file, both in ActivityNet's format.
 
-    Predictions for other videos, and of classes that the subset lacks, are left out and counted; such as end before
-    they begin are false positives.
+    Predictions for other videos, and of classes that the subset does not have, are left out and counted. Predictions
+    without length, or that end before they begin, are false positives.
+
+    Args:
+        ignore_videos: videos to leave out.
+        strict: count annotated segments without length, as actions that nothing can find.
 
     Raises:
-        InputError: every fault of both files.
+        InputError: every fault of both files; or no prediction belongs to a video and a class of the ground truth.
     """
     faults, read = [], []
-    for reader in (lambda: _read_ground_truth(gt_path, subset, ignore_videos),
+    for reader in (lambda: _read_annotations(gt_path, subset, ignore_videos, strict),
                    lambda: Segments.from_activitynet(pred_path, body="results")):
         try:
             read.append(reader())
         except InputError as error:
             faults += error.faults
     raise_if(faults)
-    ground_truth, predictions = read
-    wanted = np.array([video not in ignore_videos for video in predictions.videos], bool)
-    return average_precision(ground_truth, predictions[wanted[predictions.video]], tiou)
+    annotations, predictions = read
+    ignored = np.array([video in ignore_videos for video in predictions.videos], bool)[predictions.video]
+    precision = average_precision(annotations.truth.counted, predictions[~ignored], tiou)
+    if len(predictions) and not len(precision.predictions):
+        why = unmatched(precision, annotations.subset_of) or ["All its videos are left out by --ignore-video."]
+        if precision.unknown_videos and precision.unknown_videos.keys() <= annotations.subset_of.keys():
+            why.append("Give that subset as --subset.")
+        raise InputError(f"{pred_path}: no prediction belongs to a video and a class of the subset {subset!r} of "
+                         f"{gt_path}. {' '.join(why)}")
+    return Evaluation(precision, [*filter(None, [annotations.truth.left_out()]),
+                                  *annotations.truth.notes(annotations.duration),
+                                  *notes(precision, annotations.subset_of, annotations.duration)])
 
 
-def _read_ground_truth(path: Path, subset: str, ignore_videos: Collection[str]) -> Segments:
+def _read_annotations(path: Path, subset: str, ignore_videos: Collection[str], strict: bool) -> _Annotations:
     document = read_json(path)
     database = document.get("database") if isinstance(document, dict) else None
+    if database is None and isinstance(document, dict) and "results" in document:
+        raise InputError(f"{path}: holds detections (`results`), not ground truth (`database`). If the two files are "
+                         "swapped, exchange --gt and --pred.")
     if not isinstance(database, dict) or not all(isinstance(info, dict) for info in database.values()):
         raise InputError(f"{path}: has no `database` of videos. Give a ground-truth file in ActivityNet's JSON format.")
-    found = Counter(str(info["subset"]) for info in database.values() if "subset" in info)
+    subset_of = {video: str(info["subset"]) for video, info in database.items() if "subset" in info}
+    found = Counter(subset_of.values())
     if subset not in found:
-        names = ", ".join(f"{name} ({count} videos)" for name, count in sorted(found.items()))
-        raise InputError(f"{path}: has no video of the subset {subset!r}. Choose one of: {names or 'none found'}.")
-    videos = [video for video, info in database.items()
-              if str(info.get("subset")) == subset and video not in ignore_videos]
-    segments = Segments.from_activitynet(path, videos=videos, body="database")
-    raise_if([f"{path}: video {segments.videos[segments.video[row]]!r} has the segment [{segments.start[row]:g}, "
-              f"{segments.end[row]:g}], which does not end after it begins. Swap its ends or remove it."
-              for row in np.flatnonzero(segments.length <= 0)])
-    if len(segments) == 0:
-        raise InputError(f"{path}: has no annotated segment in the subset {subset!r}; there is nothing to measure "
-                         "against. Annotate some, or ignore fewer videos.")
-    return segments
+        likely = nearest([subset], found).get(subset)
+        names = ", ".join(f"{name} ({count} videos)" for name, count in sorted(found.items())[:SUBSETS])
+        raise InputError(f"{path}: has no video of the subset {subset!r}. "
+                         + (f"Did you mean {likely!r}? " if likely else "") + f"Choose one of: {names or 'none found'}"
+                         + (" …" if len(found) > SUBSETS else "") + ".")
+    videos = [video for video, of in subset_of.items() if of == subset and video not in ignore_videos]
+    truth = Truth(path, Segments.from_activitynet(path, videos=videos, body="database"), strict)
+    if fault := truth.fault(set(videos)):
+        raise InputError(fault)
+    if len(truth.counted) == 0:
+        length = "with a length " if len(truth.annotated) else ""
+        raise InputError(f"{path}: has no annotated segment {length}in the subset {subset!r}, so there is nothing to "
+                         "measure against. Annotate some, or ignore fewer videos.")
+    seconds = {video: database[video].get("duration") for video in videos}
+    return _Annotations(truth, {video: value for video, value in seconds.items()
+                                if isinstance(value, (int, float)) and 0 < value < math.inf}, subset_of)
 
 
 def parse_tiou(text: str) -> list[float]:
@@ -81,13 +125,67 @@ def parse_tiou(text: str) -> list[float]:
     return values
 
 
-def notes(precision: AveragePrecision) -> list[str]:
-    """What a reader of the figures should know of the predictions, a sentence each."""
-    reversed_ = int(np.count_nonzero(precision.predictions.length < 0))
-    counts = ((precision.unknown_label, "left out: no ground truth has their class"),
-              (precision.unknown_video, "left out: their video is not in the subset"),
-              (reversed_, "end before they begin and count as false positives"))
-    return [f"{count} predictions {what}." for count, what in counts if count]
+def notes(precision: AveragePrecision, subset_of: Mapping[str, str] | None = None,
+          duration: Mapping[str, float] | None = None) -> list[str]:
+    """What a reader of the figures should know about the predictions, a sentence each.
+
+    Args:
+        subset_of: {video: subset} of the ground-truth file, to tell videos of other subsets from unknown ones.
+        duration: {video: seconds}, to find predictions that start after their video's end.
+    """
+    found, truth = precision.predictions, precision.ground_truth
+    said = unmatched(precision, subset_of or {})
+    limit = np.array([(duration or {}).get(video, np.inf) for video in found.videos])[found.video]
+    for wrong, one, many in (
+            (found.length < 0, "ends before the start and counts as a false positive.",
+             "end before the start and count as false positives."),
+            (found.length == 0, "ends where it starts and counts as a false positive.",
+             "end where they start and count as false positives."),
+            ((found.start >= limit) & (found.length > 0), "starts after the end of its video. Is the time in seconds?",
+             "start after the end of their video. Are the times in seconds?")):
+        if count := int(np.count_nonzero(wrong)):
+            said.append(f"{_number(count, 'prediction')} {one if count == 1 else many}")
+    silent = np.bincount(found.video, minlength=len(truth.videos)) == 0
+    if len(found) == 0:
+        said.append("There is no prediction at all, so every action is a miss.")
+    elif silent.any():
+        names = [truth.videos[index] for index in np.flatnonzero(silent)]
+        said.append(f"{len(names):,} of {_number(len(truth.videos), 'video')} without any prediction: {preview(names)}"
+                    ". All their actions are misses.")
+    return said
+
+
+def unmatched(precision: AveragePrecision, subset_of: Mapping[str, str]) -> list[str]:
+    """Which predictions were left out for their video or class, with the names that they may mean, as sentences."""
+    videos, classes, said = precision.unknown_videos, precision.unknown_classes, []
+    if other := [video for video in videos if video in subset_of]:
+        places = Counter(subset_of[video] for video in other)
+        said.append(f"{_left_out(videos, other)}: {_number(len(other), 'video')} of another subset "
+                    f"({', '.join(f'{name}: {count:,}' for name, count in places.most_common(SUBSETS))}).")
+    if strange := [video for video in videos if video not in subset_of]:
+        said.append(f"{_left_out(videos, strange)}: {_number(len(strange), 'video')} not in the ground truth. "
+                    + _likely(strange, precision.ground_truth.videos, "in the subset", "videos"))
+    if classes:
+        said.append(f"{_left_out(classes, classes)}: {_number(len(classes), 'class', 'classes')} without ground truth. "
+                    + _likely(list(classes), precision.classes, "a class of the subset", "classes"))
+    return said
+
+
+def _likely(names: list[str], known: Sequence[str], place: str, what: str) -> str:
+    """What the first of the unknown names may mean."""
+    meant = nearest(names[:NAMED], known)
+    said = [f"{name!r} is not {place}; the ground truth has {other!r}." for name, other in meant.items()]
+    if rest := [name for name in names if name not in meant]:
+        said.append(f"Not {place}: {preview(rest)}." + ("" if meant else f" The ground truth has {preview(known)}."))
+    return " ".join([*said, f"Rename the {what} in one of the files." if meant else ""]).strip()
+
+
+def _left_out(counts: Mapping[str, int], names: Iterable[str]) -> str:
+    return f"{_number(sum(counts[name] for name in names), 'prediction')} left out"
+
+
+def _number(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def table(precision: AveragePrecision) -> str:

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from hrpro.data.dataset import preview
 from hrpro.data.points import Points
 from hrpro.data.run import Run
-from hrpro.errors import InputError
+from hrpro.errors import InputError, preview
 from hrpro.files import write_atomic
 from hrpro.labels.agreement import TOLERANCES, compare, f1_curve
 from hrpro.labels.history import (

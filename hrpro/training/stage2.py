@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from hrpro.config import Config
-from hrpro.data.dataset import DataSet, preview
+from hrpro.data.dataset import DataSet
 from hrpro.data.ranked import Ranked, read_ranked
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
-from hrpro.errors import InputError
+from hrpro.errors import InputError, preview
 from hrpro.models.instance import InstanceModel, refine, segment_iou
 from hrpro.models.roi_align import roi_pool_1d
 from hrpro.timebase import Timebase

@@ -204,9 +204,10 @@ CASES = {
     "segment of one number": (set_segment([3]), "error", "segment 1 of video 'train_1' has no [start, end]", "Write"),
     "segment reversed": (set_segment([9, 3]), "left out", "gt_full.json: 1 segment ends before the start, the first "
                          "[9, 3] in video 'train_1'", "Swap"),
-    "segment beyond the end": (set_segment([30, 60]), "note", "gt_full.json: 1 segment lies outside the video, the first "
-                               "[30, 60] in video 'train_1' of 40 s", "Correct"),
-    "segment before the beginning": (set_segment([-2, 3]), "note", "the first [-2, 3] in video 'train_1' of 40 s", "Correct"),
+    "segment beyond the end": (set_segment([30, 60]), "note", "1 segment lies outside the video, the first [30, 60] in "
+                               "video 'train_1' of 40 s", "Correct"),
+    "segment before the beginning": (set_segment([-2, 3]), "note", "the first [-2, 3] in video 'train_1' of 40 "
+                                     "s", "Correct"),
     "segment without a class": (edited(lambda database: database["train_1"]["annotations"][0].pop("label")), "error",
                                 "segment 0 of video 'train_1' has no `label`", "Add it"),
     "annotations no list": (edited(lambda database: database["train_1"].update(annotations="none")), "error",

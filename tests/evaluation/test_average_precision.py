@@ -120,7 +120,7 @@ def test_what_counts():
     assert found.classes == ("a", "b")
     np.testing.assert_allclose(found.per_class, [[.5], [0]])
     np.testing.assert_allclose(found.mAP, [.25])
-    assert (len(found.predictions), found.unknown_label, found.unknown_video) == (2, 2, 1)
+    assert (len(found.predictions), found.unknown_classes, found.unknown_videos) == (2, {"d": 1, "c": 1}, {"w": 1})
 
 
 @pytest.mark.parametrize("rows", [

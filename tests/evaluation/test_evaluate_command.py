@@ -1,11 +1,18 @@
 import json
+import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
+from hrpro.data.run import Run
 from hrpro.errors import InputError
 from hrpro.evaluation.report import evaluate_files, parse_tiou
+from hrpro.files import read_json, write_json
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def ground_truth(**annotations):
@@ -41,7 +48,10 @@ def test_json_is_the_published_programs_report(shared, reference):
                "Test", "--json", "--ignore-video", "video_test_0000270", "video_test_0001292", "--ignore-video",
                "video_test_0001496")
     expected = json.loads((reference / "evaluate_expected.json").read_text())
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    outside, silent = done.stderr.splitlines()
+    assert "4 segments lie outside the video, the first [233.6, 240.1] in video 'video_test_0000814'" in outside
+    assert silent.startswith("note: 140 of 210 videos without any prediction: 'video_test_0000004'")
     found = json.loads(done.stdout)
     assert found.keys() == {"mAP", "average", "per_class", "n_ground_truth", "n_predictions", "n_videos"}
     for part in ("mAP", "average"):
@@ -61,34 +71,43 @@ def test_table_and_what_was_left_out(files):
         ["jump", "100.0", "0.0"], ["run", "0.0", "0.0"], ["mAP", "50.0", "0.0"], ["average", "0.5:0.95", "25.0"]]
     assert done.stdout.endswith("2 ground-truth segments, 2 predictions, 2 videos\n")
     assert done.stderr.splitlines() == [
-        "note: 1 predictions left out: no ground truth has their class.",
-        "note: 1 predictions left out: their video is not in the subset.",
-        "note: 1 predictions end before they begin and count as false positives."]
+        "note: 1 prediction left out: 1 video of another subset (Train: 1).",
+        "note: 1 prediction left out: 1 class without ground truth. Not a class of the subset: 'sit'. The ground truth "
+        "has 'jump', 'run'.",
+        "note: 1 prediction ends before the start and counts as a false positive.",
+        "note: 1 of 2 videos without any prediction: 'v'. All their actions are misses."]
 
 
 def test_ignored_videos_count_nowhere(files):
     gt, pred = files(SOUND, {"results": {"v": [segment("run", 0, 10, .5)], "u": [segment("run", 0, 10, .9)]}})
     report = evaluate_files(gt, pred, "Test", [.5], ["u", "unheard-of"])
-    assert report.to_json() == {"mAP": {"0.5": 1}, "average": {}, "per_class": {"run": [1]}, "n_ground_truth": 1,
+    precision = report.precision
+    assert precision.to_json() == {"mAP": {"0.5": 1}, "average": {}, "per_class": {"run": [1]}, "n_ground_truth": 1,
                                 "n_predictions": 1, "n_videos": 1}
-    assert (report.unknown_label, report.unknown_video) == (0, 0)
+    assert report.notes == []
 
 
 def test_numbers_written_as_text_are_numbers(files):
     gt, pred = files(ground_truth(u=[segment("jump", "0", "10.0")]),
                      {"results": {"u": [segment("jump", "0", "10", "0.5")]}})
-    assert evaluate_files(gt, pred, "Test", [.9]).mAP.tolist() == [1]
+    assert evaluate_files(gt, pred, "Test", [.9]).precision.mAP.tolist() == [1]
 
 
 @pytest.mark.parametrize(("truth", "results", "subset", "faults"), [
-    (SOUND, {"results": {}}, "test", ["gt.json: has no video of the subset 'test'. Choose one of: Test (2 videos), "
-                                      "Train (1 videos)."]),
-    ({"results": {}}, {"results": {}}, "Test", ["gt.json: has no `database` of videos."]),
+    (SOUND, {"results": {}}, "test", ["gt.json: has no video of the subset 'test'. Did you mean 'Test'?"]),
+    (SOUND, {"results": {}}, "holdout", ["gt.json: has no video of the subset 'holdout'. Choose one of: Test"]),
+    ({"results": {}}, SOUND, "Test", ["gt.json: holds detections (`results`), not ground truth (`database`). If the "
+                                      "two files are swapped, exchange --gt and --pred.",
+                                      "pred.json: holds ground truth (`database`), not detections (`results`)."]),
+    (SOUND, SOUND, "Test", ["pred.json: holds ground truth (`database`), not detections (`results`)."]),
+    ([], {"results": {}}, "Test", ["gt.json: has no `database` of videos."]),
     ({"database": {"u": []}}, {"results": {}}, "Test", ["gt.json: has no `database` of videos."]),
     (ground_truth(), {"results": {}}, "Test", ["gt.json: has no annotated segment in the subset 'Test'"]),
-    (ground_truth(u=[segment("jump", 9, 3)], v=[segment("run", 4, 4)]), {"results": {}}, "Test",
-     ["gt.json: video 'u' has the segment [9, 3], which does not end after it begins",
-      "gt.json: video 'v' has the segment [4, 4], which"]),
+    (ground_truth(u=[segment("jump", 9, 3)], v=[segment("run", 4, 4), segment("run", 4, 2)]), {"results": {}},
+     "Test",
+     ["gt.json: 2 segments end before the start, the first [9, 3] in video 'u'; also in 'v'. Swap the ends"]),
+    (ground_truth(v=[segment("run", 4, 4)]), {"results": {}}, "Test",
+     ["gt.json: has no annotated segment with a length in the subset 'Test'"]),
     (ground_truth(u=[segment("jump", 9, "end")]), {}, "Test",
      ["gt.json: segment 0 of video 'u' has no [start, end]", "pred.json: has no `results` object"]),
     (SOUND, '{"results": {"u": [', "Test", ["pred.json: line 1 is not JSON"]),
@@ -114,6 +133,128 @@ def test_bad_input_ends_with_2_and_a_sentence(files, tmp_path):
         assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
     done = run(gt, tmp_path / "none.json", "--subset", "Test")
     assert done.returncode == 2 and "none.json: no such file" in done.stderr
+
+
+def test_a_segment_without_length_is_left_out_or_counts_as_the_published_evaluator_has_it(files):
+    """As in the official ActivityNet file: [0, 0] beside a real segment of its class. The predictions are perfect."""
+    gt, pred = files(ground_truth(u=[segment("wash", 0, 0), segment("wash", 10, 20)], v=[segment("run", 5, 25)]),
+                     {"results": {"u": [segment("wash", 10, 20, .9)], "v": [segment("run", 5, 25, .8)]}})
+    done = run(gt, pred, "--subset", "Test", "--tiou", "0.5,0.95")
+    assert done.returncode == 0 and "2 ground-truth segments" in done.stdout
+    assert [line.split() for line in done.stdout.splitlines()[2:4]] == [["wash", "100.0", "100.0"],
+                                                                        ["mAP", "100.0", "100.0"]]
+    note, = done.stderr.splitlines()
+    assert "1 segment has no length (the first: [0, 0] in video 'u'); it stays in the file, but training and " \
+        "evaluation leave it out" in note
+    done = run(gt, pred, "--subset", "Test", "--tiou", "0.5,0.95", "--strict")
+    assert done.returncode == 0 and "3 ground-truth segments" in done.stdout
+    assert [line.split() for line in done.stdout.splitlines()[2:4]] == [["wash", "50.0", "50.0"],
+                                                                        ["mAP", "75.0", "75.0"]]
+    assert "counts as an action that no prediction can find" in done.stderr
+
+
+def test_odd_ground_truth_counts_and_is_noted(files):
+    """A segment past the end of its video, and one that is listed twice."""
+    truth = ground_truth(u=[segment("jump", 0, 10), segment("jump", 50, 99), segment("jump", 0, 10)])
+    truth["database"]["u"]["duration"] = 60
+    evaluation = evaluate_files(*files(truth, {"results": {"u": [segment("jump", 0, 10, .9)]}}), "Test", [.5])
+    assert len(evaluation.precision.ground_truth) == 3
+    outside, repeated, silent = [note.rpartition("gt.json: ")[2] for note in evaluation.notes]
+    assert outside.startswith("1 segment lies outside the video, the first [50, 99] in video 'u' of 60 s.")
+    assert repeated.startswith("1 segment repeats an earlier one, the first [0, 10] in video 'u'. Each copy counts")
+    assert silent.startswith("1 of 2 videos without any prediction: 'v'.")
+
+
+def test_odd_predictions_are_false_positives_and_noted(files):
+    truth = ground_truth(u=[segment("jump", 0, 10)], v=[segment("run", 0, 10)])
+    truth["database"]["u"]["duration"] = 60
+    results = {"u": [segment("jump", 0, 10, .5), segment("jump", 5, 5, .9), segment("jump", 0, 0, .8),
+                     segment("jump", 300, 600, .7)], "v": [segment("run", 0, 10, .5)]}
+    evaluation = evaluate_files(*files(truth, {"results": results}), "Test", [.5])
+    assert evaluation.precision.mAP.tolist() == [(1 / 4 + 1) / 2]
+    assert evaluation.notes == ["2 predictions end where they start and count as false positives.",
+                                "1 prediction starts after the end of its video. Is the time in seconds?"]
+
+
+@pytest.mark.parametrize(("results", "why"), [
+    ({"v_u2": [segment("jump", 0, 10, .9)]}, "'v_u2' is not in the subset; the ground truth has 'u2'. Rename the"),
+    ({"u2": [segment("JUMP_", 0, 10, .9)]}, "'JUMP_' is not a class of the subset; the ground truth has 'jump'. Renam"),
+    ({"t": [segment("jump", 0, 10, .9)]}, "1 video of another subset (Train: 1). Give that subset as --subset."),
+    ({"else": [segment("jump", 0, 10, .9)]}, "Not in the subset: 'else'. The ground truth has 'u2'."),
+    ({"ignored": [segment("jump", 0, 10, .9)]}, "All its videos are left out by --ignore-video."),
+])
+def test_predictions_that_match_nothing_are_an_error(files, results, why):
+    truth = {"database": {"u2": {"subset": "Test", "annotations": [segment("jump", 0, 10)]},
+                          "ignored": {"subset": "Test"}, "t": {"subset": "Train"}}}
+    done = run(*files(truth, {"results": results}), "--subset", "Test", "--ignore-video", "ignored")
+    assert (done.returncode, done.stdout) == (2, "")
+    line, = done.stderr.splitlines()
+    assert line.startswith("error: ") and "no prediction belongs to a video and a class of the subset 'Test'" in line
+    assert why in line
+
+
+def test_some_predictions_that_match_nothing_are_noted(files):
+    results = {"u": [segment("jump", 0, 10, .9), segment("Jumping", 0, 10, .9)], "v_u": [segment("run", 0, 10, .9)] * 2}
+    evaluation = evaluate_files(*files(SOUND, {"results": results}), "Test", [.5])
+    assert evaluation.precision.mAP.tolist() == [.5]
+    videos, classes, _ = evaluation.notes
+    assert videos.startswith("2 predictions left out: 1 video not in the ground truth.") and "'v_u'" in videos
+    assert classes.startswith("1 prediction left out: 1 class without ground truth. 'Jumping' is not a class of the "
+                              "subset; the ground truth has 'jump'.")
+    assert evaluate_files(*files(SOUND, {"results": {}}), "Test", [.5]).notes == [
+        "There is no prediction at all, so every action is a miss."]
+
+
+@pytest.fixture
+def world(trained_world, tmp_path):
+    return shutil.copytree(trained_world, tmp_path / "world")
+
+
+def measure_in_both_ways(world, change):
+    """`main.py --mode test` and `evaluate` on a trained run's detections, after `change(annotations of test_0)`."""
+    data = world / "dataset" / "small"
+    document = read_json(data / "gt_full.json")
+    change(document["database"]["test_0"]["annotations"])
+    write_json(data / "gt_full.json", document)
+    command = [sys.executable, ROOT / "main.py", "--cfg", data / "config.yaml", "--data_path", data, "--ckpt_path",
+               world / "ckpt", "--stage", "2", "--mode", "test"]
+    tested = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    stage = Run(world / "ckpt" / "small" / "first").stage(2)
+    evaluated = run(data / "gt_full.json", stage.final_result, "--subset", "Test", "--json")
+    return tested, evaluated, stage.reports()["last"]
+
+
+@pytest.mark.parametrize("odd", [
+    [("jump", 5, 5)], [("run", 5, 5), ("wave", 0, 0)], [("jump", 30, 99)], [("jump", -3, 2)],
+    [("run", 20, 26), ("run", 20, 26)], [("jump", 8, 8.0000001)],
+])
+def test_training_and_evaluate_agree(world, odd):
+    tested, evaluated, report = measure_in_both_ways(
+        world, lambda annotations: annotations.extend(segment(*each) for each in odd))
+    assert (tested.returncode, evaluated.returncode) == (0, 0), tested.stderr + evaluated.stderr
+    assert json.loads(evaluated.stdout) == {key: value for key, value in report.items() if key != "step"}
+    empty = sum(start == end for _, start, end in odd)
+    for done in (tested, evaluated):
+        assert (f"{empty} segment" in done.stdout + done.stderr and "no length" in done.stdout + done.stderr) == \
+            bool(empty)
+
+
+def test_training_and_evaluate_refuse_a_reversed_segment(world):
+    tested, evaluated, _ = measure_in_both_ways(world, lambda annotations: annotations.append(segment("jump", 20, 10)))
+    assert (tested.returncode, evaluated.returncode) == (2, 2)
+    for done in (tested, evaluated):
+        assert "1 segment ends before the start, the first [20, 10] in video 'test_0'. Swap the ends" in done.stderr
+
+
+@pytest.mark.slow
+def test_100000_predictions_of_unknown_videos_are_answered_at_once(files):
+    names = [f"{number * 7919 % 1_000_003:06d}x" for number in range(20_000)]
+    truth = {"database": {name: {"subset": "Test", "annotations": [segment("jump", 0, 9)]} for name in names}}
+    gt, pred = files(truth, {"results": {f"{name[::-1]}y": [segment("jump", 0, 9, .9)] * 5 for name in names}})
+    began = time.process_time()
+    with pytest.raises(InputError, match="20,000 videos not in the ground truth"):
+        evaluate_files(gt, pred, "Test", [.5])
+    assert time.process_time() - began < 5              # .7 s on a quiet machine
 
 
 @pytest.mark.parametrize(("text", "expected"), [
