@@ -248,11 +248,13 @@ async def _apply(request: Request) -> Response:
     video, operations, who = body.get("video"), body.get("operations"), body.get("who")
     if not isinstance(operations, list) or not isinstance(who, str) or not isinstance(video, str):
         raise HTTPException(400, "The body lacks `who`, `video` or the list `operations`.")
+    if not 0 < len(who.strip()) <= len(who) <= 200:
+        raise HTTPException(400, f"{who[:40]!r} cannot be a person's name. Give one of 1 to 200 characters.")
     since = _whole(body.get("since"))
     with http_error(503):
         acknowledgements = await run_in_threadpool(store.apply, operations, who)
     news = await run_in_threadpool(_news, store, video, since, body.get("last"))
-    acks = [{key: value for key, value in dataclasses.asdict(ack).items() if value is not None}
+    acks = [{key: value for key, value in dataclasses.asdict(ack).items() if value not in (None, False)}
             for ack in acknowledgements]
     return _json({"acks": acks, **news}, BackgroundTask(_project, store, news["seq"]))
 
@@ -383,5 +385,5 @@ async def _body(request: Request) -> dict[str, Any]:
 def _whole(value: Any) -> int:
     try:
         return max(0, int(value))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise HTTPException(400, "`since` must be a whole number.") from None

@@ -17,6 +17,7 @@ from hrpro.config import Config, config_of
 from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, read_names, read_points
 from hrpro.errors import InputError, preview
 from hrpro.files import looking_like
+from hrpro.labels.operations import LabelStore, log_file
 
 LEVELS = ("error", "left out", "note")
 
@@ -69,6 +70,11 @@ def validate(root: Path) -> Report:
     settings_read = not faults
     dataset, broken = examine(config, features=settings_read)
     faults += broken
+    if (log := log_file(root)).exists():
+        try:
+            LabelStore.replay(log)
+        except InputError as error:
+            faults += error.faults
     findings = [Finding("error", fault) for fault in faults] + dataset.findings
     if not settings_read:
         findings.append(Finding("note", f"{root / 'features'}: not checked until the settings are mended."))

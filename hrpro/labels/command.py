@@ -31,7 +31,6 @@ from hrpro.labels.history import (
     keys_ever,
     local_time,
     place,
-    read_operations,
     row_of,
     standing_points,
 )
@@ -83,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _log(args: argparse.Namespace) -> None:
     store = _open(args.root)
-    operations = read_operations(store)
+    operations = store.operations()
     _check_names(store, operations, args)
     chosen = [operation for operation in operations[args.since:]
               if args.who in (None, operation["who"]) and (args.video is None or concerns(operation, args.video))]
@@ -100,7 +99,7 @@ def _log(args: argparse.Namespace) -> None:
 
 def _blame(args: argparse.Namespace) -> None:
     store = _open(args.root)
-    operations = read_operations(store)
+    operations = store.operations()
     _check_names(store, operations, args)
     rows = [row for row in standing_points(store, operations) if args.video in (None, row["video"])]
     told = [{"video": row["video"], "time": row["time"], "label": row["label"], "id": row["id"], "set_by": row["who"],
@@ -121,7 +120,7 @@ def _merge(args: argparse.Namespace) -> None:
     if args.people and args.write:
         raise InputError("labels merge: both people's points are in this log already. Leave out --write.")
     store = _open(args.root, write=args.write)
-    operations = read_operations(store)
+    operations = store.operations()
     rows = standing_points(store, operations)
     if args.people:
         for who in args.people:
@@ -149,7 +148,7 @@ def _export(args: argparse.Namespace) -> None:
     if args.out:
         _check_target(args.out, args.root)
     store = _open(args.root, args.at)
-    rows = standing_points(store, operations := read_operations(store))
+    rows = standing_points(store, operations := store.operations())
     if args.who is not None:
         _check_who(store, operations, rows, args.who)
         rows = [row for row in rows if row["who"] == args.who]
@@ -220,7 +219,7 @@ def _read_other(path: Path, store: LabelStore, classes: Sequence[str]) -> tuple[
             _note(notice)
     else:
         return [], _read_points(path, classes, store.dataset.fps)
-    return (operations := read_operations(other)), standing_points(other, operations)
+    return (operations := other.operations()), standing_points(other, operations)
 
 
 def _read_points(path: Path, classes: Sequence[str], fps: Mapping[str, float]) -> list[Row]:

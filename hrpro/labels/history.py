@@ -1,18 +1,14 @@
-"""What the operation log tells of the past: who set a point, who changed it last, and each operation in words.
-
-The log may be a colleague's file, so that its operations are checked before anything relies on them.
-"""
+"""What the operation log says about the past: who set a point, who changed it last, and each operation in words."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from hrpro.errors import InputError
 from hrpro.labels.operations import LabelStore
 from hrpro.labels.rules import Operation, table_of
 
@@ -20,44 +16,6 @@ from hrpro.labels.rules import Operation, table_of
 # changed it last (None where the points come from a file); "key": the same in every copy of the data set.
 Row = dict[str, Any]
 ROW_ONLY = ("id", "who", "set", "last", "key")          # what the log does not hold of a point
-
-
-def read_operations(store: LabelStore) -> list[Operation]:
-    """All operations of a log.
-
-    Raises:
-        InputError: one lacks an id, time, who or video, or holds a label without its parts.
-    """
-    operations, seen = store.operations(), {None}
-    for operation in operations:
-        if not _is_sound(operation, seen):
-            raise InputError(f"{store.log}: line {operation['seq']} lacks a sound id, time, who, video or label. "
-                             "Put back a copy of the log.")
-        seen.add(operation["id"])
-    return operations
-
-
-def _is_sound(operation: Operation, seen: Container[str | None]) -> bool:
-    """Whether an operation has its parts, and is about none or one of the operations seen before it."""
-    key, who, before, after = (operation[part] for part in ("id", "who", "before", "after"))
-    try:
-        local_time(operation["time"])
-        return isinstance(key, str) and 0 < len(key) <= 100 and 0 < len(who.strip()) <= len(who) <= 200 \
-            and isinstance(operation["kind"], str) and isinstance(operation["video"], str | None) \
-            and operation.get("of") in seen and all(map(_is_value, (*before.values(), *after.values()))) \
-            and all(("label" in before[key]) == ("label" in after[key]) for key in before.keys() & after.keys())
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-        return False
-
-
-def _is_value(value: dict) -> bool:
-    """Whether a value of `before` or `after` is a point or a segment with all its parts, or neither."""
-    if table_of(value) not in ("points", "segments"):
-        return True
-    times = [value["time"]] if is_point(value) else [value["start"], value["end"]]
-    return isinstance(value["video"], str) and isinstance(value["label"], str) \
-        and all(type(time) in (int, float) and -1e9 < time < 1e9 for time in times) \
-        and (not is_point(value) or (type(value["frame"]) is int and value["frame"] >= 0))
 
 
 def is_point(value: Mapping[str, Any]) -> bool:

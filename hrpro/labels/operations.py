@@ -54,7 +54,8 @@ from hrpro.labels.rules import (
     check_class,
     check_point,
     check_segment,
-    check_shape,
+    logged_fault,
+    request_fault,
     table_of,
 )
 from hrpro.timebase import seconds_to_frame
@@ -64,12 +65,16 @@ SETTLED = 2                                             # seconds after which a 
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """What became of an operation: its number in the log, or why it was refused. note: what it left undone."""
+    """What became of an operation: its number in the log, or why it was refused.
+
+    note: what it left undone; malformed: it lacks its parts, so that it can never be applied.
+    """
 
     id: str
     seq: int | None = None
     refused: str | None = None
     note: str | None = None
+    malformed: bool = False
 
 
 class LabelStore:
@@ -246,12 +251,11 @@ class LabelStore:
         the operation that they are meant "of", so that nothing else is undone where that one was refused. It is refused
         where `before` is not what the labels hold: someone else was faster, and nothing is overwritten silently.
 
+        One that is malformed is refused too, with `malformed` set; the others of the batch are applied.
+
         Raises:
-            InputError: an operation without shape (nothing of the batch is applied), or the log could not be written
-                (nothing of the batch is acknowledged, and the log is as it was).
+            InputError: the log could not be written; nothing of the batch is acknowledged, and the log is as it was.
         """
-        for position, operation in enumerate(operations):
-            check_shape(operation, position)
         if not who.strip() or len(who) > 200:
             raise InputError(f"{who[:40]!r} cannot be a person's name. Give one of 1 to 200 characters.")
         with self._mutex:
@@ -380,13 +384,17 @@ class LabelStore:
         while operations and operations[-1] is None:
             operations.pop()
         for line, operation in zip(lines[:until], operations, strict=False):
+            fault = "is not an operation" if operation is None else logged_fault(operation, self._seq_of)
             try:
-                self._take(operation)
-            except (TypeError, KeyError, IndexError):
+                if not fault:
+                    self._take(operation)
+            except (KeyError, IndexError):
+                fault = f"has nothing to {operation['kind']}"
+            if fault:
                 number = self.seq + 1
                 self._reset()
-                raise InputError(f"{self.log}: line {number} is no operation. Put back a copy of the log, or move that "
-                                 "line into another file.") from None
+                raise InputError(f"{self.log}: line {number} {fault}. Put back a copy of the log, or move that line "
+                                 "into another file.")
             self._last = line + b"\n"
             self._offset += len(self._last)
         return self._offset < self._seen[1]
@@ -433,6 +441,10 @@ class LabelStore:
 
     def _accept(self, operation: Operation, who: str) -> Acknowledgement:
         """Check one operation against the labels of this moment and take it, or say why not."""
+        if fault := request_fault(operation):
+            key = operation.get("id") if isinstance(operation, dict) else None
+            return Acknowledgement(key if isinstance(key, str) else "", refused=f"The operation {fault}.",
+                                   malformed=True)
         key = operation["id"]
         if key in self._seq_of:
             return Acknowledgement(key, self._seq_of[key])
@@ -505,8 +517,8 @@ class LabelStore:
                 (check_point if table_of(value) == "points" else check_segment)(value, video, classes, duration)
 
     def _check_classes(self, kind: str, before: dict[str, dict], after: dict[str, dict]) -> None:
-        for name, style in after.items():
-            check_class(name, style)
+        for name in after:
+            check_class(name)
         going, coming = before.keys() - after.keys(), after.keys() - before.keys()
         if kind == "rename" and not len(before) == len(after) == len(going) == 1:
             raise Refusal("One class becomes another that is not there yet.")

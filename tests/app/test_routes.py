@@ -267,6 +267,21 @@ def test_a_refused_operation_is_no_error(http, fresh):
     assert acks == [{"id": "op-a", "seq": 1}, {"id": "op-late", "refused": "99 s lies outside the video (6 s)."}]
 
 
+def test_a_malformed_operation_does_not_hold_back_the_others(http, fresh):
+    """A browser's queue may hold what an older version, an extension or a person put there."""
+    poison = [{"id": "x"}, 5, None, [], {"id": 7, "video": "v1", "kind": "add"},
+              {"id": "y", "video": "v1", "kind": "add", "before": {}, "after": {"p": {"label": "jump"}}},
+              {"id": "z", "video": "v1", "kind": "add", "before": {}, "after": {"p": add("q")["after"]["q"] | {
+                  "label": {"a": 1}}}}]
+    answer = post(http, [add("a"), *poison, add("b", 2)])
+    acks = answer.json()["acks"]
+    assert answer.status_code == 200 and [ack.get("seq") for ack in acks] == [1, *[None] * len(poison), 2]
+    assert [ack["id"] for ack in acks] == ["op-a", "x", "", "", "", "", "y", "z", "op-b"]
+    assert acks[1] == {"id": "x", "refused": "The operation names no video.", "malformed": True}
+    assert all(ack["malformed"] and ack["refused"].startswith("The operation ") for ack in acks[1:-1])
+    assert {point["id"] for point in http.get("/labels/Small/v1").json()["points"]} == {"a", "b"}
+
+
 @pytest.mark.parametrize(("headers", "status"), [
     ({"sec-fetch-site": "cross-site"}, 403), ({"sec-fetch-site": "same-site"}, 403), ({"sec-fetch-site": "none"}, 403),
     ({"origin": "http://evil.example"}, 403), ({"origin": "null"}, 403),
@@ -279,7 +294,7 @@ def test_labels_are_taken_from_the_apps_own_pages_only(http, fresh, headers, sta
 @pytest.mark.parametrize(("body", "kind", "status"), [
     (b"{", "application/json", 400), (b"[]", "application/json", 400), (b"{}", "application/json", 400),
     (b'{"who":"A","video":"v1","operations":[],"since":"x"}', "application/json", 400),
-    (b'{"who":"A","video":"v1","operations":[1],"since":0}', "application/json", 503),
+    (b'{"who":" ","video":"v1","operations":[1],"since":0}', "application/json", 400),
     (b"{}", "text/plain", 415), (b" " * (17 << 20), "application/json", 413)])
 def test_a_bad_body_is_one_sentence(http, fresh, body, kind, status):
     answer = http.post("/labels/Small", content=body, headers={"content-type": kind})

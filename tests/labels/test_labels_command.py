@@ -14,7 +14,9 @@ import pytest
 from labelling import add, change, point, write_small
 
 from hrpro.cli import main
-from hrpro.labels.operations import LabelStore, project_points
+from hrpro.data.validate import validate
+from hrpro.errors import InputError
+from hrpro.labels.operations import LabelStore, log_file, project_points
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -178,7 +180,7 @@ def test_a_broken_line_in_the_midst_is_named_and_the_state_before_it_can_be_had(
     store.log.write_bytes(b"".join(lines[:4]) + b'{"id":\n' + b"".join(lines[5:]))
     for command in (["log", root], ["blame", root], ["export-csv", root], ["merge", root, "--people", "Ann", "Bob"],
                     ["merge", root, root, "--write"], ["export-csv", root, "--at", 5]):
-        assert "operations.jsonl: line 5 is no operation" in labels(*command, code=2).stderr
+        assert "operations.jsonl: line 5 is not an operation" in labels(*command, code=2).stderr
     assert len(labels("export-csv", root, "--at", 4).stdout.splitlines()) == 3
 
 
@@ -190,7 +192,10 @@ def test_a_broken_line_in_the_midst_is_named_and_the_state_before_it_can_be_had(
     {"after": {"p": point(1) | {"time": 1e300}}}, {"after": {"p": point(1) | {"label": None}}},
     {"after": {"p": point(1) | {"video": {}}}}, {"after": {"p": point(1) | {"frame": -1}}},
     {"before": {"p": {}}, "after": {"p": point(1)}}, {"after": {"p": {"start": 1, "end": 2}}}, {"of": "nothing"},
-    {"of": ["o"]}, {"kind": "undo", "of": "op"}, {"kind": "redo"}])
+    {"of": ["o"]}, {"kind": "undo", "of": "op"}, {"kind": "redo"}, {"after": {"jump": {"place": "first"}}},
+    {"after": {"jump": {"place": None}}}, {"after": {"p": point(1) | {"label": {"a": 1}}}}, {"video": ["v1"]},
+    {"after": {"p": {key: value for key, value in point(1).items() if key != "video"}}},
+    {"after": {"p": point(1) | {"time": None}}}, {"after": {"v1": {"done": [1]}}}, {"kind": "fly"}])
 def test_a_log_with_unsound_operations_is_refused_in_one_sentence(root, tmp_path, capsys, wrong):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
@@ -204,6 +209,11 @@ def test_a_log_with_unsound_operations_is_refused_in_one_sentence(root, tmp_path
     fault, = capsys.readouterr().err.splitlines()
     assert fault.startswith(f"error: {log}: line 2 ")
     assert snapshot(root) == before
+    log_file(root).write_bytes(log.read_bytes())        # and in place of its own: no reader takes it for sound
+    assert any(finding.level == "error" and finding.message.startswith(f"{log_file(root)}: line 2 ")
+               for finding in validate(root).findings)
+    with pytest.raises(InputError, match=r"operations\.jsonl: line 2 "):
+        project_points(root)
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [

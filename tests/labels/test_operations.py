@@ -20,7 +20,7 @@ from labelling import add, change, point, write_small
 from hrpro.config import config_of
 from hrpro.data.dataset import open_dataset
 from hrpro.errors import InputError
-from hrpro.labels.history import read_operations, standing_points
+from hrpro.labels.history import standing_points
 from hrpro.labels.operations import LabelStore, project_points
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,7 +166,8 @@ def test_undo_leaves_what_someone_else_changed_since_and_says_so(root):
     (add("n", 1, "swim"), "There is no class 'swim'. Add it first."),
     (add("n", 1, video="v3"), "The data set has no video 'v3'."),
     (change("add", "n", {}, {"n": point(1, video="v2")}), "A label cannot move to another video."),
-    (change("add", "n", {}, {"n": {"label": "jump"}}), "A point needs frame, label, time, video."),
+    (change("add", "n", {}, {"n": {"label": "jump"}}),
+     "The operation has a wrong value in `after`: A point needs frame, label, time, video."),
     (add_class("jump"), "There is a class 'jump' already."),
     (add_class("a\nb"), "'a\\nb' cannot be a class. Use 1 to 200 characters on one line."),
     (change("mark", "k", {}, {"v2": {"done": True}}), "Only the video itself can be marked."),
@@ -183,17 +184,27 @@ def test_what_the_labels_do_not_allow_is_refused_with_a_sentence(root, operation
 
 
 @pytest.mark.parametrize(("broken", "place"), [
-    ("text", "is no object"), ({"video": "v1", "kind": "add"}, "has no id"),
+    ("text", "is not an object"), ([], "is not an object"), (None, "is not an object"),
+    ({"video": "v1", "kind": "add"}, "has no id"),
     ({"id": "x", "kind": "add"}, "names no video"), ({"id": "x", "video": "v1", "kind": "drop"}, "unknown kind 'drop'"),
     ({"id": "x", "video": "v1", "kind": "import", "before": {}, "after": {}}, "unknown kind 'import'"),
     ({"id": "x", "video": "v1", "kind": "add", "before": {}, "after": {"p": 1}}, "no object of objects `after`"),
-    ({"id": "x", "video": "v1", "kind": "undo", "of": ["a"]}, "is about no operation"),
+    ({"id": "x", "video": "v1", "kind": "undo", "of": ["a"]}, "is not about an operation"),
+    ({"id": "x", "video": "v1", "kind": ["add"]}, "unknown kind"),
+    ({"id": 5, "video": "v1", "kind": "add"}, "has no id"),
+    ({"id": "x"}, "names no video"),
+    (change("add", "x", {}, {"p": point(1) | {"label": ["jump"]}}), "A point needs frame, label, time, video"),
+    (change("add", "x", {}, {"p": point(1) | {"time": "1"}}), "A point needs"),
+    (change("add", "x", {}, {"p": point(1) | {"time": float("nan")}}), "A point needs"),
+    (change("add", "x", {}, {"": point(1)}), "not a key of 1 to 500 characters"),
+    (change("mark", "x", {}, {"v1": {"done": "yes"}}), "A video is marked with"),
     ({"id": "x", "video": "v1", "kind": "add", "before": {}, "after": {}}, "changes nothing")])
-def test_a_batch_with_a_shapeless_operation_is_not_applied_at_all(root, broken, place):
+def test_a_malformed_operation_is_refused_and_holds_back_no_other(root, broken, place):
     store = LabelStore(root)
-    with pytest.raises(InputError, match="operation 1 " if "text" in place else place.replace("(", "")):
-        store.apply([add("a", 1), broken], "Ann")
-    assert labels(store) == {} and not store.log.exists()
+    first, refused, last = store.apply([add("a", 1), broken, add("b", 2)], "Ann")
+    assert (first.seq, last.seq) == (1, 2) and refused.malformed and place in refused.refused
+    assert refused.id == (broken["id"] if isinstance(broken, dict) and isinstance(broken.get("id"), str) else "")
+    assert {point["id"] for point in LabelStore(root).points()} == {"a", "b"}
 
 
 def test_the_first_operation_imports_the_point_file(root):
@@ -320,9 +331,9 @@ def test_a_broken_line_in_the_midst_is_an_error_that_names_it(root):
     store.apply([add("a", 1), add("b", 2), add("c", 3)], "Ann")
     lines = store.log.read_bytes().splitlines(keepends=True)
     store.log.write_bytes(lines[0] + b'{"id":\n' + lines[2])
-    with pytest.raises(InputError, match=r"operations.jsonl: line 2 is no operation"):
+    with pytest.raises(InputError, match=r"operations.jsonl: line 2 is not an operation"):
         LabelStore(root)
-    with pytest.raises(InputError, match=r"line 2 is no operation"):
+    with pytest.raises(InputError, match=r"line 2 is not an operation"):
         store.apply([add("d", 4)], "Ann")
 
 
@@ -524,7 +535,7 @@ def test_a_point_belongs_to_the_person_who_placed_it_whatever_others_do_to_it(ro
     seen = LabelStore(root) if replayed else store
     assert {row["id"]: row["who"] for row in (*seen.points(), *seen.segments())} == \
         {"a": "Ann", "b": "Ann", "c": "Ann", "s": "Ann", imported: "point_gaussian.csv"}
-    operations = read_operations(seen)
+    operations = seen.operations()
     assert {row["id"]: row["who"] for row in standing_points(seen, operations)} == \
         {row["id"]: row["who"] for row in seen.points()} == {key: who for key, who in seen.authors(operations).items()
                                                              if key != "s"}
@@ -623,8 +634,8 @@ def test_a_point_is_flagged_as_doubtful_with_a_note(root):
     (change("class", "x", {}, {"p": point(5)}), "'class' cannot change points."),
     (change("add", "x", {}, {"fly": {}}), "'add' cannot change classes."),
     (change("move", "x", {"a": point(1)}, {"a": segment(1, 2)}), "'move' cannot change segments."),
-    (change("accept", "x", {}, {"s": segment(2, 2)}), "2 to 2 s is no part of the video"),
-    (change("accept", "x", {}, {"s": segment(2, 200)}), "2 to 200 s is no part of the video"),
+    (change("accept", "x", {}, {"s": segment(2, 2)}), "2 to 2 s is not part of the video"),
+    (change("accept", "x", {}, {"s": segment(2, 200)}), "2 to 200 s is not part of the video"),
     (change("accept", "x", {}, {"s": segment(1, 2) | {"label": "fly"}}), "There is no class 'fly'."),
     (change("accept", "x", {}, {"s": {"start": 1}}), "A segment needs"),
     (change("flag", "x", {"a": point(1)}, {"a": point(1) | {"doubt": " "}}), "A doubtful point has a note"),
