@@ -41,12 +41,34 @@ export const TABLE = [
   { keys: ["p"], action: "previousVideo", desk: true, does: "previous video" },
 ];
 
-/** One name for what was pressed, whatever the keyboard's layout: "Shift+3", "Ctrl+z", "[", "Space". */
+// The signs of a US keyboard by their place, alone and with Shift.
+const SIGNS = { Backquote: "`~", Minus: "-_", Equal: "=+", BracketLeft: "[{", BracketRight: "]}", Backslash: "\\|",
+  Semicolon: ";:", Quote: "'\"", Comma: ",<", Period: ".>", Slash: "/?" };
+
+/** Whether a text is of another script than Latin (Cyrillic, Greek, Hebrew, Arabic, kana, full-width forms …). */
+function isForeign(text) {
+  return /[^\0-\x7f]/.test(text) && (/[\uff00-\uffef]/.test(text) || !/[\p{scx=Latin}\p{scx=Common}]/u.test(text));
+}
+
+/** What a US keyboard writes at this place; "" for a place without a letter, digit or sign. */
+function atPlace({ code, shiftKey }) {
+  return /^(?:Key|Numpad)([A-Z\d])$/.exec(code)?.[1] ?? SIGNS[code]?.[shiftKey ? 1 : 0] ?? "";
+}
+
+/**
+ * One name for what was pressed: "Shift+3", "Ctrl+z", "[", "Space". Digits count by their place, letters and signs by
+ * what they write; where that is not Latin, by what a US keyboard writes there. Null while a text is being composed.
+ *
+ * @param {KeyboardEvent} event
+ * @returns {string | null}
+ */
 export function keyName(event) {
+  if (event.isComposing || event.keyCode === 229 || ["Process", "Dead"].includes(event.key)) return null;
   const composed = event.getModifierState?.("AltGraph") ?? false;
-  const digit = composed ? null : /^Digit(\d)$/.exec(event.code) ?? /^(\d)$/.exec(event.key);
-  let name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (event.key === " ") name = "Space";
+  const text = !composed && isForeign(event.key) ? atPlace(event) : event.key;
+  const digit = composed ? null : /^Digit(\d)$/.exec(event.code) ?? /^(\d)$/.exec(text);
+  let name = text.length === 1 ? text.toLowerCase() : text;
+  if (text === " ") name = "Space";
   if (digit) name = digit[1];
   const control = (event.ctrlKey || event.metaKey) && !composed;
   const alt = event.altKey && !composed;
@@ -56,7 +78,13 @@ export function keyName(event) {
 
 const ROW_OF = new Map(TABLE.flatMap((row) => row.keys.map((key, index) => [key, { row, index }])));
 
-/** {action, index} of a key press; index says which of the row's keys it was. Null if the key means nothing. */
+/**
+ * What a key press means; `index` is the place of the key in its row. Null if the key is not bound.
+ *
+ * @param {KeyboardEvent} event
+ * @param {unknown} desk - truthy where labels can be changed
+ * @returns {{action: string, index: number} | null}
+ */
 export function actionOf(event, desk) {
   const found = ROW_OF.get(keyName(event));
   return found && (desk || !found.row.desk) ? { action: found.row.action, index: found.index } : null;

@@ -82,7 +82,7 @@ export class ClassPanel {
     this.filter = el("input", { type: "search", placeholder: "Find a class", "aria-label": "Find a class",
       oninput: () => this.refresh(), onkeydown: (event) => {
         const [first] = this.shown;
-        if (event.key === "Enter" && first) onChoose(first);
+        if (event.key === "Enter" && !event.isComposing && first) onChoose(first);
       } });
     this.name = el("input", { type: "text", placeholder: "New class", "aria-label": "New class", maxlength: "200" });
     const form = el("form", { class: "row", onsubmit: (event) => {

@@ -225,6 +225,34 @@ def test_the_key_table_opens_and_streamlits_own_keys_stay_its_own(desk):
     assert desk.painted == [] and desk.page.get_by_label("New class").input_value() == "rc1 ["
 
 
+def test_keys_of_a_layout_that_is_not_latin_do_what_their_place_says(desk):
+    session = desk.page.context.new_cdp_session(desk.page)
+
+    def press(key: str, code: str, control: bool = False) -> None:
+        for kind in ("keyDown", "keyUp"):
+            session.send("Input.dispatchKeyEvent", {"type": kind, "key": key, "code": code,
+                                                    "modifiers": 2 if control else 0})
+
+    desk.click("HighJump", 2)
+    desk.page.wait_for_function("() => window.stage().clock.shown === 50")
+    press("х", "BracketLeft")
+    assert desk.saved(1) == [("HighJump", 49)]
+    press("я", "KeyZ", control=True)
+    assert desk.saved(1) == [("HighJump", 50)]
+    desk.page.evaluate("() => window.stage().clock.seekFrame(60)")
+    press("ю", "Period")
+    desk.page.wait_for_function("() => window.stage().clock.shown === 61")
+    press("л", "KeyK")
+    desk.page.wait_for_function("() => window.stage().clock.playing")
+    press("л", "KeyK")
+    desk.page.wait_for_function("() => !window.stage().clock.playing")
+    press("Process", "KeyN")
+    press("Dead", "Digit1")
+    press("т", "KeyN")
+    desk.page.wait_for_function("() => window.stage().current.id === 'uneven'")
+    assert desk.stored == [("HighJump", 50)]
+
+
 def test_done_is_a_persons_word(desk):
     row = desk.page.get_by_role("button", name="even, ").first
     assert "new" in row.get_attribute("aria-label")

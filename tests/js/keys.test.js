@@ -40,6 +40,38 @@ test("digits count by their place, letters and signs by what they write", () => 
   assert.equal(keyName(press("K", { shiftKey: false })), "k");                                  // caps lock
 });
 
+test("on a layout that is not Latin, the place decides", () => {
+  const pairs = [["я", "z", "KeyZ", { ctrlKey: true }], ["Я", "Z", "KeyZ", { ctrlKey: true, shiftKey: true }],
+    ["л", "k", "KeyK"], ["т", "n", "KeyN"], ["х", "[", "BracketLeft"], ["ъ", "]", "BracketRight"],
+    ["б", ",", "Comma"], ["ю", ".", "Period"],                                                  // Russian
+    ["Λ", "L", "KeyL", { shiftKey: true }], ["ξ", "j", "KeyJ"],                                 // Greek
+    ["ל", "k", "KeyK"], ["ת", ",", "Comma"], ["ס", "x", "KeyX"],                                // Hebrew
+    ["ن", "k", "KeyK"], ["لا", "b", "KeyB"], ["؟", "?", "Slash", { shiftKey: true }],           // Arabic
+    ["١", "1", "Digit1"], ["٣", "3", "Numpad3"],
+    ["の", "k", "KeyK"], ["ㅏ", "k", "KeyK"], ["ｋ", "k", "KeyK"], ["，", ",", "Comma"]];        // Japanese, Korean
+  for (const [key, latin, code, more] of pairs) {
+    assert.equal(keyName(press(key, { code, ...more })), keyName(press(latin, { code, ...more })), key);
+  }
+  assert.deepEqual(actionOf(press("я", { code: "KeyZ", ctrlKey: true }), true), { action: "undo", index: 0 });
+  assert.equal(actionOf(press("к", { code: "KeyR" }), true), null);                             // R is the page's own
+});
+
+test("Latin layouts stay by what is printed", () => {
+  const unbound = [["ü", "BracketLeft"], ["ö", "Comma"], ["ç", "Period"], ["¡", "Equal"], ["²", "Backquote"]];
+  for (const [key, code] of unbound) assert.equal(actionOf(press(key, { code }), true), null, key);
+  assert.equal(keyName(press("w", { code: "KeyZ", ctrlKey: true })), "Ctrl+w");                 // AZERTY
+  assert.equal(keyName(press("z", { code: "KeyW", ctrlKey: true })), "Ctrl+z");
+  assert.equal(keyName(press("t", { code: "KeyK" })), "t");                                     // Dvorak
+  assert.equal(keyName(press("ł", { code: "KeyL", graph: "AltGraph" })), "ł");                  // Polish
+});
+
+test("keys that compose a text call nothing", () => {
+  const composing = [press("k", { code: "KeyK", isComposing: true }), press("Process", { code: "KeyK" }),
+    press("k", { code: "KeyK", keyCode: 229 }), press("Dead", { code: "Digit6", shiftKey: true }),
+    press("Enter", { code: "Enter", isComposing: true })];
+  for (const event of composing) assert.equal(actionOf(event, true), null);
+});
+
 test("a digit says which class; labels are not touched in a read-only view", () => {
   assert.deepEqual(actionOf(press("0", { code: "Digit0" }), true), { action: "stamp", index: 9 });
   assert.equal(actionOf(press("0", { code: "Digit0" }), false), null);
