@@ -73,10 +73,13 @@ def base_path() -> str:
 
 
 def scores_url(run: Run, split: str, kind: str, video: str) -> str:
-    """Where a curve layer finds a run's arrays of one video; kind: "cas" ([P, b], C + 1 columns) or "similarity"."""
+    """Where a curve layer finds a run's arrays of one video, below the app's address.
+
+    kind: "cas" ([P, b], C + 1 columns) or "similarity".
+    """
     changed = run.stage(1).snippet_scores_file(split).stat().st_mtime_ns            # a browser keeps arrays by address
     place = "/".join(quote(part, safe="") for part in (run.dataset, run.name, split, kind, video))
-    return f"{base_path()}/scores/{place}?{changed}"
+    return f"scores/{place}?{changed}"
 
 
 def routes() -> list[BaseRoute]:
@@ -143,7 +146,7 @@ def _file_of(request: Request) -> Path:
 
 
 def _projects(request: Request) -> Response:
-    return RedirectResponse(str(request.url.replace(scheme="", netloc="", path=f"{base_path()}/")))
+    return RedirectResponse(f"./?{request.url.query}" if request.url.query else "./")
 
 
 def _video(request: Request) -> Response:

@@ -30,7 +30,6 @@ import streamlit as st
 
 from app.colours import colour, palette
 from app.paths import ASSETS, video_file
-from app.routes import base_path
 from app.text import plain
 from hrpro.data.dataset import DataSet
 from hrpro.data.points import Points
@@ -41,14 +40,24 @@ from hrpro.timebase import Timebase
 Lane = Mapping[str, Any]
 Layer = dict[str, Any]
 
-# Streamlit runs a component's script as a blob, where only a dynamic import of a whole address finds other modules.
+# Streamlit runs a component's script as a blob, where only a dynamic import of a whole address finds other modules. A
+# page's own address is one below the app's, also behind a proxy that adds a prefix of which the server knows nothing.
 _LOADER = """
 const mounted = new WeakMap();
 export default function ({ data, parentElement }) {
   if (mounted.has(parentElement)) mounted.get(parentElement).then((component) => component.update(data));
   else {
-    const address = new URL(`${data.base}/assets/timeline/main.js`, document.baseURI).href;
-    mounted.set(parentElement, import(address).then(({ mount }) => mount(parentElement, data)));
+    const address = new URL("assets/timeline/main.js", document.baseURI).href;
+    mounted.set(parentElement, import(address).then(({ mount }) => mount(parentElement, data), () => {
+      const notice = document.createElement("p");
+      notice.className = "refusal";
+      notice.role = "alert";
+      notice.textContent = `The scripts of this page could not be loaded from ${address}. Reload the page. If the app `
+        + "is behind a proxy, the proxy must pass on every path under its prefix; if it keeps the prefix, start the "
+        + "app with --server.baseUrlPath=PREFIX. See docs/reverse-proxy.md.";
+      parentElement.append(notice);
+      return { update() {}, dispose: () => notice.remove() };
+    }));
   }
   return () => {
     mounted.get(parentElement)?.then((component) => component.dispose());
@@ -70,7 +79,7 @@ def desk(dataset: str, runs: Sequence[str] = (), *, video: str | None = None, se
     was last.
     """
     _component()(key=f"desk-{dataset}", data={
-        "mode": "desk", "base": base_path(), "dataset": dataset, "video": video, "seek": seek, "palette": palette(),
+        "mode": "desk", "dataset": dataset, "video": video, "seek": seek, "palette": palette(),
         "runs": list(runs), "who": os.environ.get("USER", "annotator")})
 
 
@@ -83,7 +92,7 @@ def timeline(dataset: DataSet, video: str, lanes: Sequence[Lane], *, key: str, s
         has_file = False
     painted = [{**_painted(lane), "layers": [_painted(layer) for layer in lane["layers"]]} for lane in lanes]
     _component()(key=key, data={
-        "mode": "viewer", "base": base_path(), "dataset": dataset.name, "lanes": painted, "seek": seek,
+        "mode": "viewer", "dataset": dataset.name, "lanes": painted, "seek": seek,
         "video": {"id": video, "duration": dataset.duration[video], "fps": dataset.fps[video],
                   "file": has_file}})
 

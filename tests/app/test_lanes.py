@@ -129,7 +129,7 @@ def test_a_trained_run_fills_every_kind(world):
         for seconds in points[train.points.label == index]:
             assert any(start <= seconds < end for start, end, *_ in items)
     assert len(train.ranked.negative) and train.ranked.negative.end.max() <= dataset.duration["train_1"]
-    assert re.fullmatch(r"/scores/small/first/test/cas/test_1\?\d+", test.cas)
+    assert re.fullmatch(r"scores/small/first/test/cas/test_1\?\d+", test.cas)
     assert highest_score(test) == max(found.score.max() for found in test.detections.values())
 
 

@@ -47,7 +47,7 @@ def http(world):
 
 def test_the_first_page_has_its_name_for_an_address_too(http):
     answer = http.get("/projects?dataset=a%26b")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/?dataset=a%26b")
+    assert (answer.status_code, answer.headers["location"]) == (307, "./?dataset=a%26b")
 
 
 def test_a_video_is_served_by_range(http, world):
