@@ -42,9 +42,25 @@ class Timebase:
         return max(1, int(self.snippets(duration) + 1e-9))
 
 
+WHOLE = .1, .002                                        # frames and seconds that a time stamp may be off its frame
+
+
 def frame_to_seconds(frame: ArrayLike, fps: ArrayLike) -> NDArray[np.float64]:
-    """Frame number at a video's own rate -> seconds of its beginning."""
+    """Frame number, whole or fractional, at a video's own rate -> seconds."""
     return np.asarray(frame, np.float64) / np.asarray(fps, np.float64)
+
+
+def frame_number(seconds: ArrayLike, fps: ArrayLike) -> NDArray[np.float64]:
+    """Seconds -> frame number as label files hold it, so that number / fps is the moment.
+
+    A whole number where a frame of an even file begins there (containers round time stamps, by up to a millisecond),
+    else seconds * fps, a fraction, as in files with uneven frames: nothing is rounded to the average rate.
+    """
+    seconds, fps = np.asarray(seconds, np.float64), np.asarray(fps, np.float64)
+    exact = seconds * fps
+    nearest = np.rint(exact)
+    frames, stamp = WHOLE
+    return np.where(np.abs(exact - nearest) <= np.minimum(frames, stamp * fps), nearest, exact)
 
 
 def seconds_to_frame(seconds: ArrayLike, fps: ArrayLike) -> NDArray[np.int64]:

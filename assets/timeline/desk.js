@@ -363,9 +363,10 @@ export class Desk {
   }
 
   put(label, frame) {
-    const same = this.labels.lanes.get(label)?.find((point) => point.frame === frame);
+    const { frames } = this.stage.clock;
+    const same = this.labels.lanes.get(label)?.find((point) => frames.of(point) === frame);
     if (!same) {
-      const operation = addPoint(this.current, label, this.stage.clock.frames.time(frame), frame);
+      const operation = addPoint(this.current, label, frames.time(frame), frame);
       this.push(operation);
       this.say("");
       this.select(Object.keys(operation.after));
@@ -383,7 +384,7 @@ export class Desk {
 
   goTo(point, more) {
     this.pick(point, more);
-    this.stage.clock.seekFrame(point.frame);
+    this.stage.clock.seekFrame(this.stage.clock.frames.of(point));
     this.stage.axis.follow(point.time);
   }
 
@@ -396,8 +397,9 @@ export class Desk {
   lift(points, frames, label) {
     const { frames: known } = this.stage.clock;
     return points.map((point) => {
-      const frame = known.clamp(point.frame + frames);
-      return { label: label ?? point.label, frame, time: frame === point.frame ? point.time : known.time(frame) };
+      const here = known.of(point);
+      const frame = known.clamp(here + frames);
+      return { label: label ?? point.label, frame, time: frame === here ? point.time : known.time(frame) };
     });
   }
 

@@ -1,3 +1,5 @@
+const STAMP = .002;     // seconds that a container may round a frame's time by, and a little more
+
 /** When each frame of a video is on screen. Labels name frames; the player is asked for a frame's middle. */
 export class Frames {
   /**
@@ -22,6 +24,15 @@ export class Frames {
       else high = middle;
     }
     return this.clamp(low - 1);
+  }
+
+  /**
+   * The frame of this file that a label is on: the one it names, if that appears at the label's time. Labels from a point
+   * file name frames by the average rate, which in an uneven file are others.
+   */
+  of({ frame, time }) {
+    const named = this.clamp(frame);
+    return Math.abs(this.time(named) - time) <= STAMP ? named : this.at(time + STAMP);
   }
 
   /** Seconds at which a frame appears. */

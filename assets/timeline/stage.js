@@ -407,11 +407,12 @@ export class Stage {
 
   #lift(drag, x, y) {
     const { frames } = this.clock;
-    drag.frames = frames.at(drag.point.time + this.axis.seconds(x - drag.x)) - drag.point.frame;
+    const here = frames.of(drag.point);
+    drag.frames = frames.at(Math.max(drag.point.time, frames.time(here)) + this.axis.seconds(x - drag.x)) - here;
     const row = rowAt(this.scene.rows, y);
     drag.label = drag.points.length === 1 && row?.lane.editable ? row.lane.label : null;
     drag.ghosts = this.desk.lift(drag.points, drag.frames, drag.label);
-    if (!this.clock.playing) this.clock.seekFrame(drag.point.frame + drag.frames);
+    if (!this.clock.playing) this.clock.seekFrame(here + drag.frames);
   }
 
   /** An edge goes to where the pointer is, at least a frame from the other one; the frame there is shown. */
@@ -431,7 +432,7 @@ export class Stage {
     const { x } = this.#spot(event);
     if (drag.kind === "points") {
       if (drag.moved) this.desk.drop(drag.points, drag.frames ?? 0, drag.label ?? null);
-      else if (!this.clock.playing) this.clock.seekFrame(drag.point.frame);
+      else if (!this.clock.playing) this.clock.seekFrame(this.clock.frames.of(drag.point));
     } else if (drag.kind === "edge") {
       if (drag.moved) this.desk.correct(drag.of, drag.segment.start, drag.segment.end);
     } else if (drag.kind === "box" && !drag.moved) {

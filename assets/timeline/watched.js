@@ -39,7 +39,8 @@ export class Watched {
     try {
       const { spans, seconds } = JSON.parse(this.storage.getItem(`${this.key}.${this.video}`));
       const people = Number.isFinite(seconds) ? [[who, seconds]] : seconds;
-      if (Array.isArray(spans) && people.every(([, count]) => Number.isFinite(count))) return { spans, seconds: people };
+      const sound = Array.isArray(spans) && people.every(([, count]) => Number.isFinite(count));
+      if (sound) return { spans, seconds: people };
     } catch {
       // nothing kept, or something else under this key
     }
@@ -70,7 +71,7 @@ export class Watched {
     if (playing || now - this.#touched < IDLE) this.seconds.set(who, (this.seconds.get(who) ?? 0) + 1);
   }
 
-  /** What the desk's bar says: the share of `duration` that was played, this person's time, and the time per point of theirs. */
+  /** What the desk's bar says: the share of `duration` that was played, a person's time, and that per point of theirs. */
   summary(who, duration, points) {
     const seconds = this.seconds.get(who) ?? 0;
     const mine = [...points].filter((point) => point.who === who).length;

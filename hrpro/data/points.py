@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hrpro.errors import InputError
 from hrpro.files import read_text, write_atomic
-from hrpro.timebase import Timebase, frame_to_seconds, seconds_to_frame
+from hrpro.timebase import Timebase, frame_number, frame_to_seconds
 
 CSV_COLUMNS = ("class", "class_index", "start_frame", "stop_frame", "video_id", "point")
 
@@ -148,13 +148,18 @@ class Points:
         return cls(seconds, label, video, tuple(classes), tuple(videos)), elsewhere, faults
 
     def to_csv(self, fps: Mapping[str, float]) -> str:
-        """The HR-Pro point CSV (frames at each video's own rate)."""
+        """The HR-Pro point CSV: frame numbers at each video's own rate, fractional between even frames.
+
+        Reading it again gives the same moments, see `hrpro.timebase.frame_number`.
+        """
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
-        for seconds, label, video in zip(self.seconds.tolist(), self.label.tolist(), self.video.tolist(), strict=True):
+        rates = np.array([fps[self.videos[video]] for video in self.video.tolist()])
+        frames = [int(frame) if frame.is_integer() else round(frame, 9)
+                  for frame in frame_number(self.seconds, rates).tolist()]
+        for frame, label, video in zip(frames, self.label.tolist(), self.video.tolist(), strict=True):
             name = self.videos[video]
-            frame = int(seconds_to_frame(seconds, fps[name]))
             writer.writerow((self.classes[label], label, "", "", name, frame))
         return out.getvalue()
 

@@ -623,11 +623,11 @@ def _parse(line: bytes) -> Operation | None:
 
 
 def _table(rows: Sequence[dict], classes: Sequence[str], fps: dict[str, float]) -> Points:
-    """Points by video and time, each at the middle of its frame: a time stamp may fall just short of frame / fps."""
+    """Points by video and time."""
     label_index = {name: index for index, name in enumerate(classes)}
     video_index = {name: index for index, name in enumerate(fps)}
     video = np.array([video_index[point["video"]] for point in rows], np.intp)
-    seconds = np.array([point["time"] for point in rows]) + .5 / np.array(list(fps.values()))[video]
+    seconds = np.array([point["time"] for point in rows], np.float64)
     points = Points(seconds, [label_index[point["label"]] for point in rows], video, tuple(classes), tuple(fps))
     return points[np.lexsort((seconds, video))]
 

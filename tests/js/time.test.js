@@ -22,6 +22,17 @@ test("the middle of every frame shows that frame, at rates whose frames have no 
   }
 });
 
+test("a label is on the frame that it names where that appears at its time, else on the one on screen then", () => {
+  const stamps = Float64Array.from({ length: 99 }, (_, index) => Math.round(index * 1001 / 30) / 1000);
+  const even = new Frames({ times: stamps, fps: 30 / 1.001, duration: 3.3 });
+  for (let frame = 0; frame < 99; frame += 1) assert.equal(even.of({ frame, time: frame * 1.001 / 30 }), frame);
+  assert.equal(even.of({ frame: 120, time: 4.004 }), 98);
+  const uneven = new Frames({ times: Float64Array.of(0, 2, 4, 4.033, 4.067, 4.1, 6), fps: 7 / 8, duration: 8 });
+  assert.equal(uneven.of({ frame: 3, time: 4.067 }), 4);     // seconds times the average rate
+  assert.equal(uneven.of({ frame: 3, time: 4.033 }), 3);
+  assert.equal(uneven.of({ frame: 4, time: 5 }), 5);         // a person's click between frames
+});
+
 test("a player whose clock starts late presents the same frames", () => {
   const frames = new Frames({ times: Float64Array.of(0, .04, .08), fps: 25, duration: .12, start: 1.4 });
   assert.equal(frames.presented(1.44), 1);

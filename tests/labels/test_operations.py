@@ -14,14 +14,19 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from labelling import add, change, point, write_small
+from labelling import FPS, add, change, point, write_small
+from numbered_video import write_video
 
 from hrpro.config import config_of
+from hrpro.create import create_project
 from hrpro.data.dataset import open_dataset
+from hrpro.data.points import Points
 from hrpro.errors import InputError
 from hrpro.labels.history import standing_points
 from hrpro.labels.operations import LabelStore, project_points
+from hrpro.video.probe import probe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -431,6 +436,63 @@ def test_the_projection_is_what_training_reads(root):
     assert [int(row["point"]) for row in rows[1:]] == frames
     dataset = open_dataset(config_of(root), features=False)
     assert dataset.points_file.name == "points.csv" and len(dataset.points) == 7
+
+
+UNEVEN = [*range(0, 50_000, 2000), *(50_000 + round(1000 * k / 30) for k in range(60)), *range(52_000, 100_000, 2000)]
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory) -> tuple[Path, list[float]]:
+    """A project of a screen recording (a frame every 2 s, and two seconds of 30 a second), and its frames' times."""
+    folder = tmp_path_factory.mktemp("uneven")
+    (folder / "videos").mkdir()
+    video = write_video(folder / "videos" / "screen.mp4", UNEVEN, rate=30)
+    return create_project(folder, "project", folder / "videos", ["jump"]), probe(video).times.tolist()
+
+
+def test_points_of_a_very_uneven_video_reach_training_at_their_own_moments(uneven, tmp_path):
+    project, times = uneven
+    root = shutil.copytree(project, tmp_path / "copy")
+    stamped = [0, 24, 28, 40, 52, 55, 56, 70, 84, 85, 108]
+    LabelStore(root).apply([change("add", "all", {}, {
+        f"p{frame}": {"video": "screen", "label": "jump", "time": times[frame], "frame": frame} for frame in stamped},
+        "screen")], "Ann")
+    path = project_points(root)
+    dataset = open_dataset(config_of(root), features=False)
+    assert dataset.fps["screen"] == pytest.approx(1.1, abs=.1)
+    assert dataset.points.seconds.tolist() == pytest.approx([times[frame] for frame in stamped], abs=.002)
+    frames = [float(row["point"]) for row in csv.DictReader(path.open())]
+    assert [probe(root / "videos" / "screen.mp4").frame_index(frame / dataset.fps["screen"] + .002)
+            for frame in frames] == stamped, "number / fps names the frame"
+    shutil.rmtree(root / "labels")                      # the file alone goes to another copy, which imports it
+    store = LabelStore(root)
+    assert [row["time"] for row in store.points()] == dataset.points.seconds.tolist()
+    store.apply([change("mark", "d", {}, {"screen": {"done": True}}, "screen")], "Bob")
+    assert store.project().read_text() == path.read_text() and [
+        float(row["point"]) for row in csv.DictReader(path.open())] == frames, "import and export change nothing"
+
+
+@pytest.mark.parametrize("fps", [25, FPS, 24000 / 1001, 60000 / 1001, 240, 15, 1])
+@pytest.mark.parametrize("unit", [1000, 90_000])
+def test_even_frames_keep_their_whole_numbers(root, fps, unit):
+    frames = np.array([0, 1, 2, 29, 30, 1798, 99 * 240]) % int(99 * fps)
+    stamps = np.round(frames / fps * unit) / unit
+    csv_of = Points(stamps, [0] * 7, [0] * 7, ("jump",), ("v1",)).to_csv({"v1": fps})
+    assert [row["point"] for row in csv.DictReader(csv_of.splitlines())] == [str(frame) for frame in frames]
+
+
+def test_moments_that_a_person_clicked_between_frames_stay_as_they_are(root):
+    human = root / "point_labels" / "human"
+    human.mkdir(parents=True)
+    seconds = [1.25, 12.35, 40.96, 77.7]
+    (human / "annotator_1.txt").write_text("".join(f"v1,{moment},jump\n" for moment in seconds))
+    (root / "config.yaml").write_text("points: human/annotator_1.txt\n")
+    store = LabelStore(root)
+    store.apply([add("a", 1, video="v2")], "Ann")
+    store.project()
+    (root / "config.yaml").write_text("points: auto\n")
+    read = open_dataset(config_of(root), features=False).points.of_video("v1").seconds
+    assert read.tolist() == pytest.approx(seconds, abs=1e-9)
 
 
 def test_a_projection_that_cannot_be_written_is_a_sentence_and_the_log_stands(root):
