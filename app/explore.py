@@ -68,10 +68,9 @@ def choose_video(dataset: DataSet, run: Run | None) -> str | None:
 def video_table(dataset: DataSet, measured: Result | None) -> pd.DataFrame:
     """One row a video: what it holds and, where detections were measured, what goes wrong in it."""
     videos = list(dataset.duration)
-    names = {split: set(dataset.listed[split]) for split in SPLITS}
     table = pd.DataFrame({
         "video": videos,
-        "split": ["/".join(split for split in SPLITS if video in names[split]) for video in videos],
+        "split": list(dataset.split_of.values()),
         "seconds": list(dataset.duration.values()),
         "actions": np.bincount(dataset.ground_truth.video, minlength=len(videos)),
         "points": np.bincount(dataset.points.video, minlength=len(videos))})

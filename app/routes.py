@@ -216,9 +216,11 @@ def _store(request: Request) -> LabelStore:
 def _desk(request: Request) -> Response:
     store = _store(request)
     dataset, counts, done = store.dataset, store.counts(), store.done()
+    split = dataset.split_of
     folder = store.root / "videos"
     files = {path.stem for path in folder.iterdir()} if folder.is_dir() else set()
     videos = [{"id": video, "duration": seconds, "fps": dataset.fps[video], "file": video in files,
+               "split": split[video],
                "count": counts[video], "done": video in done} for video, seconds in dataset.duration.items()]
     return _json({"seq": store.seq, "classes": _classes(store), "videos": videos, "notices": store.notices})
 
@@ -322,7 +324,7 @@ def _curves(run: Run, store: LabelStore, video: str) -> dict[str, Any] | None:
 def _next(request: Request) -> Response:
     run, store = _run(request), _store(request)
     with http_error(422):
-        moments = next_labels(store, run, _proposed(run, store))
+        moments = next_labels(store, run, _proposed(run, store), all_videos="all" in request.query_params)
     return _json({"count": len(moments), "moments": [dataclasses.asdict(moment) for moment in moments[:MOMENTS]]})
 
 

@@ -71,6 +71,12 @@ class DataSet:
         """The annotated segments that count, of all videos."""
         return self.truth.counted
 
+    @property
+    def split_of(self) -> dict[str, str]:
+        """{video: "train", "test", "train/test" (listed in both) or "" (in neither)}."""
+        names = {split: set(videos) for split, videos in self.listed.items()}
+        return {video: "/".join(split for split in SPLITS if video in names[split]) for video in self.duration}
+
     def find(self, level: Literal["error", "left out", "note"], message: str) -> None:
         self.findings.append(Finding(level, message))
 

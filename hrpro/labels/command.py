@@ -64,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.add_argument("-o", "--out", type=Path, metavar="FILE", help="write there, not to standard output")
     following = command("next", "what a run thinks most worth labelling or checking next, the best first", _next)
     following.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of the run, such as ckpt/demo/HR-Pro")
+    following.add_argument("--all", action="store_true",
+                           help="also in videos outside the training split, where points train nothing")
     following.add_argument("-n", type=_count, default=20, metavar="N", help="how many (default %(default)s)")
     for sub in (log, blame):
         sub.add_argument("--video", metavar="V", help="only what concerns this video")
@@ -164,7 +166,7 @@ def _export(args: argparse.Namespace) -> None:
 def _next(args: argparse.Namespace) -> None:
     if not args.run.is_dir():
         raise InputError(f"{args.run}: no such run. Give its folder, as ckpt/<data set>/<name>.")
-    moments = next_labels(_open(args.root), Run(args.run))[:args.n]
+    moments = next_labels(_open(args.root), Run(args.run), all_videos=args.all)[:args.n]
     if args.json:
         _print_json([asdict(moment) for moment in moments])
     else:

@@ -73,21 +73,27 @@ class Moment:
     worth: float
 
 
-def next_labels(store: LabelStore, run: Run, found: Segments | None = None) -> list[Moment]:
+def next_labels(store: LabelStore, run: Run, found: Segments | None = None, *,
+                all_videos: bool = False) -> list[Moment]:
     """What is most worth labelling or checking next, the best first.
 
-    Confident proposals without a point of their class (not where a person refused them, nor in videos marked done),
-    points whose class scores low, two points in one proposal, and points just outside a proposal. Confident is what
-    scores as the best proposal round a point does: from the median of those on, or half of the best where they are few.
+    Confident proposals without a point of their class (except rejected ones and those in videos marked complete),
+    points whose class scores low, two points in one proposal, and points just outside a proposal. A proposal is
+    confident if it scores at least the median of the best proposals around points, or half of the best where there
+    are few points.
 
-    found: `proposed`, where it is at hand.
+    Args:
+        found: what `proposed` returned, if already known.
+        all_videos: also suggest videos outside the training split, where points train nothing.
 
     Raises:
         InputError: the run has no proposals yet, or they are not of this data set.
     """
     dataset = store.dataset
     found = proposed(run, dataset) if found is None else found
-    rows = [row for row in store.points() if row["label"] in found.classes and row["video"] in dataset.fps]
+    wanted = {video for video, split in dataset.split_of.items() if all_videos or "train" in split}
+    found = found[np.isin(found.video, [index for index, video in enumerate(found.videos) if video in wanted])]
+    rows = [row for row in store.points() if row["label"] in found.classes and row["video"] in wanted]
     label, video = ({name: index for index, name in enumerate(names)} for names in (found.classes, found.videos))
     points = Points([row["time"] for row in rows], [label[row["label"]] for row in rows],
                     [video[row["video"]] for row in rows], found.classes, found.videos)
@@ -119,14 +125,14 @@ def _about_proposals(found: Segments, points: Points, done: set[str], refused: s
         start, end, score = found.start[row], found.end[row], float(found.score[row])
         if last[row] - first[row] > 1:
             yield Moment(video, float(line[first[row] + 1] - begin[row]), label,
-                         f"{last[row] - first[row]} points in one proposal", .9 * score)
+                         f"{last[row] - first[row]} points in one detection", .9 * score)
         elif last[row] == first[row] and near[row] < far[row]:
             times = line[near[row]:far[row]] - begin[row]
             away = np.maximum(start - times, times - end)
             yield Moment(video, float(times[away.argmin()]), label,
-                         f"point {away.min():.1f} s outside a proposal", .8 * score)
+                         f"point {away.min():.1f} s outside a detection", .8 * score)
         elif last[row] == first[row] and video not in done and not _is_refused(refused, video, label, start, end):
-            yield Moment(video, float((start + end) / 2), label, "proposal without a point", score)
+            yield Moment(video, float((start + end) / 2), label, "unlabelled detection", score)
 
 
 def _apart(found: Segments, ranked: NDArray[np.intp]) -> Iterator[int]:
@@ -161,7 +167,7 @@ def _about_scores(run: Run, points: Points, root: Path) -> Iterator[Moment]:
                 score = scores[rows, mine.label]
                 for row in np.flatnonzero(score < LOW).tolist():
                     name = mine.classes[mine.label[row]]
-                    yield Moment(video, float(mine.seconds[row]), name, f"scores {score[row]:.2f} for {name}",
+                    yield Moment(video, float(mine.seconds[row]), name, f"low score for {name} ({score[row]:.2f})",
                                  float(1 - score[row] / LOW) * .95)
                 break
 

@@ -133,7 +133,7 @@ def test_what_a_run_proposes_or_why_it_does_not(http, world):
     assert said["curves"]["columns"] == ["jump", ""] and round(said["curves"]["step"], 9) == .64
     assert http.get(said["curves"]["url"]).headers["X-Shape"] == "10,2"
     assert http.get("/models/Small/HR-Pro").json() == {"count": 1, "moments": [
-        {"video": "v1", "time": 1.5, "label": "jump", "why": "proposal without a point", "worth": 1}]}
+        {"video": "v1", "time": 1.5, "label": "jump", "why": "unlabelled detection", "worth": 1}]}
 
 
 def test_a_video_added_while_the_app_runs_is_known_to_a_runs_proposals(http, fresh, world):
@@ -152,7 +152,8 @@ def test_a_video_added_while_the_app_runs_is_known_to_a_runs_proposals(http, fre
         point = {"video": "v3", "label": "jump", "time": 5, "frame": 125}
         added = {"id": "op-c", "video": "v3", "kind": "add", "before": {}, "after": {"c": point}}
         assert post(http, [added]).json()["acks"] == [{"id": "op-c", "seq": 1}]
-        assert http.get("/models/Small/again").json()["count"] == 2
+        assert http.get("/models/Small/again").json()["count"] == 1, "it is not in the training split"
+        assert http.get("/models/Small/again?all").json()["count"] == 2
     finally:
         (small / "gt_full.json").write_text(before)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from labelling import add, change, point, write_small
 
@@ -428,3 +429,16 @@ def test_output_is_utf_8_wherever_it_goes(root):
     labelled(root)
     done = labels("export-csv", root, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="C", PYTHONIOENCODING="ascii")
     assert "слалом" in done.stdout
+
+
+def test_next_suggests_training_videos_and_all_with_the_option(tmp_path):
+    root, run = write_small(tmp_path / "ours", train="v1\n", test="v2\n"), tmp_path / "run"
+    (run / "stage1" / "outputs").mkdir(parents=True)
+    (run / "stage1" / "config.json").write_text("{}")
+    np.savez(run / "stage1" / "outputs" / "snippet_scores_train.npz",
+             **{"names/classes": np.array(["jump", "run"]), "v1": np.zeros((9, 3), np.float32)})
+    split = {"PP": {"jump": [[1, 2, .5]]}, "RP": {}, "NP": []}
+    (run / "stage1" / "outputs" / "proposals.json").write_text(json.dumps({"train": {"v1": split},
+                                                                           "test": {"v2": split}}))
+    assert labels("next", root, run).stdout.split("\n")[:-1] == ["v1  1.50 s  jump  unlabelled detection"]
+    assert [moment["video"] for moment in told("next", root, run, "--all")] == ["v1", "v2"]

@@ -17,7 +17,7 @@ VIDEOS = ("v1", "v2")
 
 @pytest.fixture
 def store(tmp_path) -> LabelStore:
-    return LabelStore(write_small(tmp_path / "Small", "v1\n", "v2\n"))
+    return LabelStore(write_small(tmp_path / "Small", "v1\nv2\n", "v2\n"))
 
 
 def add(store: LabelStore, *points: tuple[str, str, float]) -> None:
@@ -42,15 +42,15 @@ def test_each_reason_is_told_and_the_surest_comes_first(store, tmp_path):
     assert said(store, Run(tmp_path / "run"), found(
         ("v1", "jump", 10, 15, .9), ("v1", "run", 20, 25, .8), ("v1", "jump", 36, 40, .7),
         ("v2", "run", 1, 3, .85), ("v2", "run", 1.2, 3.1, .84), ("v2", "jump", 5, 6, .4))) == [
-        ("v2", 2.0, "run", "proposal without a point"),
-        ("v1", 24.0, "run", "2 points in one proposal"),
-        ("v1", 40.5, "jump", "point 0.5 s outside a proposal")]
+        ("v2", 2.0, "run", "unlabelled detection"),
+        ("v1", 24.0, "run", "2 points in one detection"),
+        ("v1", 40.5, "jump", "point 0.5 s outside a detection")]
 
 
 def test_a_point_of_another_class_or_video_does_not_count(store, tmp_path):
     add(store, ("v1", "run", 12), ("v2", "jump", 12))
     assert said(store, Run(tmp_path / "run"), found(("v1", "jump", 10, 15, 1))) == [
-        ("v1", 12.5, "jump", "proposal without a point")]
+        ("v1", 12.5, "jump", "unlabelled detection")]
 
 
 def test_what_was_refused_or_is_in_a_video_marked_done_is_not_asked_again(store, tmp_path):
@@ -58,14 +58,14 @@ def test_what_was_refused_or_is_in_a_video_marked_done_is_not_asked_again(store,
     store.apply([{"id": "no", "video": "v1", "kind": "refuse", "before": {}, "after": {"s": {
         "video": "v1", "label": "jump", "start": 10.5, "end": 15, "point": "", "model": "run", "refused": True}}},
         {"id": "done", "video": "v2", "kind": "mark", "before": {}, "after": {"v2": {"done": True}}}], "Ann")
-    assert said(store, Run(tmp_path / "run"), segments) == [("v1", 32.5, "jump", "proposal without a point")]
+    assert said(store, Run(tmp_path / "run"), segments) == [("v1", 32.5, "jump", "unlabelled detection")]
 
 
 def test_confident_is_what_scores_as_proposals_round_points_do(store, tmp_path):
     add(store, *[("v1", "jump", 5. + 10 * index) for index in range(5)])
     rows = [("v1", "jump", 4. + 10 * index, 6. + 10 * index, .2 + .02 * index) for index in range(5)]
     segments = found(*rows, ("v2", "jump", 1, 2, .25), ("v2", "jump", 11, 12, .23))
-    assert said(store, Run(tmp_path / "run"), segments) == [("v2", 1.5, "jump", "proposal without a point")]
+    assert said(store, Run(tmp_path / "run"), segments) == [("v2", 1.5, "jump", "unlabelled detection")]
 
 
 def scores_of(run: Run, split: str, video: str, array: np.ndarray) -> None:
@@ -78,7 +78,7 @@ def test_points_whose_class_scores_low_are_told_with_the_score(store, tmp_path):
     run, array = Run(tmp_path / "run"), np.full((100, 3), .9, np.float32)
     array[15, 0] = .05                                  # 10 s at 25 frames a second and 16 a snippet
     scores_of(run, "train", "v1", array)
-    assert said(store, run, Segments.empty(CLASSES, VIDEOS)) == [("v1", 10.0, "jump", "scores 0.05 for jump")]
+    assert said(store, run, Segments.empty(CLASSES, VIDEOS)) == [("v1", 10.0, "jump", "low score for jump (0.05)")]
 
 
 def test_detections_stand_for_proposals_where_there_are_some(store, tmp_path):
@@ -96,3 +96,19 @@ def test_detections_stand_for_proposals_where_there_are_some(store, tmp_path):
     both = proposed(run, store.dataset)
     assert sorted(zip(both.video.tolist(), both.start.tolist(), both.score.tolist(), strict=True)) == \
         [(0, 1, 1), (1, 5, 1)]
+
+
+def test_only_training_videos_are_suggested_unless_all_are_asked_for(tmp_path):
+    store, run = LabelStore(write_small(tmp_path / "Small", train="v1\n", test="v2\n")), Run(tmp_path / "run")
+    add(store, ("v2", "jump", 40.5), ("v1", "run", 50))
+    segments = found(("v1", "jump", 10, 15, .7), ("v2", "jump", 36, 40, 1), ("v2", "run", 1, 3, .9))
+    assert said(store, run, segments) == [("v1", 12.5, "jump", "unlabelled detection")]
+    assert [(moment.video, moment.why) for moment in next_labels(store, run, segments, all_videos=True)] == [
+        ("v2", "unlabelled detection"), ("v2", "point 0.5 s outside a detection"), ("v1", "unlabelled detection")]
+
+
+def test_videos_in_both_splits_are_suggested_and_those_in_none_are_not(tmp_path):
+    store = LabelStore(write_small(tmp_path / "Small", train="v1\n", test="v1\n"))
+    assert store.dataset.split_of == {"v1": "train/test", "v2": ""}
+    segments = found(("v1", "jump", 10, 15, .8), ("v2", "jump", 10, 15, 1))
+    assert [moment.video for moment in next_labels(store, Run(tmp_path / "run"), segments)] == ["v1"]
