@@ -117,7 +117,7 @@ def _result(root: Path, run: Run, stage: int, data: Stamp, files: Stamp) -> Resu
     truth = dataset.test_truth(config.blocked_videos)
     precision = average_precision(truth, found, config.tiou_thresholds) if len(truth) else None
     reports = run.stage(stage).reports()
-    reports = {name: reports[name] for name in CHECKPOINTS if reports.get(name, {}).get("mAP")}
+    reports = {name: reports[name] for name in CHECKPOINTS if reports.get(name, {}).get("per_class")}
     return Result(run, stage, config, precision, _checkpoint(precision, reports, config.checkpoint), reports)
 
 

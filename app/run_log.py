@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from typing import Any
 
@@ -42,9 +43,11 @@ class StageLog:
         if identity[:len(self._identity)] != self._identity:
             self._clear()
         self._identity = identity
-        events, self._offset = self.run.events(self.stage, self._offset)
+        faults: list[str] = []
+        events, self._offset = self.run.events(self.stage, self._offset, faults)
         for event in events:
             self._take(event)
+        self.notes += faults[:3]                        # a file of another kind has thousands
         return self
 
     @property
@@ -52,9 +55,10 @@ class StageLog:
         """How much of what it is at now is done, 0 to 1."""
         if self.ended.get("event") == "finish":
             return 1.
+        done, total = self.now.get("done", 0), self.now.get("total", 0)
         if self.mode == "train":
-            return min(1., self.steps[-1] / self.total) if self.steps else 0.
-        return self.now["done"] / self.now["total"] if self.now else 0.
+            done, total = self.steps[-1] if self.steps else 0, self.total
+        return min(1., done / total) if total else 0.
 
     @property
     def position(self) -> str:
@@ -77,10 +81,9 @@ class StageLog:
                 keep = bisect_left(self.steps, event["step"])           # a resumed run goes over some steps again
                 del self.steps[keep:]
                 self.steps.append(event["step"])
-                for name, value in event["loss"].items():
+                for name in {**self.losses, **event["loss"]}:
                     values = self.losses.setdefault(name, [])
-                    del values[keep:]
-                    values.append(value)
+                    values[keep:] = [math.nan] * (keep - len(values)) + [event["loss"].get(name, math.nan)]
             case "test" if self.mode == "train":
                 self.tests = [test for test in self.tests if test["step"] < event["step"]] + [event]
             case "progress":

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import gc
 import json
+import math
 import os
 import re
 import shutil
@@ -86,6 +87,49 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether in Fortran's order, and type of a .npy array, whose values follow in `file`.
+
+    Raises:
+        ValueError: it is not an array's header.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+    except Exception as error:                          # numpy's parser of the header raises many kinds
+        raise ValueError(f"not a .npy array ({type(error).__name__})") from None
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise ValueError(f"not a .npy array (its shape is {list(shape)})")
+    return shape, fortran, dtype
+
+
+def read_array(archive: zipfile.ZipFile, name: str) -> NDArray | None:
+    """One array of an archive that `write_arrays` wrote, read-only; None if it has none of that name.
+
+    Takes no more memory than the archive has bytes, whatever its headers claim.
+
+    Raises:
+        OSError, ValueError, zipfile.BadZipFile: the archive is broken or was written by something else.
+    """
+    info = archive.NameToInfo.get(f"{name}.npy")
+    if info is None:
+        return None
+    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+        raise ValueError(f"{name!r} is compressed or encrypted")
+    try:
+        with archive.open(info) as file:
+            shape, fortran, dtype = read_array_header(file)
+            values = file.read()
+    except (EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{name!r} is cut off or damaged") from error
+    if dtype.hasobject or not dtype.itemsize:
+        raise ValueError(f"{name!r} holds {dtype}, not numbers or texts")
+    if len(values) != dtype.itemsize * math.prod(shape):
+        raise ValueError(f"{name!r} has {len(values)} bytes of values, not those of {dtype} {list(shape)}")
+    return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran else "C")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,13 +33,13 @@ def map_figure(log: StageLog) -> go.Figure:
     """Mean average precision on the test split over the steps, the best marked."""
     figure = _figure(log, "mAP on test")
     figure.update_yaxes(tickformat=".2~%", rangemode="tozero")
-    measured = [test for test in log.tests if test["average"]]
+    measured = [test for test in log.tests if test["mAP"] and test["average"]]
     if not measured:
         _say(figure, "No ground truth to measure against" if log.tests else "No test yet")
         return figure
     steps = [test["step"] for test in measured]
     for index, span in enumerate(reversed(measured[0]["average"])):
-        shown, values = thin(steps, [test["average"][span] for test in measured])
+        shown, values = thin(steps, [test["average"].get(span, math.nan) for test in measured])
         figure.add_scatter(x=shown, y=values, name=f"AVG {span}", mode="lines+markers", line=_line(index),
                            marker={"size": 5}, hovertemplate="%{y:.1%}")
     if best := [test for test in measured if test["best"]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrpro.errors import InputError
+from hrpro.files import read_array_header
 from hrpro.schema import Number, mismatch
 from hrpro.timebase import Timebase
 from hrpro.yaml_files import read_yaml
@@ -27,19 +28,16 @@ def read_header(path: Path) -> tuple[tuple[int, int], np.dtype]:
     """
     try:
         with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)
+            shape, _, dtype = read_array_header(file)
             begin = file.tell()
         size = path.stat().st_size
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Extract the video's features.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}). Make it a readable file.") from None
-    except Exception as error:                          # numpy's parser of the header raises many kinds
-        raise InputError(f"{path}: is no .npy array ({type(error).__name__}). Extract the video's features "
-                         "again.") from None
-    if dtype.kind != "f" or len(shape) != 2 or min(shape) < 0:
+    except ValueError as error:
+        raise InputError(f"{path}: {error}. Extract the video's features again.") from None
+    if dtype.kind != "f" or len(shape) != 2:
         raise InputError(f"{path}: holds {dtype} of shape {list(shape)}, not floats [snippets, features]. "
                          "Save one [T, D] float array a video.")
     needed = begin + dtype.itemsize * shape[0] * shape[1]

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import functools
 import glob
-import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from hrpro.config import Config, check
+from hrpro.data.run_forms import event_fault, reports_fault
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
-from hrpro.files import read_json
+from hrpro.files import read_array, read_json
 
 STAGES = (1, 2)
 
@@ -59,12 +60,12 @@ class StageFolder:
         """What the tests of this stage reported, {checkpoint: report}; empty before the first.
 
         Raises:
-            InputError: the file is broken.
+            InputError: the file is broken, or a report lacks its parts.
         """
-        path, mend = self.metrics_file, f"Test stage {self.root.name[-1]} again."
-        reports = read_json(path, mend=mend) if path.exists() else {}
-        if not isinstance(reports, dict):
-            raise InputError(f"{path}: holds no reports. {mend}")
+        path, remedy = self.metrics_file, f"Test stage {self.root.name[-1]} again."
+        reports = read_json(path, mend=remedy) if path.exists() else {}
+        if fault := reports_fault(reports):
+            raise InputError(f"{path}: {fault}. {remedy}")
         return reports
 
     @property
@@ -91,9 +92,9 @@ class StageFolder:
 
 
 @functools.lru_cache(maxsize=4)
-def _archive(path: Path, changed_ns: int) -> np.lib.npyio.NpzFile:
+def _archive(path: Path, changed_ns: int) -> zipfile.ZipFile:
     """An .npz whose directory, of hundreds of arrays, is read once for each state of the file."""
-    return np.load(path, allow_pickle=False)
+    return zipfile.ZipFile(path)
 
 
 CLASSES = "names/classes"                               # the class names' place beside the scores
@@ -130,8 +131,11 @@ class Run:
         """Stages that have begun."""
         return tuple(number for number in STAGES if self.stage(number).config_file.exists())
 
-    def events(self, stage: int, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """Events from byte `offset` on, and the offset to go on from; a line still being written waits."""
+    def events(self, stage: int, offset: int = 0, faults: list[str] | None = None) -> tuple[list[dict[str, Any]], int]:
+        """Events from byte `offset` on, and the offset to go on from; a line still being written waits.
+
+        Lines that are not events are left out, such as one cut off by a crash; `faults` is given a sentence on each.
+        """
         path = self.stage(stage).events_file
         if not path.exists():
             return [], 0
@@ -141,11 +145,14 @@ class Run:
         events = []
         for line in whole.split(b"\n") if whole else []:
             try:
-                event = json.loads(line)
-            except ValueError:                          # a line cut off by a crash, then written over by nothing
-                continue
-            if isinstance(event, dict) and event.keys() >= {"time", "event"}:
+                event = orjson.loads(line)
+                fault = event_fault(event)
+            except orjson.JSONDecodeError as error:
+                fault = f"it is not JSON ({error.msg})"
+            if not fault:
                 events.append(event)
+            elif faults is not None:
+                faults.append(f"{path}: an event is left out: {fault}.")
         return events, offset + len(whole) + bool(whole)
 
     @contextlib.contextmanager
@@ -175,26 +182,43 @@ class Run:
         """CAS fused [P, b] of one video, [T, C + 1], from stage 1's test; None where there is none.
 
         Raises:
-            InputError: the file of scores is broken.
+            InputError: the file of scores is broken, or holds something else than scores.
         """
-        return self._array(split, video)
+        return self._scores(split, video, background=1)
 
     def score_classes(self, split: str) -> tuple[str, ...]:
         """The classes that the columns of `snippet_scores` stand for; none where there are no scores."""
         names = self._array(split, CLASSES)
-        return () if names is None else tuple(names.tolist())
+        if names is None:
+            return ()
+        if names.dtype.kind != "U" or names.ndim != 1 or not 0 < len(names) == len(set(names.tolist())):
+            raise InputError(f"{self.stage(1).snippet_scores_file(split)}: {CLASSES!r} holds {names.dtype} "
+                             f"{list(names.shape)}, not class names. Test stage 1 again.")
+        return tuple(names.tolist())
 
     def similarity(self, split: str, video: str) -> NDArray[np.float32] | None:
         """Cosine of each snippet's embedding with each reliable prototype, [T, C]; else as `snippet_scores`."""
-        return self._array(split, f"similarity/{video}")
+        return self._scores(split, f"similarity/{video}")
+
+    def _scores(self, split: str, key: str, background: int = 0) -> NDArray[np.float32] | None:
+        array = self._array(split, key)
+        if array is None:
+            return None
+        columns = len(self.score_classes(split)) + background
+        if array.dtype.kind != "f" or array.ndim != 2 or not len(array) or array.shape[1] != columns \
+                or not np.isfinite(array).all():
+            raise InputError(f"{self.stage(1).snippet_scores_file(split)}: {key!r} holds {array.dtype} "
+                             f"{list(array.shape)}, not finite scores [snippets, {columns}]. Test stage 1 "
+                             "again.")
+        return array
 
     def _array(self, split: str, key: str) -> NDArray | None:
         path = self.stage(1).snippet_scores_file(split)
         if not path.exists():
             return None
         try:
-            return _archive(path, path.stat().st_mtime_ns).get(key)              # uncompressed: reads one member
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            return read_array(_archive(path, path.stat().st_mtime_ns), key)
+        except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: cannot be read ({error}). Test stage 1 again.") from None
 
     def detections(self, stage: int, classes: tuple[str, ...] | None = None) -> Segments:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import operator
 import shutil
 import signal
 import time
@@ -28,6 +27,7 @@ from hrpro.evaluation.average_precision import AveragePrecision, average_precisi
 from hrpro.files import read_json, write_atomic, write_json
 from hrpro.labels.operations import project_points
 from hrpro.proposals.soft_nms import drop_ambiguous, soft_nms
+from hrpro.schema import Number, mismatch, short_repr
 from hrpro.training.events import EventLog
 
 Batch = TypeVar("Batch")
@@ -168,7 +168,7 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
     state = None
     if not fresh:
         checkpoint = folder.checkpoint("last" if resume else config.checkpoint)
-        state = load_checkpoint(checkpoint, config, dataset.classes)
+        state = load_checkpoint(checkpoint, config, dataset.classes, resume=resume)
     if resume:
         _check_same_settings(folder, config)
     prepared = prepare(dataset)
@@ -265,7 +265,7 @@ def train_steps(session: Session, model: torch.nn.Module, steps: int, load: Call
     if state := session.state:
         with checkpoint_errors(session.folder.checkpoint("last")):
             step = _restore(state, mean, model, optimizer, session.device)
-            best, untested = float(state["best"]), bool(state["untested"])
+        best, untested = state["best"], state["untested"]
     clock = Clock(session.events, steps - step)
     with ThreadPoolExecutor(1) as loader:
         upcoming = loader.submit(load, step + 1) if step < steps else None
@@ -327,8 +327,18 @@ def _save(session: Session, name: str, step: int, mean: AveragedModel, model: to
     write_atomic(session.folder.checkpoint(name), write)
 
 
-def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Read a checkpoint, safely, and check that it fits the settings and the data set.
+_MOMENTS = {"step": Tensor, "exp_avg": Tensor, "exp_avg_sq": Tensor}
+_WEIGHTS, _STEP = {str: Tensor}, Number(0, 2**31, whole=True)
+CHECKPOINT = {"model": _WEIGHTS, "step": _STEP, "at": Number(0, 2**31), "classes": [str],
+              "shape": {str: (bool, Number())}}
+RESUMABLE = {"training": _WEIGHTS, "best": Number(-1, 1 + 1e-6), "untested": bool, "generators": {"torch": Tensor},
+             "optimizer": {"state": dict}}
+
+
+def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...], *, resume: bool = False) -> dict[str, Any]:
+    """Read a checkpoint, safely, and check that it is whole and fits the settings and the data set.
+
+    resume: also that it has what it takes to go on training.
 
     Raises:
         InputError: missing, broken, or of another shape or other classes.
@@ -337,13 +347,12 @@ def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...]) -> dic
         raise InputError(f"{path}: no such checkpoint. Run this stage with --mode train first.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        shape, trained = dict(state["shape"]), tuple(map(str, state["classes"]))
-        finite = all(torch.isfinite(weight).all() for weight in state["model"].values())
+        fault = _checkpoint_fault(state, path.stat().st_size, resume)
     except Exception as error:                          # torch raises many kinds for a broken archive
-        raise InputError(f"{path}: is no checkpoint of this program ({type(error).__name__}). "
-                         "Train this stage again.") from None
-    if not finite:
-        raise InputError(f"{path}: holds weights that are not finite. Train this stage again.")
+        fault = f"reading it ends in {type(error).__name__}"
+    if fault:
+        raise InputError(f"{path}: does not hold what this stage saves ({fault}). Train this stage again.")
+    shape, trained = state["shape"], tuple(state["classes"])
     differing = [f"{key} {shape.get(key)} there, {getattr(config, key)} in the settings" for key in SHAPING
                  if shape.get(key) != getattr(config, key)]
     if trained != classes:
@@ -354,12 +363,28 @@ def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...]) -> dic
     return state
 
 
+def _checkpoint_fault(state: Any, size: int, resume: bool) -> str:
+    """What a checkpoint of `size` bytes lacks; empty if it is whole."""
+    if fault := mismatch(state, CHECKPOINT) or (mismatch(state, RESUMABLE) if resume else ""):
+        return fault
+    for number, kept in state["optimizer"]["state"].items() if resume else ():
+        if fault := mismatch(kept, _MOMENTS, f"optimizer.state.{short_repr(number)[1:-1]}"):
+            return fault
+    for part in ("model", "training") if resume else ("model",):
+        for name, weight in state[part].items():
+            if weight.layout != torch.strided or weight.numel() * weight.element_size() > size:     # or shown twice
+                return f"{part}.{short_repr(name)[1:-1]} is larger than the file"
+            if not torch.isfinite(weight).all():
+                return f"{part}.{short_repr(name)[1:-1]} is not finite"
+    return ""
+
+
 @contextlib.contextmanager
 def checkpoint_errors(path: Path) -> Iterator[None]:
     """InputError where a checkpoint's content turns out to be another model's, or to lack a part."""
     try:
         yield
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: does not hold what this stage saves ({str(error).splitlines()[0][:120]}). "
                          "Train this stage again.") from None
 
@@ -367,23 +392,33 @@ def checkpoint_errors(path: Path) -> Iterator[None]:
 def load_weights(session: Session, model: Model) -> Model:
     """The model in eval mode, with the weights of the session's checkpoint; InputError if they are another model's."""
     with checkpoint_errors(session.folder.checkpoint(session.config.checkpoint)):
-        model.load_state_dict(session.state["model"])
+        _put(session.state["model"], model)
     return model.eval()
+
+
+def _put(weights: dict[str, Tensor], model: torch.nn.Module) -> None:
+    """Load weights into a model; an error where a name, shape or type differs."""
+    own = model.state_dict()
+    if wrong := [name for name, weight in weights.items() if name in own and weight.dtype != own[name].dtype]:
+        raise ValueError(f"{wrong[0]} is of {weights[wrong[0]].dtype}")
+    model.load_state_dict(weights)
 
 
 def _restore(state: dict[str, Any], mean: AveragedModel, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
             device: torch.device) -> int:
     """Put weights, their mean, optimiser and generators back as they were; returns the step they were saved at."""
-    model.load_state_dict(state["training"])
-    mean.module.load_state_dict(state["model"])
+    _put(state["training"], model)
+    _put(state["model"], mean.module)
     mean.n_averaged.fill_(state["step"])
-    optimizer.load_state_dict(state["optimizer"])
+    # The groups hold settings, which are the same: only those of now are known to be of the right types.
+    optimizer.load_state_dict({"state": state["optimizer"]["state"],
+                               "param_groups": optimizer.state_dict()["param_groups"]})
     torch.set_rng_state(state["generators"]["torch"])
     if device.type == "cuda" and "cuda" in state["generators"]:
         torch.cuda.set_rng_state(state["generators"]["cuda"])
     for weight, kept in optimizer.state.items():
-        if any(value.shape not in ((), weight.shape) for value in kept.values()):
-            raise ValueError("the optimiser's state has another shape")
-    if (step := operator.index(state["step"])) < 0:
-        raise ValueError(f"step {step}")
-    return step
+        if kept["step"].shape != () or kept["step"] < 1 \
+                or any(kept[key].shape != weight.shape or not torch.isfinite(kept[key]).all()
+                       for key in ("exp_avg", "exp_avg_sq")) or (kept["exp_avg_sq"] < 0).any():
+            raise ValueError("the optimiser's state is not that of this model")
+    return state["step"]

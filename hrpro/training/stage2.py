@@ -217,4 +217,7 @@ def detect(session: Session, model: InstanceModel, proposals: dict[str, VideoPro
         columns.append((both[:, 0], both[:, 1], np.tile(mine.label, 2), score, np.full(len(score), index)))
         session.events.emit("progress", what="test", done=index + 1, total=len(videos))
     merged: tuple[Any, ...] = tuple(map(np.concatenate, zip(*columns, strict=True)))
+    if not all(np.isfinite(column).all() for column in merged):
+        raise InputError("the model's scores or boundaries are not finite. Lower the learning rate lr2 and train "
+                         "again, or check the features.")
     return Segments(*merged, dataset.classes, videos)

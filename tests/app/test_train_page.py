@@ -177,7 +177,8 @@ def test_files_that_a_crash_left_broken_are_said_or_passed_over(folders, tiny):
     assert ":material/check_circle: Finished" in "".join(each.value for each in test.markdown)
     assert "Projects" in [title.value for title in open_page().title]
     run.stage(1).metrics_file.write_text("[]")
-    assert "metrics.json: holds no reports. Test stage 1 again." in warnings(open_page("train")).replace("\\", "")
+    said = warnings(open_page("train")).replace("\\", "")
+    assert "metrics.json: it must be an object, not '[]'. Test stage 1 again." in said
 
 
 def test_the_url_chooses_and_is_kept(folders, tiny, make_dataset):

@@ -143,7 +143,7 @@ CASES = {
     "features with NaN": (features_with_nan, "left out", "train_1.npy: snippet 7 holds a value that is not finite",
                           "Extract the features again"),
     "features cut off": (features_cut_off, "left out", "train_1.npy: is cut off (7964 of 8064 bytes)", "Copy"),
-    "features of no bytes": (features_of_no_bytes, "left out", "train_1.npy: is no .npy array", "Extract"),
+    "features of no bytes": (features_of_no_bytes, "left out", "train_1.npy: not a .npy array", "Extract"),
     "features of no snippet": (lambda root: write_features(root, np.zeros((0, 32), np.float32)), "left out",
                                "train_1.npy: holds no snippet", "Extract"),
     "features of three dimensions": (lambda root: write_features(root, np.zeros((1, 62, 32))), "left out",

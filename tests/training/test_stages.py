@@ -268,16 +268,30 @@ def test_a_checkpoint_of_another_shape_is_refused(data, trained, tmp_path):
     (broken / "models").mkdir(parents=True)
     (broken / "points.csv").write_bytes(trained.stage(1).points_file.read_bytes())
     (broken / "models" / "last.pt").write_bytes(trained.stage(1).checkpoint("last").read_bytes()[:1000])
-    assert "is no checkpoint" in main(data, tmp_path, "--mode", "test", code=2)
+    assert "reading it ends in" in main(data, tmp_path, "--mode", "test", code=2)
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), [
-    (lambda state: state["model"].popitem(), "does not hold what this stage saves"),
-    (lambda state: state.pop("optimizer"), "does not hold what this stage saves ('optimizer')"),
-    (lambda state: state.update(step="x"), "does not hold what this stage saves"),
-    (lambda state: state.update(shape=3), "is no checkpoint of this program"),
-    (lambda state: next(iter(state["model"].values())).fill_(float("nan")), "holds weights that are not finite")])
-def test_a_checkpoint_with_a_part_amiss_is_named(data, trained, tmp_path, spoil, sentence):
+    (lambda state: state["model"].popitem(), "Error(s) in loading state_dict"),
+    (lambda state: state.pop("optimizer"), "optimizer is missing"),
+    (lambda state: state.update(step="x"), "step must be a whole number"),
+    (lambda state: state.update(step=10**30), "step must be a whole number"),
+    (lambda state: state.update(at=None), "at must be a number"),
+    (lambda state: state.update(best="high"), "best must be a number"),
+    (lambda state: state.update(untested=1), "untested must be true or false"),
+    (lambda state: state.update(shape=3), "shape must be an object"),
+    (lambda state: state["shape"].update(feature_dim=torch.ones(2)), "shape.feature_dim must be"),
+    (lambda state: state.update(generators={"torch": torch.ones(3)}), "RNG state must be"),
+    (lambda state: state["optimizer"]["state"][0].pop("exp_avg"), "optimizer.state.0.exp_avg is missing"),
+    (lambda state: state["optimizer"]["state"][0]["exp_avg_sq"].fill_(-1), "the optimiser's state"),
+    (lambda state: state["optimizer"]["state"][0].update(step="x"), "optimizer.state.0.step must be"),
+    (lambda state: next(iter(state["training"].values())).fill_(float("inf")), "is not finite"),
+    (lambda state: state["model"].update({key: value.half() for key, value in state["model"].items()}),
+     "torch.float16"),
+    (lambda state: state["model"].update({key: torch.zeros(1).expand(10**10) for key in [*state["model"]][:1]}),
+     "is larger than the file"),
+    (lambda state: next(iter(state["model"].values())).fill_(float("nan")), "is not finite")])
+def test_a_checkpoint_with_a_wrong_part_is_named(data, trained, tmp_path, spoil, sentence):
     run = run_of(tmp_path)
     shutil.copytree(trained.root, run.root)
     last = run.stage(1).checkpoint("last")
@@ -285,8 +299,22 @@ def test_a_checkpoint_with_a_part_amiss_is_named(data, trained, tmp_path, spoil,
     spoil(state)
     torch.save(state, last)
     before = last.read_bytes()
-    assert f"last.pt: {sentence}" in main(data, tmp_path, "--stage", "1", "--resume", "--set", "num_iters=41", code=2)
+    said = main(data, tmp_path, "--stage", "1", "--resume", "--set", "num_iters=41", code=2)
+    assert "last.pt: does not hold what this stage saves (" in said and sentence in said
     assert last.read_bytes() == before
+
+
+@pytest.mark.parametrize("stage", ["1", "2"])
+@pytest.mark.parametrize("at", [None, "now", -1, float("nan"), torch.ones(2), 10**30])
+def test_a_checkpoint_of_an_odd_time_is_refused_before_it_is_tested(data, trained, tmp_path, stage, at):
+    run = run_of(tmp_path)
+    shutil.copytree(trained.root, run.root)
+    last = run.stage(int(stage)).checkpoint("last")
+    torch.save(torch.load(last, weights_only=True) | {"at": at}, last)
+    kept = {path: path.read_bytes() for path in run.root.rglob("*.json")}
+    for mode in ("test", "infer"):
+        assert "(at must be a number" in main(data, tmp_path, "--stage", stage, "--mode", mode, code=2)
+    assert {path: path.read_bytes() for path in run.root.rglob("*.json")} == kept
 
 
 @pytest.mark.parametrize("content", [None, b'{"train": {', b"[]", b'{"train": {}, "test": {}}'])
