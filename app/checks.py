@@ -12,13 +12,25 @@ from hrpro.data.validate import Report, signature, validate
 PATIENCE = .3                                           # seconds that a page waits; small data sets need less
 
 
-def checked(root: Path) -> Report | None:
-    """The data set's report, or None while the check is under way: ask again."""
+def checked(root: Path, patience: float = PATIENCE) -> Report | None:
+    """The data set's report, or None if the check takes longer than `patience` seconds: ask again."""
     future = _check(root, signature(root))
     try:
-        return future.result(PATIENCE)
+        report = future.result(patience)
     except TimeoutError:
         return None
+    _latest()[root] = report
+    return report
+
+
+def last_report(root: Path) -> Report | None:
+    """The latest report of a data set, whose files may have changed since."""
+    return _latest().get(root)
+
+
+@st.cache_resource
+def _latest() -> dict[Path, Report]:
+    return {}
 
 
 @st.cache_resource

@@ -3,54 +3,93 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 import streamlit as st
 
-from app.checks import checked
-from app.paths import ckpt_root, data_root
+from app.checks import PATIENCE, checked, last_report
+from app.paths import ckpt_root, data_root, data_sets
 from app.runs import job_of, job_progress, relative_to_cwd
 from app.state import choose
 from app.text import plain, said_of
 from hrpro.create import VIDEO_SUFFIXES, create_project
-from hrpro.data.validate import LEVELS, Report
+from hrpro.data.validate import FIX, LEVELS, Report
 from hrpro.errors import InputError
 from hrpro.jobs.background import hrpro_command, jobs, start, status
 from hrpro.jobs.train import shell
 
-ICONS = {"error": ":red[:material/error:]", "left out": ":orange[:material/warning:]",
-         "note": ":gray[:material/info:]"}
+ICONS = {"error": ":red[:material/error:]", "to do": ":orange[:material/arrow_forward:]",
+         "left out": ":orange[:material/warning:]", "note": ":gray[:material/info:]"}
+LABELS = {"error": ("error", "errors"), "to do": ("step to do", "steps to do"), "left out": ("warning", "warnings"),
+          "note": ("note", "notes")}
 SHOWN = 30                                              # findings of a card; the command line prints them all
 
 
-def card(root: Path) -> None:
-    """One data set: state, counts, findings with their remedies, and where to go from here."""
-    settled = _settled(root) is not None
-    st.fragment(_card, run_every=None if settled else "1s")(root, settled)
+@st.fragment(run_every="5s")
+def overview() -> None:
+    """Running trainings, the data sets' cards and the demo; redrawn as jobs and files change.
+
+    Background events redraw fragments and never rerun the page: a rerun drops the click that arrives with it, and
+    what moves on the page loses the text that is being typed.
+    """
+    patience_ends = time.monotonic() + PATIENCE
+    names = data_sets()
+    with st.container():
+        _trainings()
+    with st.container():
+        if not names:
+            st.info("There is no data set yet. Make the demo to see everything at work, or create a project from your "
+                    "own videos. A data set in the layout of dataset/README.md appears here on its own.")
+    with st.container():
+        for name in names:
+            root = data_root() / name
+            live = _working(root) or checked(root, max(0., patience_ends - time.monotonic())) is None
+            (_live_card if live else _still_card)(root)
+    with st.container():
+        _demo_offer(data_root() / "demo")
 
 
-def _settled(root: Path) -> Report | None:
-    """The data set's report, once no job changes its files any more and they have been checked."""
-    job = job_of(root)
-    return None if job and status(job).running else checked(root)
+@st.fragment(run_every="1s")
+def _live_card(root: Path) -> None:
+    _card(root)
 
 
-def _card(root: Path, was_settled: bool) -> None:
-    job, report = job_of(root), _settled(root)
-    if report and not was_settled:
-        st.rerun()
+@st.fragment
+def _still_card(root: Path) -> None:
+    _card(root)
+
+
+def _working(target: Path) -> bool:
+    """Whether a job is changing the data set."""
+    job = job_of(target)
+    return bool(job and status(job).running)
+
+
+def _card(root: Path) -> None:
+    """One data set: state, counts, findings with their remedies, and where to go from here.
+
+    Each part has its place, so that nothing moves when a job starts or ends.
+    """
+    job, working = job_of(root), _working(root)
+    report = None if working else checked(root, 0)
+    shown = report or last_report(root)
     with st.container(border=True, key=f"card {root.name}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(plain(root.name), anchor=False, width="content")
-            label, color = _state(report) if report else ("Checking", "gray")
-            st.badge("At work" if job and status(job).running else label, color=color)
-        if job:
-            job_progress(job)
-        if report:
-            _counts(report)
-        _actions(root, report)
-        if report:
-            _findings(root, report)
+            label, color = ("Running", "blue") if working else _state(report) if report else ("Checking", "gray")
+            st.badge(label, color=color)
+        with st.container():
+            if job:
+                job_progress(job)
+        with st.container():
+            if shown:
+                _counts(shown)
+        with st.container():
+            _actions(root, report)
+        with st.container():
+            if shown:
+                _findings(root, shown)
 
 
 def _state(report: Report) -> tuple[str, str]:
@@ -58,16 +97,17 @@ def _state(report: Report) -> tuple[str, str]:
     if report.ready:
         gaps = any(finding.level == "left out" for finding in report.findings)
         return ("Ready, with gaps", "yellow") if gaps else ("Ready", "green")
-    have = report.counts | {"features": sum(of["features"] for of in report.counts["splits"].values())}
-    needs = [name for name in ("classes", "points", "features") if not have[name]]
-    if report.broken or not needs:
-        return "At fault", "red"
-    return f"Needs {' and '.join(filter(None, (', '.join(needs[:-1]), needs[-1])))}", "orange"
+    if report.next_step == FIX:
+        return "Broken", "red"
+    return f"Next: {report.next_step}", "orange"
 
 
 def _counts(report: Report) -> None:
     counts, train, test = report.counts, report.counts["splits"]["train"], report.counts["splits"]["test"]
-    st.markdown(f"{_number(counts['videos'], 'video')}, {counts['video_files']:,} with a file · "
+    missing = counts["videos"] - counts["video_files"]
+    files = (f"{missing:,} video {'file' if missing == 1 else 'files'} missing" if counts["video_files"] and missing
+             else "all video files found" if counts["video_files"] else "no video files")
+    st.markdown(f"{_number(counts['videos'], 'video')}, {files} · "
                 f"{_number(counts['classes'], 'class', 'classes')} · {_number(counts['points'], 'point')} · "
                 f"{_number(counts['segments'], 'annotated action')}")
     st.caption(f"Train: {train['videos']:,} videos, {train['features']:,} with features, {train['points']:,} points · "
@@ -104,9 +144,9 @@ def _start(arguments: list[str], label: str, target: Path) -> None:
 
 def _findings(root: Path, report: Report) -> None:
     number = {level: sum(finding.level == level for finding in report.findings) for level in LEVELS}
-    said = ", ".join(f"{count} {level}{'s' if count > 1 and level != 'left out' else ''}"
-                     for level, count in number.items() if count)
-    with st.expander(f"Check: {said or 'nothing to mend'}", expanded=bool(number["error"])):
+    summary = ", ".join(f"{count} {LABELS[level][0 if count == 1 else 1]}" for level, count in number.items() if count)
+    with st.expander(f"Checks: {summary}" if summary else "Checks passed", expanded=bool(number["error"]),
+                     key=f"checks {root.name}"):
         lines = [f"{ICONS[finding.level]} {said_of(root, finding.message)}" for finding in report.findings[:SHOWN]]
         if len(report.findings) > SHOWN:
             lines.append(f"… and {len(report.findings) - SHOWN} more; the command below prints them all.")
@@ -114,8 +154,8 @@ def _findings(root: Path, report: Report) -> None:
         st.code(shell(relative_to_cwd(["validate", str(root)])), language=None)
 
 
-def working() -> None:
-    """Trainings that are under way, with their pages."""
+def _trainings() -> None:
+    """Running trainings, each with a link to its page."""
     running = [job for job in jobs(ckpt_root()) if job.label.startswith("train ") and status(job).running]
     for job in running:
         dataset, run = Path(job.target).parent.name, Path(job.target).name
@@ -125,59 +165,75 @@ def working() -> None:
                          query_params={"dataset": dataset, "run": run})
 
 
-def demo_offer() -> None:
-    """Make the demo, where there is none."""
-    root = data_root() / "demo"
-    job = job_of(root)
-    if root.is_dir() and not (job and status(job).running):
-        return
-    st.fragment(_demo_offer, run_every="1s" if job and status(job).running else None)(root)
-
-
 def _demo_offer(root: Path) -> None:
-    job = job_of(root)
-    running = bool(job and status(job).running)
-    with st.container(border=True):
-        st.subheader("Demo", anchor=False)
-        st.caption("Short drawn videos with exact annotations and features, made on this machine in about a minute.")
-        if job:
-            job_progress(job)
-        if running:
-            return
-        if root.is_dir():
-            st.rerun()
-        arguments = ["demo", "--out", str(root)]
-        if st.button("Make the demo", icon=":material/movie:", type="primary"):
-            _start(arguments, "demo", root)
-        st.code(shell(relative_to_cwd(arguments)), language=None)
+    """Make the demo, where there is none."""
+    if root.is_dir():
+        return
+    if _working(root):
+        _live_demo_offer(root)
+    else:
+        _still_demo_offer(root)
 
 
-def made() -> None:
-    """What there is to say of the project that was just made."""
-    for message in st.session_state.pop("project notes", []):
-        st.info(plain(message))
-
-
-def new_project(expanded: bool) -> None:
-    """A form that makes a project of videos on this machine, or of uploaded ones."""
-    with st.expander("New project from videos", icon=":material/create_new_folder:", expanded=expanded):
-        _new_project()
+@st.fragment(run_every="1s")
+def _live_demo_offer(root: Path) -> None:
+    _make_demo(root)
 
 
 @st.fragment
-def _new_project() -> None:
-    name = st.text_input("Name", placeholder="my-project").strip()
+def _still_demo_offer(root: Path) -> None:
+    _make_demo(root)
+
+
+def _make_demo(root: Path) -> None:
+    job, arguments = job_of(root), ["demo", "--out", str(root)]
+    with st.container(border=True):
+        st.subheader("Demo", anchor=False)
+        st.caption("Short drawn videos with exact annotations and features, made on this machine in about a minute.")
+        with st.container():
+            if job:
+                job_progress(job)
+        if not _working(root) and not root.is_dir():
+            if st.button("Make the demo", icon=":material/movie:", type="primary"):
+                _start(arguments, "demo", root)
+            st.code(shell(relative_to_cwd(arguments)), language=None)
+
+
+def notes() -> None:
+    """What there is to say about the project that was just created; always in the same place on the page."""
+    with st.container():
+        for message in st.session_state.pop("project notes", []):
+            st.info(plain(message))
+
+
+def new_project() -> None:
+    """A form that creates a project from videos on this machine, or from uploaded ones.
+
+    It is empty and folded again after each project; nothing else changes it.
+    """
+    number = st.session_state.setdefault("projects created", 0)
+    open_at_first = st.session_state.setdefault("new project open", not data_sets())
+    with st.expander("New project from videos", icon=":material/create_new_folder:",
+                     expanded=open_at_first and not number, key=f"new project {number}"):
+        _new_project(number)
+
+
+@st.fragment
+def _new_project(number: int) -> None:
+    name = st.text_input("Name", placeholder="my-project", key=f"new project name {number}").strip()
     folder = st.text_input("Folder of videos on this machine", placeholder="/home/me/videos",
-                           help="The videos are linked, not moved; copied where the disk differs.").strip()
-    uploads = st.file_uploader("Or upload videos", accept_multiple_files=True,
+                           key=f"new project folder {number}",
+                           help="The videos are linked, not moved; copied if they are on another disk.").strip()
+    uploads = st.file_uploader("Or upload videos", accept_multiple_files=True, key=f"new project uploads {number}",
                                type=sorted(suffix[1:] for suffix in VIDEO_SUFFIXES))
-    classes = st.text_area("Kinds of action, one a line", placeholder="pour\nstir",
+    classes = st.text_area("Action classes (one per line)", placeholder="pour\nstir",
+                           key=f"new project classes {number}",
                            help="More can be added while annotating.").split("\n")
     words = ["create", name or "NAME", folder or "VIDEOS_FOLDER", "--data_path", str(data_root()),
              *(["--classes", *filter(None, classes)] if any(classes) else [])]
     st.code(shell(relative_to_cwd(words)), language=None)
-    arrived = f" of {len(uploads)} upload{'s' * (len(uploads) > 1)}" if uploads else ""    # more may be on their way
-    if st.button(f"Make the project{arrived}", type="primary", key="make project"):
+    count = f" ({len(uploads)} video{'s' * (len(uploads) > 1)})" if uploads else ""     # more may be on their way
+    if st.button(f"Create project{count}", type="primary", key=f"new project create {number}"):
         _create(name, folder, uploads, classes)
 
 
@@ -201,5 +257,6 @@ def _create(name: str, folder: str, uploads: list, classes: list[str]) -> None:
                        "writable."))
         return
     choose("dataset", name)
-    st.session_state["project notes"] = [f"{name} is made; see its card.", *notes]
+    st.session_state["project notes"] = [f'Project "{name}" created. Next: extract features.', *notes]
+    st.session_state["projects created"] += 1
     st.rerun()

@@ -70,7 +70,7 @@ def _data_obstacles(dataset: Path) -> list[str]:
     if report is None:
         st.fragment(_await_check, run_every="1s")(dataset)
         return ["The data set is being checked."]
-    return [said_of(dataset, finding.message) for finding in report.findings if finding.level == "error"]
+    return [said_of(dataset, finding.message) for finding in report.findings if finding.blocks]
 
 
 def _await_check(dataset: Path) -> None:

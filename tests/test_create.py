@@ -48,8 +48,9 @@ def test_project_of_real_clips_is_ready_to_label(tmp_path, shared):
     assert all(info["duration"] > 1 < info["fps"] and not info["annotations"] for info in database(root).values())
     report = validate(root)
     assert not report.broken and report.counts["video_files"] == report.counts["videos"] == 3
-    errors = [finding.message for finding in report.findings if finding.level == "error"]
-    assert len(errors) == 2 and "no features yet" in errors[0] + errors[1] and "no point labels yet" in "".join(errors)
+    steps = {finding.step: finding.message for finding in report.findings if finding.blocks}
+    assert steps.keys() == {"extract features", "label points"} and report.next_step == "extract features"
+    assert "no features yet" in steps["extract features"] and "no point labels yet" in steps["label points"]
     dataset = open_dataset(config_of(root), features=False)
     assert dataset.classes == ("pour", "stir") and dataset.splits["train"] == dataset.splits["test"] == sorted(
         ["v_GGSY1Qvo990", "v_ZNVhz7ctTq0", "vidat_example"])

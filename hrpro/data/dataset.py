@@ -26,12 +26,25 @@ SPLITS = ("train", "test")
 DATUM_REMEDY = "See dataset/README.md for the layout and where to get the data."
 
 
+Level = Literal["error", "to do", "left out", "note"]
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know of a data set. error: nothing can run; left out: runs go on without it; note: worth knowing."""
+    """One fact about a data set that its owner should know.
 
-    level: Literal["error", "left out", "note"]
+    level: error, something is broken and no run can start; to do, a step of the setup is still missing, so no run can
+    start yet; left out, runs skip it; note, worth knowing. step: what settles a "to do", e.g. "label points".
+    """
+
+    level: Level
     message: str
+    step: str = ""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether no run can start."""
+        return self.level in ("error", "to do")
 
 
 @dataclass
@@ -77,12 +90,12 @@ class DataSet:
         names = {split: set(videos) for split, videos in self.listed.items()}
         return {video: "/".join(split for split in SPLITS if video in names[split]) for video in self.duration}
 
-    def find(self, level: Literal["error", "left out", "note"], message: str) -> None:
-        self.findings.append(Finding(level, message))
+    def find(self, level: Level, message: str, step: str = "") -> None:
+        self.findings.append(Finding(level, message, step))
 
     def raise_errors(self) -> None:
         """InputError with every finding that keeps a run from starting."""
-        faults = [finding.message for finding in self.findings if finding.level == "error"]
+        faults = [finding.message for finding in self.findings if finding.blocks]
         if faults:
             raise InputError(faults)
 
@@ -170,8 +183,8 @@ def examine(config: Config, *, features: bool = True, points_file: Path | None =
     dataset = DataSet(root, classes, duration, fps, splits, truth, points, points_file or root / "point_labels",
                       ambiguous, {}, findings, frozenset(database or {}) - set(videos))
     if both := set(splits["train"]) & set(splits["test"]):
-        dataset.find("note", f"{root}: {len(both)} videos are in both splits: {preview(sorted(both))}; figures "
-                     "on them say nothing of new videos. Take them out of one.")
+        dataset.find("note", f"{root}: {len(both)} video(s) are in both splits: {preview(sorted(both))}; scores "
+                     "on these do not measure generalisation. Take them out of one.")
     if features:
         attempt(None, _open_features, dataset, config)
     if not broken:
@@ -253,7 +266,8 @@ def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], dur
         InputError: every fault of the file, with its line.
     """
     if not path.exists():
-        findings.append(Finding("error", f"{path}: no point labels yet. Label some in the app, or put the file there."))
+        findings.append(Finding("to do", f"{path}: no point labels yet. Label some in the app, or put the file there.",
+                                "label points"))
         return Points.empty(classes, tuple(fps))
     points, elsewhere, faults = Points.read(path, classes, fps)
     if strange := [place for place in elsewhere if known and place[1] not in known]:
@@ -336,8 +350,9 @@ def _open_features(dataset: DataSet, config: Config) -> None:
     folder = dataset.root / "features"
     timebase = read_timebase(folder, config.timebase)
     if not any(folder.glob("*/*.npy")):
-        dataset.find("error", f"{folder}: holds no features yet. Extract them (`python -m hrpro extract "
-                     f"{shlex.quote(str(dataset.root))}`, or in the app), or put <split>/<video>.npy there.")
+        dataset.find("to do", f"{folder}: no features yet. Extract them (`python -m hrpro extract "
+                     f"{shlex.quote(str(dataset.root))}`, or in the app), or put <split>/<video>.npy there.",
+                     "extract features")
         return
     for split in SPLITS:
         videos = dataset.splits[split]
@@ -364,14 +379,14 @@ def _check_points(dataset: DataSet) -> None:
     """Classes and videos without points, points that share a snippet, classes named but never shown."""
     train = dataset.splits["train"]
     if not dataset.classes:
-        dataset.find("error", f"{dataset.root}: there is no class to learn. Add some in the app, or list them in "
-                     "classes.txt.")
+        dataset.find("to do", f"{dataset.root}: no action classes yet. Add some in the app, or list them in "
+                     "classes.txt.", "add action classes")
     points, where = dataset.points, dataset.points_file
     index = {video: row for row, video in enumerate(points.videos)}
     mine = np.isin(points.video, [index[video] for video in train])
     if not mine.any():
         if train and where.exists():
-            dataset.find("error", f"{where}: has no point in a training video. Label some first.")
+            dataset.find("to do", f"{where}: has no point in a training video. Label some first.", "label points")
         return
     used = np.unique(points.label[mine])
     for label in sorted(set(range(len(dataset.classes))) - set(used.tolist())):

@@ -19,7 +19,9 @@ from hrpro.errors import InputError, preview
 from hrpro.files import looking_like
 from hrpro.labels.operations import LabelStore, log_file
 
-LEVELS = ("error", "left out", "note")
+LEVELS = ("error", "to do", "left out", "note")
+FIX = "fix the errors"
+STEPS = ("extract features", "add action classes", "label points")
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,17 @@ class Report:
     @property
     def ready(self) -> bool:
         """Whether a run can start."""
-        return not any(finding.level == "error" for finding in self.findings)
+        return not any(finding.blocks for finding in self.findings)
+
+    @property
+    def next_step(self) -> str:
+        """What the owner of the data set should do next: `FIX`, one of `STEPS`, or "train"."""
+        if any(finding.level == "error" for finding in self.findings):
+            return FIX
+        return min((finding.step for finding in self.findings if finding.step), key=STEPS.index, default="train")
 
     def to_dict(self) -> dict[str, Any]:
-        return {"dataset": str(self.root), "ready": self.ready, "counts": self.counts,
+        return {"dataset": str(self.root), "ready": self.ready, "next_step": self.next_step, "counts": self.counts,
                 "findings": [asdict(finding) for finding in self.findings]}
 
     def __str__(self) -> str:
@@ -52,7 +61,8 @@ class Report:
         lines += [f"  {split:5} {of['videos']} videos, {of['features']} with features, {of['segments']} segments, "
                   f"{of['points']} points" for split, of in counts["splits"].items()]
         lines += [f"{finding.level:8}  {finding.message}" for finding in self.findings]
-        return "\n".join([*lines, "Ready to train." if self.ready else "Not ready to train: see the errors."])
+        return "\n".join([*lines, "Ready to train." if self.ready else
+                          f"Not ready to train. Next: {self.next_step}."])
 
 
 def validate(root: Path) -> Report:

@@ -31,13 +31,13 @@ def test_a_sound_data_set(folders, make_dataset):
     make_dataset(folders[0] / "tiny")
     test = open_page()
     said = text(test)
-    assert "**9** videos, 0 with a file · **3** classes · **27** points · **27** annotated actions" in said
+    assert "**9** videos, no video files · **3** classes · **27** points · **27** annotated actions" in said
     assert "Train: 6 videos, 6 with features, 18 points · Test: 3 videos, 3 with features, 9 annotated actions" in said
     assert ":green-badge[Ready]" in said and not button(test, "Extract features")
-    assert test.expander[0].label == "Check: 1 note" and not test.expander[0].proto.expanded
+    assert test.expander[0].label == "Checks: 1 note" and not test.expander[0].proto.expanded
 
 
-def test_cards_stand_in_order_whatever_their_case_and_lead_to_every_page(folders, make_dataset):
+def test_cards_are_sorted_ignoring_case_and_lead_to_every_page(folders, make_dataset):
     make_dataset(folders[0] / "Zebra", train=1, test=1)
     make_dataset(folders[0] / "apple")
     test = open_page()
@@ -45,7 +45,7 @@ def test_cards_stand_in_order_whatever_their_case_and_lead_to_every_page(folders
     assert [link.proto.label for link in test.get("page_link")[:4]] == ["Annotate", "Train", "Explore", "Evaluate"]
 
 
-def test_faults_stand_with_their_remedies_as_they_are(folders, make_dataset):
+def test_errors_are_shown_with_their_remedies_as_plain_text(folders, make_dataset):
     root = make_dataset(folders[0] / "*bad*<b>")
     (root / "split_test.txt").unlink()
     np.save(root / "features/train/train_1.npy", np.zeros((0, 32)))
@@ -54,7 +54,7 @@ def test_faults_stand_with_their_remedies_as_they_are(folders, make_dataset):
     assert plain("split_test.txt: no such file. See dataset/README.md") in said
     assert plain("features/train/train_1.npy: holds no snippet") in said
     assert test.subheader[0].value == plain("*bad*<b>")
-    assert ":red-badge[At fault]" in said and test.expander[0].proto.expanded
+    assert ":red-badge[Broken]" in said and test.expander[0].proto.expanded
 
 
 def test_only_so_many_findings_are_shown(folders, make_dataset):
@@ -64,12 +64,12 @@ def test_only_so_many_findings_are_shown(folders, make_dataset):
     assert "… and 11 more; the command below prints them all." in text(open_page())
 
 
-def test_a_mended_file_is_noticed(folders, make_dataset):
+def test_a_corrected_file_is_noticed(folders, make_dataset):
     root = make_dataset(folders[0] / "tiny")
     good = (root / "gt_full.json").read_bytes()
     (root / "gt_full.json").write_bytes(good[:100])
     test = open_page()
-    assert ":red-badge[At fault]" in text(test)
+    assert ":red-badge[Broken]" in text(test)
     (root / "gt_full.json").write_bytes(good)
     test.run()
     assert ":green-badge[Ready]" in text(test)
@@ -95,7 +95,7 @@ def test_a_fresh_project_is_offered_its_features(folders, make_dataset):
     for path in root.glob("features/*/*.npy"):
         path.unlink()
     test = open_page()
-    assert ":orange-badge[Needs features]" in text(test)
+    assert ":orange-badge[Next: extract features]" in text(test)
     button(test, "Extract features").click()
     test.run()
     job, = jobs(folders[1])
@@ -114,7 +114,7 @@ def test_progress_and_failure_of_a_job_are_shown(folders, make_dataset):
     test = open_page()
     bar, = test.get("progress")
     assert bar.proto.value == 75 and bar.proto.text == plain("extract tiny: video 3/4")
-    assert ":gray-badge[At work]" in text(test) and button(test, "Cancel")
+    assert ":blue-badge[Running]" in text(test) and button(test, "Cancel")
     (folders[1] / "go").touch()
     while status(job).running:
         time.sleep(.05)

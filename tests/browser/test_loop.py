@@ -32,7 +32,7 @@ def test_from_nothing_to_a_mistake_watched(app, page):
     page.get_by_role("button", name="Make the demo").click(timeout=60_000)
     card = page.locator(".st-key-card-demo")
     card.get_by_text("Ready", exact=True).wait_for(timeout=300_000)
-    card.get_by_text("18 videos, 18 with a file").wait_for()
+    card.get_by_text("18 videos, all video files found").wait_for()
     root = app.data / "demo"
 
     card.get_by_role("link", name="Annotate").click()

@@ -7,7 +7,7 @@ from test_explore import filled  # noqa: F401
 pytestmark = pytest.mark.browser
 
 QUERY = "?dataset=small&run=first&video=train_1"        # a video without a file: nothing but text and lanes
-READY = {"projects": "Check:", "train": "Start training", "explore": "9 of 9 videos", "evaluate": "Measured on the"}
+READY = {"projects": "Checks:", "train": "Start training", "explore": "9 of 9 videos", "evaluate": "Measured on the"}
 # Text whose contrast with its ground is below 4.5 (WCAG 2.2, 1.4.3), except of what is switched off; of what
 # stands on drawings the ground is not known.
 FAINT = """() => {

@@ -135,7 +135,8 @@ CASES = {
                     "split_test.txt: names no usable video", "List one video id a line"),
     "split not text": (lambda root: (root / "split_test.txt").write_bytes(b"\xff\xfe\x00"), "error",
                        "split_test.txt: byte 0 is not UTF-8", "Save the file as UTF-8"),
-    "videos in both splits": (train_in_test, "note", "1 videos are in both splits", "new videos"),
+    "videos in both splits": (train_in_test, "note", "1 video(s) are in both splits: 'train_0'; scores on these do not "
+                              "measure generalisation", "Take them out"),
     "features missing": (lambda root: (root / "features/train/train_1.npy").unlink(), "left out",
                          "features/train/train_1.npy: no such file", "Extract"),
     "features of other size": (features_of_other_size, "left out", "train_1.npy: features have 31 values a snippet, "
@@ -182,8 +183,8 @@ CASES = {
                              "point_gaussian.csv: line 1 lacks the column(s) point, video_id", "Expected are class"),
     "quotation mark missing": (lambda root: append(root / POINTS, '"' + "x" * 200_000), "error",
                                "point_gaussian.csv: line 29 is not CSV", "quotation mark"),
-    "no points": (lambda root: (root / POINTS).unlink(), "error", "point_gaussian.csv: no point labels yet", "Label"),
-    "no point that counts": (lambda root: (root / POINTS).write_text("class,video_id,point\n"), "error",
+    "no points": (lambda root: (root / POINTS).unlink(), "to do", "point_gaussian.csv: no point labels yet", "Label"),
+    "no point that counts": (lambda root: (root / POINTS).write_text("class,video_id,point\n"), "to do",
                              "point_gaussian.csv: has no point in a training video", "Label some"),
     "class without a point": (lambda root: (root / "classes.txt").write_text("run\nswim\n"), "note",
                               "class 'swim' has no point in a training video", "Label one"),
@@ -253,8 +254,8 @@ def test_fault_is_said_with_place_and_remedy(root, case):
             and found == level], findings
     assert len(findings) == 1 + (case in ("settings at fault", "setting twice", "segment reversed")), findings
     code = run(parse(root))
-    assert code == (2 if level == "error" else 0)
-    if level == "error":
+    assert code == (2 if level in ("error", "to do") else 0)
+    if level in ("error", "to do"):
         with pytest.raises(InputError, match=r"\.|\?"):
             open_dataset(config_of(root)).raise_errors()
     else:
@@ -343,11 +344,27 @@ def test_fresh_project_is_told_what_comes_first(tmp_path):
     (root / "gt_full.json").write_text(json.dumps({"database": database}))
     for split in ("train", "test"):
         (root / f"split_{split}.txt").write_text("a\nb\n")
-    errors = [message for level, message in said(root) if level == "error"]
-    assert len(errors) == 3
-    assert any("no features yet. Extract them (`python -m hrpro extract" in message for message in errors)
-    assert any("no point labels yet. Label some in the app" in message for message in errors)
-    assert any("there is no class to learn. Add some in the app" in message for message in errors)
+    report = validate(root)
+    messages = {finding.step: finding.message for finding in report.findings if finding.level == "to do"}
+    assert "no features yet. Extract them (`python -m hrpro extract" in messages["extract features"]
+    assert "no action classes yet. Add some in the app" in messages["add action classes"]
+    assert "no point labels yet. Label some in the app" in messages["label points"]
+    assert not report.ready and not any(finding.level == "error" for finding in report.findings)
+    assert report.next_step == "extract features"
+    assert str(report).endswith("Not ready to train. Next: extract features.")
+    (root / "features").mkdir()
+    for split in ("train", "test"):
+        for video in ("a", "b"):
+            (root / "features" / split).mkdir(exist_ok=True)
+            np.save(root / "features" / split / f"{video}.npy", np.zeros((15, 2048), np.float32))
+    assert validate(root).next_step == "add action classes"
+    (root / "classes.txt").write_text("run\n")
+    assert validate(root).next_step == "label points"
+    (root / "point_labels").mkdir()
+    (root / "point_labels/points.csv").write_text("class,start_frame,stop_frame,video_id,point\nrun,,,a,50\n")
+    assert validate(root).next_step == "train" and validate(root).ready
+    (root / "split_train.txt").unlink()
+    assert validate(root).next_step == "fix the errors"
 
 
 def test_command_line_prints_text_and_json(root, capsys):
@@ -358,7 +375,7 @@ def test_command_line_prints_text_and_json(root, capsys):
     assert "train 6 videos, 5 with features" in out and out.endswith("Ready to train.\n")
     assert run(parse(root, "--json")) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["ready"] and report["counts"]["splits"]["train"]["features"] == 5
+    assert report["ready"] and report["next_step"] == "train" and report["counts"]["splits"]["train"]["features"] == 5
     assert [finding["level"] for finding in report["findings"]] == ["left out"]
     with pytest.raises(InputError, match=r"nowhere: no such data set\. See dataset/README\.md"):
         run(parse(root.parent / "nowhere"))
@@ -398,5 +415,4 @@ def test_annotations_of_the_published_data_sets(shared):
     for name, videos, points in (("THUMOS14", 412, 3003), ("GTEA", 28, 367), ("BEOID", 58, 594)):
         report = validate(shared / "datasets" / name)
         assert (report.counts["videos"], report.counts["points"]) == (videos, points)
-        assert [finding.message.split(": ")[1][:20] for finding in report.findings if finding.level == "error"] == [
-            "holds no features yet"[:20]]
+        assert [finding.step for finding in report.findings if finding.blocks] == ["extract features"]
