@@ -1,7 +1,9 @@
 """Makes small real video files whose every frame shows its own number."""
 
+import itertools
 import math
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,6 +20,19 @@ def draw_number(number: int) -> np.ndarray:
     return np.repeat(np.tile(np.repeat(bits * 255, WIDTH // BITS), (HEIGHT, 1))[..., None], 3, 2).astype(np.uint8)
 
 
+def draw_corners(_number: int) -> np.ndarray:
+    """Four grey corners by which each of the eight ways to turn and mirror a picture differs from the others."""
+    return np.kron(np.array([[20, 90], [160, 230]]), np.ones((HEIGHT // 2, WIDTH // 2)))[..., None].repeat(
+        3, 2).astype(np.uint8)
+
+
+def read_corners(picture: np.ndarray) -> list[int]:
+    """The greys of the corners from the left above, in hundreds and rounded as drawn: 0, 1, 2, 3."""
+    height, width = picture.shape[:2]
+    greys = picture[[[height // 4], [height * 3 // 4]], [[width // 4, width * 3 // 4]]].mean(-1)
+    return np.round((greys - 20) / 70).astype(int).ravel().tolist()
+
+
 def read_number(picture: np.ndarray) -> int:
     """The number that a picture shows, whatever its scale."""
     bars = np.array_split(picture.mean((0, 2)), BITS)
@@ -27,10 +42,12 @@ def read_number(picture: np.ndarray) -> int:
 def write_video(path: Path, stamps: Sequence[int], codec: str = "libx264", options: dict | None = None,
                 container_options: dict | None = None, rotation: int = 0, numbers: Sequence[int] | None = None,
                 unit: Fraction = Fraction(1, 1000), rate: Fraction | int = 25, pixels: str = "yuv420p",
-                sound: str | None = None) -> Path:
+                sound: str | None = None, matrix: Sequence[int] | None = None,
+                draw: Callable[[int], np.ndarray] | None = None) -> Path:
     """A video with frame i on screen from stamps[i] units (of seconds) on; it shows i, or numbers[i].
 
-    rate: frames a second as the header tells; sound: codec of a track that begins at 0 and clicks at full seconds.
+    rate: frames per second as the header says; sound: codec of a track that begins at 0 and clicks at full seconds;
+    matrix: the display matrix (a, b, c, d); draw: makes the picture of a number, RGB [HEIGHT, WIDTH, 3].
     """
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=rate, options={"g": "12", **(options or {})})
@@ -38,11 +55,14 @@ def write_video(path: Path, stamps: Sequence[int], codec: str = "libx264", optio
         stream.time_base = stream.codec_context.time_base = unit
         if rotation:
             stream.set_display_rotation(rotation)
+        if matrix:
+            a, b, c, d = (value << 16 for value in matrix)
+            stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
         if sound:
             track = container.add_stream(sound, rate=RATE, layout="mono")
             container.mux(track.encode(_clicks(math.ceil(stamps[-1] * unit))) + track.encode(None))
         for number, moment in zip(numbers or range(len(stamps)), stamps, strict=True):
-            frame = av.VideoFrame.from_ndarray(draw_number(number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray((draw or draw_number)(number), format="rgb24")
             frame.pts, frame.time_base = moment, unit
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -89,3 +109,72 @@ def hide_a_picture(source: Path, target: Path, number: int) -> Path:
                 twin.is_keyframe = packet.is_keyframe
                 new.mux(twin)
     return target
+
+
+def join(target: Path, *parts: Path) -> Path:
+    """The files' bytes one after the other, as `cat` joins them."""
+    target.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return target
+
+
+def mux(target: Path, *sources: Path, skip: int = 0) -> Path:
+    """The first track of each file in one file; skip: how many packets each track leaves out at its beginning."""
+    with av.open(str(target), "w") as new:
+        opened = [av.open(str(source)) for source in sources]
+        tracks = [(old, new.add_stream_from_template(old.streams[0])) for old in opened]
+        for old, track in tracks:
+            for packet in itertools.islice((packet for packet in old.demux(old.streams[0]) if packet.size), skip, None):
+                packet.stream = track
+                new.mux(packet)
+            old.close()
+    return target
+
+
+def damage(path: Path, *numbers: int) -> Path:
+    """Zeros in place of stored pictures, as bad sectors leave them; of files in which pictures lie in one piece."""
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    for number in numbers:
+        at, size = packets[number]
+        content[at:at + size] = bytes(size)
+    path.write_bytes(content)
+    return path
+
+
+def pack(source: Path, target: Path) -> Path:
+    """An MPEG-4 AVI as DivX 5 packed it: a chunk holds a P and a B picture, the next one nothing."""
+    mark = b"\0\0\1\xb6"
+    with av.open(str(source)) as container:
+        stored = [(packet.is_keyframe, bytes(packet)) for packet in container.demux(video=0) if packet.size]
+    chunks, at = [], 0
+    stored[0] = True, stored[0][1].replace(mark, b"\0\0\1\xb2DivX503b1393p" + mark, 1)
+    while at < len(stored):
+        (key, data), after = stored[at], stored[at + 1][1] if at + 1 < len(stored) else b""
+        if after and after[after.find(mark) + 4] >> 6 == 2:             # a B picture
+            chunks += [(key, data + after), (False, mark + b"\x40\0\0")]
+            at += 2
+        else:
+            chunks.append((key, data))
+            at += 1
+    target.write_bytes(_avi(chunks, b"XVID"))
+    return target
+
+
+def _avi(chunks: Iterable[tuple[bool, bytes]], codec: bytes, rate: int = 25) -> bytes:
+    chunks = list(chunks)
+    movie = index = b""
+    for key, data in chunks:
+        index += b"00dc" + struct.pack("<3I", 0x10 if key else 0, len(movie) + 4, len(data))
+        movie += _riff(b"00dc", data)
+    main = struct.pack("<14I", 1_000_000 // rate, 0, 0, 0x10, len(chunks), 0, 1, 0, WIDTH, HEIGHT, 0, 0, 0, 0)
+    head = b"vids" + codec + struct.pack("<IHH8I4H", 0, 0, 0, 0, 1, rate, 0, len(chunks), 0, 0xFFFFFFFF, 0, 0, 0, WIDTH,
+                                         HEIGHT)
+    kind = struct.pack("<Iii2H4s5I", 40, WIDTH, HEIGHT, 1, 24, codec, WIDTH * HEIGHT * 3, 0, 0, 0, 0)
+    track = _riff(b"LIST", b"strl" + _riff(b"strh", head) + _riff(b"strf", kind))
+    body = _riff(b"LIST", b"hdrl" + _riff(b"avih", main) + track) + _riff(b"LIST", b"movi" + movie)
+    return _riff(b"RIFF", b"AVI " + body + _riff(b"idx1", index))
+
+
+def _riff(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)

@@ -22,6 +22,8 @@ def run(args: argparse.Namespace) -> int:
     print()
     print(f"{args.dataset}: {len(done.made)} videos extracted, {len(done.kept)} had features already, "
           f"{len(done.failed)} failed.")
+    for note in done.notes.values():
+        print(f"note: {note}")
     for fault in done.failed.values():
         print(f"error: {fault}", file=sys.stderr)
     return 2 if done.failed else 0

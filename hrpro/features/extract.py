@@ -21,7 +21,7 @@ from hrpro.errors import InputError, raise_if
 from hrpro.features.snippets import CLIP, DIM, HEIGHT, STRETCH, WIDTH, describe
 from hrpro.files import link_or_copy, read_text, write_atomic
 from hrpro.timebase import Timebase
-from hrpro.video.decode import iter_frames
+from hrpro.video.decode import iter_frames, missing_note
 from hrpro.video.probe import probe
 
 FEATURE_DIM = DIM
@@ -29,17 +29,24 @@ EXTRACTOR = "hrpro statistics 1"
 TIMEBASE = Timebase(fps=25.0, stride=CLIP, clip=CLIP, offset=0)
 
 
-def extract(video_path: Path, progress: Callable[[float], object] | None = None) -> np.ndarray:
-    """Features of one video, float32 [T, FEATURE_DIM], at TIMEBASE; memory does not grow with its length.
+def extract(video_path: Path, progress: Callable[[float], object] | None = None,
+            note: Callable[[str], object] = lambda sentence: None) -> np.ndarray:
+    """Features of one video at TIMEBASE; memory does not grow with its length.
 
-    progress: is told the fraction done. A video shorter than a snippet gives one, its last frame repeated.
+    Args:
+        video_path: The video. One shorter than a snippet gives one, its last frame repeated.
+        progress: Gets the fraction done.
+        note: Gets a sentence about frames that cannot be decoded, if there are any.
+
+    Returns:
+        float32 [T, FEATURE_DIM].
 
     Raises:
-        InputError: the video cannot be read; see `hrpro.video.probe.probe`.
+        InputError: The video cannot be read, see `hrpro.video.probe.probe`, or no frame can be decoded.
     """
     info = probe(video_path)
-    count = TIMEBASE.count(info.duration)
-    frames = iter_frames(info, TIMEBASE.fps, (WIDTH, HEIGHT))
+    count, missing = TIMEBASE.count(info.duration), []
+    frames = iter_frames(info, TIMEBASE.fps, (WIDTH, HEIGHT), missing)
     bounds = np.linspace(0, count, math.ceil(count / STRETCH) + 1).astype(int)
     parts = []
     for begin, end in itertools.pairwise(bounds):
@@ -47,22 +54,32 @@ def extract(video_path: Path, progress: Callable[[float], object] | None = None)
         filled = 0
         for filled, frame in enumerate(itertools.islice(frames, len(stretch)), 1):
             stretch[filled - 1] = frame
-        if not filled:
-            raise InputError(f"{video_path}: ends before {TIMEBASE.seconds(begin):.2f} s. Copy the video again.")
         stretch[filled:] = stretch[filled - 1]
         parts.append(describe(stretch))
         if progress:
             progress(end / count)
+    for _ in frames:                                    # less than a snippet
+        pass
+    if missing:
+        note(missing_note(info, missing))
     return np.concatenate(parts)
 
 
 @dataclass
 class Extraction:
-    """What became of a data set's videos. made, kept (were there already): names; failed: {name: sentence}."""
+    """What became of a data set's videos.
+
+    Attributes:
+        made: Names of those extracted.
+        kept: Names of those that had features already.
+        failed: {name: sentence}.
+        notes: {name: sentence} of those extracted in which frames cannot be decoded.
+    """
 
     made: list[str]
     kept: list[str]
     failed: dict[str, str]
+    notes: dict[str, str]
 
 
 def extract_dataset(root: Path, progress: Callable[[float, str], object] = lambda fraction, text: None,
@@ -78,7 +95,7 @@ def extract_dataset(root: Path, progress: Callable[[float, str], object] = lambd
     """
     root = Path(root)
     folders, files = _plan(root)
-    done = Extraction([], [], {})
+    done = Extraction([], [], {}, {})
     for video, targets in folders.items():
         there = [target for target in targets if _is_sound(target)]
         if there:
@@ -90,12 +107,14 @@ def extract_dataset(root: Path, progress: Callable[[float, str], object] = lambd
     if todo:
         write_atomic(root / "features" / "timebase.yaml",
                      yaml.safe_dump(asdict(TIMEBASE) | {"extractor": EXTRACTOR}, sort_keys=False))
-        for video, fault in _extract_all({video: (path, folders[video]) for video, path in todo.items()}, progress,
-                                         workers or os.cpu_count() or 1):
+        for video, fault, note in _extract_all({video: (path, folders[video]) for video, path in todo.items()},
+                                               progress, workers or os.cpu_count() or 1):
             if fault:
                 done.failed[video] = fault
             else:
                 done.made.append(video)
+            if note:
+                done.notes[video] = note
     progress(1., f"features of {len(done.made) + len(done.kept)} of {len(folders)} videos")
     return done
 
@@ -150,17 +169,18 @@ def _share(reports: multiprocessing.SimpleQueue) -> None:
     _reports = reports
 
 
-def _extract_to(video: str, path: Path, targets: list[Path]) -> float:
-    """Extract one video to its files; gives its length in seconds. Runs in a process of its own."""
-    features = extract(path, lambda fraction: _reports.put((video, fraction)))
+def _extract_to(video: str, path: Path, targets: list[Path]) -> tuple[float, str]:
+    """Extract one video to its files; returns its length in seconds and a note or "". Runs in its own process."""
+    notes: list[str] = []
+    features = extract(path, lambda fraction: _reports.put((video, fraction)), notes.append)
     write_atomic(targets[0], lambda file: np.save(file, features))
     _spread(targets[0], targets)
-    return float(TIMEBASE.seconds(len(features)))
+    return float(TIMEBASE.seconds(len(features))), " ".join(notes)
 
 
 def _extract_all(todo: dict[str, tuple[Path, list[Path]]], progress: Callable[[float, str], object], workers: int
-                 ) -> Iterator[tuple[str, str]]:
-    """(video, fault or "") as each gets done, the longest files first."""
+                 ) -> Iterator[tuple[str, str, str]]:
+    """(video, fault or "", note or "") as each gets done, the longest files first."""
     # Fresh processes: a fork would copy whatever threads its parent has in whatever state.
     context = multiprocessing.get_context("spawn")
     reports = context.SimpleQueue()
@@ -168,7 +188,7 @@ def _extract_all(todo: dict[str, tuple[Path, list[Path]]], progress: Callable[[f
     fraction, seconds, began = dict.fromkeys(todo, 0.), 0., time.monotonic()
     with ProcessPoolExecutor(min(workers, len(todo)), context, _share, (reports,)) as pool:
         try:
-            waiting: dict[Future[float], str] = {pool.submit(_extract_to, video, *todo[video]): video
+            waiting: dict[Future[tuple[float, str]], str] = {pool.submit(_extract_to, video, *todo[video]): video
                                                  for video in sorted(todo, key=size.get, reverse=True)}
             while waiting:
                 finished, _ = wait(waiting, timeout=.2, return_when="FIRST_COMPLETED")
@@ -178,16 +198,16 @@ def _extract_all(todo: dict[str, tuple[Path, list[Path]]], progress: Callable[[f
                     video = waiting.pop(future)
                     fraction[video] = 1.
                     fault = _fault_of(future, todo[video][0])
-                    if not fault:
-                        seconds += future.result()
-                    yield video, fault
+                    length, note = (0., "") if fault else future.result()
+                    seconds += length
+                    yield video, fault, note
                 part = sum(fraction[video] * size[video] for video in todo) / sum(size.values())
                 progress(part, _sentence(len(todo) - len(waiting), len(todo), part, seconds, time.monotonic() - began))
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _fault_of(future: Future[float], path: Path) -> str:
+def _fault_of(future: Future[tuple[float, str]], path: Path) -> str:
     error = future.exception()
     if error is None or isinstance(error, InputError):
         return str(error or "")

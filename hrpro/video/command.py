@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):      # also where a shell started this with SIGINT ignored
         signal.signal(number, _cancel)
-    cache, failed, todo, playable = args.dataset / "cache", [], [], 0
+    cache, failed, todo, playable, notes = args.dataset / "cache", [], [], 0, []
     for path in _files(args.dataset, args.videos):
         try:
             info = probe(path)
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
     for info in todo:
         try:
-            make_proxy(info.path, cache, tell, args.lock)
+            make_proxy(info.path, cache, tell, args.lock, notes.append)
             made += 1
         except InputError as error:
             failed += error.faults
@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
         print()
     print(f"{args.dataset}: {made} copies made, {len(kept)} were there already, {len(failed)} failed"
           + ("." if args.videos else f"; {playable} videos need none."))
+    for note in notes:
+        print(f"note: {note}")
     for fault in failed:
         print(f"error: {fault}", file=sys.stderr)
     return 2 if failed else 0

@@ -1,10 +1,16 @@
-"""Pictures of a video by time: single ones by seeking, all of them in order at a fixed rate."""
+"""Pictures of a video by time: single ones by seeking, all of them in order at a fixed rate.
+
+One rule for frames that cannot be decoded, here and in copies: the frame before is shown in their place, and the first
+one that can be decoded in place of those before it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -13,51 +19,160 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import ArrayLike, NDArray
 
 from hrpro.errors import InputError
-from hrpro.video.probe import VideoInfo, opened, probe
+from hrpro.video.probe import VideoInfo, decoded, joined, opened, probe
+
+_MOST_MISSING = 5               # stretches of frames that are listed one by one
+_FILLER = 8                     # bytes; a packet without a picture of its own is smaller
 
 
 def frames_at(video: Path | VideoInfo, seconds: ArrayLike, size: tuple[int, int] | None = None
               ) -> Iterator[NDArray[np.uint8]]:
-    """The pictures on screen at some moments, RGB [H, W, 3] each, in the order asked.
+    """The pictures on screen at some moments, in the order asked.
 
-    video: a path, or its `probe`, which spares reading the time stamps again; seconds: [N] from the first displayed
-    frame on (the first frame before it, the last one after the end); size: (width, height) to scale to.
+    Args:
+        video: A path, or its `probe`, which spares reading the time stamps again.
+        seconds: [N], from the first displayed frame on (before it, the first frame; after the end, the last).
+        size: (width, height) to scale to.
+
+    Yields:
+        RGB [H, W, 3].
 
     Raises:
-        InputError: as `probe`; a frame that cannot be decoded.
+        InputError: As `probe`; no frame can be decoded.
     """
     info = video if isinstance(video, VideoInfo) else probe(video)
-    with opened(info.path) as (container, stream):
-        stream.thread_type = "SLICE"  # threads by frame would decode several frames to give one
-        scaler, at, group = VideoReformatter(), None, None
+    scaler, at, group = VideoReformatter(), None, None
+    with contextlib.ExitStack() as files:
+        container, stream = _open(files, info)
         for moment in np.atleast_1d(np.asarray(seconds, np.float64)):
             index = info.frame_index(moment)
             if index != at:
                 keyframe = np.searchsorted(info.keyframes, index, side="right")
                 if at is None or index < at or keyframe != group:
-                    frames = _from(container, stream, info, index)
-                picture = _picture(_reach(frames, info, index), scaler, size)
+                    cursor = _seek(container, stream, info, index)
+                    if cursor is None:
+                        container, stream = _open(files, info)
+                        cursor = _Cursor(_placed(joined(container.demux(stream), stream, info), info), info)
+                picture = _picture(cursor.reach(index), scaler, size, info)
                 at, group = index, keyframe
             yield picture
 
 
-def _from(container: av.container.InputContainer, stream: av.VideoStream, info: VideoInfo, index: int
-          ) -> Iterator[av.VideoFrame]:
-    """Decoded frames that begin at frame `index` or before it.
+def _open(files: contextlib.ExitStack, info: VideoInfo) -> tuple[av.container.InputContainer, av.VideoStream]:
+    """The file, opened again so that it is at its beginning."""
+    files.close()
+    container, stream = files.enter_context(opened(info.path))
+    stream.thread_type = "SLICE"  # threads by frame would decode several frames to give one
+    return container, stream
 
-    Seeking to a frame before which others are stored out of order can land behind it: then seek again, earlier.
+
+class _Cursor:
+    """Goes forward through frames and their places, and no further than needed."""
+
+    def __init__(self, frames: Iterator[tuple[int, av.VideoFrame]], info: VideoInfo):
+        self.frames, self.info, self.place, self.frame = frames, info, -1, None
+        self.ahead = next(frames, None)
+
+    def reach(self, index: int) -> av.VideoFrame:
+        """The frame shown at a place."""
+        while self.place < index:
+            self.ahead = self.ahead or next(self.frames, None)
+            if self.ahead is None or self.ahead[0] > index:
+                break
+            (self.place, self.frame), self.ahead = self.ahead, None
+        if self.frame is not None:
+            return self.frame
+        if self.ahead is None:
+            raise nothing_decodes(self.info)
+        return self.ahead[1]
+
+
+def nothing_decodes(info: VideoInfo) -> InputError:
+    """The error of a video without a frame that can be decoded."""
+    return InputError(f"{info.path}: no frame can be decoded. Copy the video again or convert it to MP4 (H.264).")
+
+
+def _seek(container: av.container.InputContainer, stream: av.VideoStream, info: VideoInfo, index: int
+          ) -> _Cursor | None:
+    """Frames that begin at frame `index` or before it; None if only those from the file's beginning can be relied on.
+
+    Seeking can land too late, and at a key frame that cannot be decoded: then seek again, earlier.
     """
+    known = np.searchsorted(info.keyframes, index, side="right")
+    keyframe = int(info.keyframes[known - 1]) if known else index
+    with contextlib.suppress(av.error.FFmpegError):             # no place before: the caller reads from the beginning
+        for packets, lead in _landings(container, stream, info, index):
+            cursor = _Cursor(_placed(packets, info, lead), info)
+            if cursor.ahead is not None and cursor.ahead[0] <= min(index, keyframe + lead):
+                return cursor
+    return None
+
+
+def _landings(container: av.container.InputContainer, stream: av.VideoStream, info: VideoInfo, index: int
+              ) -> Iterator[tuple[Iterator[av.Packet], int]]:
+    """Packets from frame `index` on, from earlier on …, and each time how many frames a decoder loses at first."""
+    if len(info.joins):                                         # stamps are not unique, places in the file are
+        back = 1
+        key = int(np.searchsorted(info.keyframes, index, side="right")) - 1
+        while key >= 0:
+            number, place = info.entries[key].tolist()
+            container.seek(place, unsupported_byte_offset=True)
+            packets = container.demux(stream)
+            first = next(packets, None)
+            if first is not None and first.pos == place:
+                yield joined(itertools.chain([first], packets), stream, info, number), 0
+            key, back = key - back, back * 2
+        return
+    if info.counted:                                            # only a file's first packet may tell how to decode it
+        container.seek(int(info.stamps[0]), stream=stream)
+        next(decoded(container.demux(stream)), None)
     target, step = int(info.stamps[index]), max(1, int(0.5 / info.time_base))
-    while True:
+    earliest = int(info.stamps[0]) - step
+    while target >= earliest:
         container.seek(target, stream=stream)
-        frames = in_order(container.decode(stream), info.delay)
-        first = next(frames, None)
-        if (first is not None and first.pts <= info.stamps[index]) or target <= info.stamps[0] - step:
-            break
+        lead = 0
+        if info.counted:
+            lead = _lead(container.demux(stream), stream, info.delay)
+            container.seek(target, stream=stream)
+        yield container.demux(stream), lead
         target, step = target - step, step * 2
-    if first is not None:
-        yield first
-    yield from frames
+
+
+def _lead(packets: Iterator[av.Packet], stream: av.VideoStream, enough: int) -> int:
+    """How many frames a decoder that begins with these packets leaves out, as they need what was before."""
+    lost = 0
+    for number, packet in enumerate(packets):
+        if number > enough and packet.size >= _FILLER:
+            break
+        with contextlib.suppress(av.error.FFmpegError):
+            lost += (packet.size > 0) - len(packet.decode())
+    with contextlib.suppress(av.error.FFmpegError):
+        lost -= len(stream.decode(None))
+    return max(0, lost)
+
+
+def _placed(packets: Iterator[av.Packet], info: VideoInfo, lead: int = 0) -> Iterator[tuple[int, av.VideoFrame]]:
+    """The frames in packets with their places; lead: how many are lost before the first, which its stamp leaves out."""
+    frames = decoded(packets)
+    if lead:
+        first = next(frames, None)
+        if first is None:
+            return
+        first.pts = int(info.stamps[min(np.searchsorted(info.stamps, first.pts) + lead, info.frames - 1)])
+        frames = itertools.chain([first], frames)
+    yield from placed(in_order(frames, info.delay), info)
+
+
+def placed(frames: Iterable[av.VideoFrame], info: VideoInfo) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Frames in display order, each with its place in `info.stamps`; none comes twice for one place."""
+    last = -1
+    for frame in frames:
+        place = int(np.searchsorted(info.stamps, frame.pts))
+        if place <= last < info.frames - 1 and info.stamps[last + 1] == frame.pts:
+            place = last + 1                            # of several with one stamp
+        if last < place < info.frames:
+            last = place
+            yield place, frame
 
 
 def in_order(frames: Iterable[av.VideoFrame], delay: int) -> Iterator[av.VideoFrame]:
@@ -78,54 +193,61 @@ def _stamped(frame: av.VideoFrame, stamp: int) -> av.VideoFrame:
     return frame
 
 
-def _reach(frames: Iterator[av.VideoFrame], info: VideoInfo, index: int) -> av.VideoFrame:
-    for frame in frames:
-        if frame.pts >= info.stamps[index]:
-            return frame
-    raise InputError(f"{info.path}: the frame at {info.times[index]:.2f} s cannot be decoded. Copy the video again.")
+def iter_frames(video: Path | VideoInfo, fps: float = 25.0, size: tuple[int, int] | None = None,
+                missing: list[int] | None = None) -> Iterator[NDArray[np.uint8]]:
+    """The picture on screen at 0, 1 / fps, 2 / fps … seconds, to the end of the video. Memory stays constant.
 
+    Args:
+        video: A path, or its `probe`.
+        size: (width, height) to scale to.
+        missing: Gets the indices of the frames that cannot be decoded, as they are met.
 
-def iter_frames(video: Path | VideoInfo, fps: float = 25.0, size: tuple[int, int] | None = None
-                ) -> Iterator[NDArray[np.uint8]]:
-    """The picture on screen at 0, 1 / fps, 2 / fps … seconds, to the end of the video, RGB [H, W, 3] each.
-
-    size: (width, height) to scale to. A picture shown at several of these moments is the same array each time: do not
-    write into it. Memory stays constant.
+    Yields:
+        RGB [H, W, 3]. A picture shown at several moments is the same array each time: do not write into it.
 
     Raises:
-        InputError: as `probe`; frames that cannot be decoded.
+        InputError: As `probe`; no frame can be decoded.
     """
     info = video if isinstance(video, VideoInfo) else probe(video)
-    scaler, moment = VideoReformatter(), 0
-    for frame, end in _shown(info):
-        picture = None
-        while moment / fps < end - 1e-6:
-            if picture is None:
-                picture = _picture(frame, scaler, size)
-            yield picture
-            moment += 1
-
-
-def _shown(info: VideoInfo) -> Iterator[tuple[av.VideoFrame, float]]:
-    """Frames in display order, each with the moment it leaves the screen, in seconds after the first appeared."""
+    scaler, times, moment, shown, last = VideoReformatter(), info.times, 0, None, -1
     with opened(info.path) as (container, stream):
-        frame = None
-        for following in in_order(container.decode(stream), info.delay):
-            if frame is not None:
-                yield frame, float((following.pts - info.stamps[0]) * stream.time_base)
-            frame = following
-        if frame is not None:
-            yield frame, info.duration
+        frames = _placed(joined(container.demux(stream), stream, info), info)
+        for place, frame in itertools.chain(frames, [(info.frames, None)]):
+            if missing is not None:
+                missing.extend(range(last + 1, place))
+            end, picture = times[place] if frame is not None else info.duration, None
+            while shown is not None and moment / fps < end - 1e-6:
+                if picture is None:
+                    picture = _picture(shown, scaler, size, info)
+                yield picture
+                moment += 1
+            shown, last = frame or shown, place
+    if shown is None:
+        raise nothing_decodes(info)
 
 
-def _picture(frame: av.VideoFrame, scaler: VideoReformatter, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """A frame as RGB [H, W, 3], turned upright, scaled to (width, height) as seen.
+def missing_note(info: VideoInfo, missing: Sequence[int]) -> str:
+    """A sentence about frames that cannot be decoded; "" if there are none."""
+    if not missing:
+        return ""
+    times = [f"{info.times[place]:.1f}" for place in missing]
+    breaks = [0, *(at for at in range(1, len(missing)) if missing[at] != missing[at - 1] + 1), len(missing)]
+    stretches = [times[begin] + (f" to {times[end - 1]}" if end - begin > 1 else "")
+                 for begin, end in itertools.pairwise(breaks)]
+    more = f" and {len(stretches) - _MOST_MISSING} other places" if len(stretches) > _MOST_MISSING else ""
+    return (f"{info.path}: {len(missing)} of {info.frames} frames cannot be decoded (at "
+            f"{', '.join(stretches[:_MOST_MISSING])} s{more}); the frame before is shown in their place.")
+
+
+def _picture(frame: av.VideoFrame, scaler: VideoReformatter, size: tuple[int, int] | None, info: VideoInfo
+             ) -> NDArray[np.uint8]:
+    """A frame as RGB [H, W, 3], upright, scaled to (width, height) as seen.
 
     scaler: kept from frame to frame, since setting one up costs more than the scaling.
     """
-    turns = frame.rotation // 90 % 4
+    a, b, c, d = info.upright
     width, height = size or (None, None)
-    if turns % 2:
+    if not a:
         width, height = height, width
     picture = scaler.reformat(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()
-    return np.rot90(picture, turns) if turns else picture
+    return (picture if a else picture.swapaxes(0, 1))[::d or b, ::a or c]

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+import math
+import re
+import struct
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
 from hrpro.errors import InputError
+from hrpro.video.whole import is_cut_off, is_joined
 
-_COVER = Disposition.attached_pic
+MAX_PIXELS = 1 << 26            # of a frame: 8K in all its shapes; a decoder holds several at once
+MAX_DAYS = 10
+_NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+_PICTURE_CODECS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}
+# Containers whose files are joined byte by byte, so that time stamps can restart or jump.
+_JOINABLE = {"mpegts", "mpeg", "flv"}
+LONGEST_GAP = 10               # seconds between two stamps there, beyond which players close the gap
 # Not every frame has a stamp of its own here, and libav fills them in: in AVI as if frames were stored in order.
 _DELAY = {"avi": 16, "mpeg": 1, "mpegts": 1}
 _MP4, _WEBM = {"h264", "vp9", "av1"}, {"vp8", "vp9", "av1"}
@@ -26,14 +40,24 @@ _BROWSER_CODECS = {".mp4": _MP4, ".m4v": _MP4, ".mov": _MP4, ".webm": _WEBM, ".m
 class VideoInfo:
     """One video file, as a player shows it.
 
-    duration: seconds from the first displayed frame to the end of the last; fps: average rate; width, height: as shown,
-    in square pixels, after rotation; stamps: int64 [N], display order, in units of `time_base` seconds; keyframes:
-    indices into `stamps` at which decoding can begin; even: frame i is on screen from i / fps on; browser_playable: a
-    browser's <video> shows the picture; start: seconds on a player's clock at which the first frame appears (not 0
-    where sound leads); rotation: degrees counter-clockwise by which a player turns the picture; interlaced: pictures
-    are made of two fields each; plain: an edit list hides no frame and, in Matroska, which tells no frame's length,
-    none is stored out of order: of other files some players show a neighbour of the frame asked for; delay: by how many
-    places decoded frames' stamps can be out of order (0 in most files, see `hrpro.video.decode.in_order`).
+    Attributes:
+        duration: Seconds from the first displayed frame to the end of the last.
+        fps: Average rate.
+        width: As shown: in square pixels, upright.
+        height: See width.
+        stamps: int64 [N], display order, in units of `time_base` seconds.
+        keyframes: Indices into `stamps` at which decoding can begin.
+        start: Seconds on a player's clock at which the first frame appears (not 0 where sound leads).
+        upright: The stored picture's display matrix (a, b, c, d), each -1, 0 or 1: pixel (x, y) is shown at
+            (a x + c y, b x + d y), apart from a shift.
+        interlaced: Pictures are made of two fields each.
+        plain: No edit list hides frames and, in Matroska, which has no frame lengths, none is stored out of order. Of
+            other files some players show a neighbour of the frame asked for.
+        alone: There is one picture track, so every player shows this one.
+        delay: By how many places decoded frames' stamps can be out of order, see `hrpro.video.decode.in_order`.
+        joins: int64 [J, 2], where stamps restart or jump: the number of the first packet after it, in the order of the
+            file, and what to add to its stamps and those that follow.
+        entries: int64 [K, 2], for each of `keyframes` its packet's number and its byte in the file.
     """
 
     path: Path
@@ -45,13 +69,16 @@ class VideoInfo:
     pixel_format: str
     has_audio: bool
     start: float
-    rotation: int
+    upright: tuple[int, int, int, int]
     interlaced: bool
     plain: bool
+    alone: bool
     delay: int
     stamps: NDArray[np.int64] = field(repr=False)
     time_base: Fraction = field(repr=False)
     keyframes: NDArray[np.intp] = field(repr=False)
+    joins: NDArray[np.int64] = field(repr=False)
+    entries: NDArray[np.int64] = field(repr=False)
 
     @property
     def frames(self) -> int:
@@ -64,12 +91,19 @@ class VideoInfo:
 
     @property
     def even(self) -> bool:
+        """Whether frame i is on screen from i / fps on."""
         return bool(np.abs(self.times * self.fps - np.arange(self.frames)).max() < 0.1)
 
     @property
+    def counted(self) -> bool:
+        """Whether stamps number the packets, and are not what the frames in them have."""
+        return self.delay > 1
+
+    @property
     def browser_playable(self) -> bool:
+        """Whether a browser's <video> shows these pictures."""
         return self.codec in _BROWSER_CODECS.get(self.path.suffix.lower(), ()) and not self.interlaced \
-            and self.pixel_format in ("yuv420p", "yuvj420p")
+            and self.alone and not len(self.joins) and self.pixel_format in ("yuv420p", "yuvj420p")
 
     def frame_index(self, seconds: float) -> int:
         """The frame on screen at a moment; the first before 0, the last after the end."""
@@ -91,10 +125,10 @@ def version_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """A video file's container and picture track; whatever libav finds wrong with it becomes an InputError.
+    """A video file's container and the picture track that is used everywhere; libav's errors become InputErrors.
 
     Raises:
-        InputError: missing, empty, not a video, without pictures, damaged.
+        InputError: missing, empty, not a video, without pictures, damaged, of huge pictures.
     """
     path = Path(path)
     if not path.is_file():
@@ -103,75 +137,219 @@ def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoSt
         raise InputError(f"{path}: is an empty file. Copy the video again.")
     try:
         with av.open(str(path)) as container:
-            pictures = [stream for stream in container.streams.video if not stream.disposition & _COVER]
-            if not pictures:
+            tracks = _films(path, container)
+            if not tracks:
                 raise InputError(f"{path}: has no picture track. Give a file with video.")
-            yield container, pictures[0]
+            stream = next((track for track in tracks if track.disposition & Disposition.default), tracks[0])
+            context = stream.codec_context
+            if context.width * context.height > MAX_PIXELS:
+                raise InputError(f"{path}: its frames of {context.width} x {context.height} pixels are too large. "
+                                 f"Scale the video down to at most {MAX_PIXELS >> 20} million pixels.")
+            context.options = {"max_pixels": str(MAX_PIXELS)}           # also where the size changes on the way
+            yield container, stream
     except av.error.FFmpegError as error:
         raise InputError(f"{path}: cannot be read as a video ({error.strerror}); it is damaged, cut off or of another "
                          "kind. Copy it again or convert it to MP4 (H.264).") from error
 
 
-def probe(path: Path) -> VideoInfo:
-    """What a video file holds; decodes one frame and reads the rest's time stamps only.
+def _films(path: Path, container: av.container.InputContainer) -> list[av.VideoStream]:
+    """The picture tracks that are films: no cover, thumbnail or other still, as long as there is another track."""
+    tracks = [track for track in container.streams.video if track.codec_context is not None]
+    for is_film in (lambda track: not track.disposition & _NO_FILM,
+                    lambda track: track.codec_context.codec.canonical_name not in _PICTURE_CODECS):
+        tracks = [track for track in tracks if is_film(track)] or tracks
+    if len(tracks) < 2:
+        return [track for track in tracks if not track.disposition & Disposition.attached_pic]
+    moving = _moving(path, [track.index for track in tracks])
+    return [track for track in tracks if track.index in moving] or tracks
 
-    Frames that an edit list hides are left out; frames stored out of order come in display order.
+
+def _moving(path: Path, tracks: list[int]) -> set[int]:
+    """Which of the tracks have more than one picture."""
+    seen, moving = set(), set()
+    with av.open(str(path)) as container:
+        for packet in container.demux(*(container.streams[index] for index in tracks)):
+            if packet.size:
+                (moving if packet.stream_index in seen else seen).add(packet.stream_index)
+            if len(moving) == len(tracks):
+                break
+    return moving
+
+
+def probe(path: Path) -> VideoInfo:
+    """What a video file holds; decodes one frame and reads the time stamps of the others.
+
+    Frames that an edit list hides are left out; frames stored out of order come in display order; where stamps restart
+    or jump, as in recordings that were joined byte by byte, they go on.
 
     Raises:
-        InputError: missing, empty, not a video, without pictures, cut off, without time stamps.
+        InputError: missing, empty, not a video, without pictures, cut off, joined so that only its beginning can be
+            played, without usable time stamps, too large.
     """
     path = Path(path)
     with opened(path) as (container, stream):
-        first = next(container.decode(stream), None)
+        first = next(decoded(container.demux(stream)), None)
         if first is None:
             raise InputError(f"{path}: holds no frame that can be shown. Copy the video again.")
-        turned = first.rotation % 180 != 0
+        upright = _upright(first)
         context = stream.codec_context
         interlaced = first.interlaced_frame or context.field_order > 1
-        delay = _DELAY.get(container.format.name, 0) if context.reorder_depth else 0
+        delay = _delay(container.format.name, stream)
     with opened(path) as (container, stream):
-        matroska = "matroska" in container.format.name
-        if not matroska:
-            for other in container.streams:
-                other.discard = Discard.default if other is stream else Discard.all
-        stamps, keys, lengths, packets, end, damaged, hidden = [], [], [], 0, 0.0, False, False
-        codec = stream.codec_context.codec.canonical_name
-        for packet in container.demux():
-            if not packet.size:
-                continue
-            if matroska and packet.pts is not None:
-                end = max(end, float(packet.pts * packet.time_base))
-            if packet.stream_index != stream.index:
-                continue
-            packets += 1
-            damaged = packet.is_corrupt                 # the last one, if the file ends within it
-            hidden |= packet.is_discard
-            if packet.is_discard or _is_hidden(packet, codec):
-                continue
-            if packet.pts is None:
-                raise InputError(f"{path}: frame {packets} has no time stamp. Convert the video to MP4 (H.264).")
-            stamps.append(packet.pts)
-            keys.append(packet.is_keyframe)
-            lengths.append(packet.duration)
-        # A Matroska header tells the length that the file should have; an MP4's index, how many frames.
-        short = matroska and end < (container.duration or 0) / av.time_base - 1
-        if damaged or short or packets < len(stream.index_entries):
-            raise InputError(f"{path}: is cut off: only {packets} frames can be read. Copy the video again.")
-        order = np.argsort(stamps, kind="stable")
-        # Where an edit list hides whole groups of pictures, libav gives none of their packets.
-        plain = not (hidden or packets < stream.frames or (matroska and (np.diff(order) < 0).any()))
-        stamps = np.asarray(stamps, np.int64)[order]
-        span = int(stamps[-1] - stamps[0])
-        tail = lengths[order[-1]] or (span // (len(stamps) - 1) if span else 1)
-        duration = float((span + tail) * stream.time_base)
-        fps = (len(stamps) - 1) / float(span * stream.time_base) if span else 1 / duration
-        start = float(int(stamps[0]) * stream.time_base) - min(0, container.start_time or 0) / av.time_base
-        context = stream.codec_context
-        wide = round(context.width * (context.sample_aspect_ratio or 1))
-        width, height = (context.height, wide) if turned else (wide, context.height)
-        return VideoInfo(path, duration, fps, width, height, codec, first.format.name,
-                         bool(container.streams.audio), start, first.rotation, interlaced, plain, delay, stamps,
-                         stream.time_base, np.flatnonzero(np.asarray(keys)[order]))
+        return _read(path, container, stream, first.format.name, upright=upright, interlaced=interlaced, delay=delay)
+
+
+def decoded(packets: Iterable[av.Packet]) -> Iterator[av.VideoFrame]:
+    """The frames of picture packets, without those that cannot be decoded."""
+    for packet in packets:
+        with contextlib.suppress(av.error.FFmpegError):
+            yield from [frame for frame in packet.decode() if frame.pts is not None]
+
+
+def _upright(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
+    if abs(b) > abs(a):
+        return 0, (b > 0) - (b < 0), 1 if c > 0 else -1, 0
+    return (-1 if a < 0 else 1), 0, 0, (-1 if d < 0 else 1)
+
+
+def _delay(container: str, stream: av.VideoStream) -> int:
+    if not stream.codec_context.reorder_depth:
+        return 0
+    packed = stream.codec_context.name == "mpeg4" and re.search(rb"DivX\d+[a-zB]+\d+p", _beginning(stream))
+    return _DELAY["avi"] if packed else _DELAY.get(container, 0)
+
+
+def _beginning(stream: av.VideoStream) -> bytes:
+    """The stream's headers and its first packet, which say what program wrote it."""
+    stream.container.seek(0)
+    packet = next(stream.container.demux(stream), None)
+    return (stream.codec_context.extradata or b"") + (bytes(packet) if packet else b"")
+
+
+def _read(path: Path, container: av.container.InputContainer, stream: av.VideoStream, pixel_format: str, *,
+          upright: tuple[int, int, int, int], interlaced: bool, delay: int) -> VideoInfo:
+    kind = container.format.name
+    matroska = "matroska" in kind
+    if is_joined(path, kind):
+        raise InputError(f"{path}: is several files joined byte by byte; players show the first only. Give the files, "
+                         "or join them with a program that writes one file of them.")
+    if not matroska:
+        for other in container.streams:
+            other.discard = Discard.default if other is stream else Discard.all
+    stamps, stored, lengths, places, numbers = (array("q") for _ in range(5))
+    keys, packets, others_end, damaged, hidden = bytearray(), 0, 0.0, False, False
+    codec = stream.codec_context.codec.canonical_name
+    for packet in container.demux():
+        if not packet.size:
+            continue
+        if packet.stream_index != stream.index:
+            if packet.pts is not None:
+                others_end = max(others_end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            continue
+        packets += 1
+        damaged = packet.is_corrupt                     # the last one, if the file ends within it
+        hidden |= packet.is_discard
+        if packet.is_discard or _is_hidden(packet, codec):
+            continue
+        if packet.pts is None:
+            raise InputError(f"{path}: frame {packets} has no time stamp. Convert the video to MP4 (H.264).")
+        stamps.append(packet.pts)
+        stored.append(packet.pts if packet.dts is None else packet.dts)
+        lengths.append(packet.duration or 0)
+        places.append(-1 if packet.pos is None else packet.pos)
+        numbers.append(packets - 1)
+        keys.append(packet.is_keyframe)
+    if damaged or packets < len(stream.index_entries) or is_cut_off(path, kind):
+        raise InputError(f"{path}: is cut off: only {packets} frames can be read. Copy the video again, or convert "
+                         "what there is to MP4 (H.264).")
+    stamps, stored, lengths, places, numbers = (np.array(column, np.int64) for column in (
+        stamps, stored, lengths, places, numbers))
+    keys = np.frombuffer(keys, bool)
+    joins = np.empty((0, 2), np.int64)
+    if kind in _JOINABLE:
+        joins, stamps = _joined(stamps, stored, lengths, numbers, stream.time_base)
+    elif (np.diff(stamps[keys]) < 0).any():
+        back = np.flatnonzero(np.diff(stamps[keys]) < 0)[0]
+        raise InputError(f"{path}: its time stamps go back after "
+                         f"{float((stamps[keys][back] - stamps[0]) * stream.time_base):.2f} s, so a moment in it is "
+                         "not one frame. Convert it to MP4 (H.264) with new time stamps, or give its parts.")
+    order = np.argsort(stamps, kind="stable")
+    # Where an edit list hides whole groups of pictures, libav gives none of their packets.
+    plain = not (hidden or packets < stream.frames or (matroska and (np.diff(order) < 0).any()))
+    stamps = stamps[order]
+    span = int(stamps[-1] - stamps[0])
+    tail = int(lengths[order[-1]]) or (span // (len(stamps) - 1) if span else 1)
+    end = float((int(stamps[-1]) + tail) * stream.time_base)
+    if matroska:
+        end = _matroska_end(container, stream, float(int(stamps[-1]) * stream.time_base), others_end) or end
+    duration = end - float(int(stamps[0]) * stream.time_base)
+    if duration > MAX_DAYS * 86_400:
+        raise InputError(f"{path}: lasts {duration / 86_400:.0f} days by its time stamps; at most {MAX_DAYS} are "
+                         "possible. Give its parts, or write it again with right time stamps.")
+    fps = (len(stamps) - 1) / float(span * stream.time_base) if span else 1 / duration
+    start = float(int(stamps[0]) * stream.time_base) - min(0, container.start_time or 0) / av.time_base
+    context = stream.codec_context
+    size = round(context.width * (context.sample_aspect_ratio or 1)), context.height
+    width, height = size if upright[0] else size[::-1]
+    keyframes = np.flatnonzero(keys[order])
+    entries = np.stack((numbers, places), 1)[order][keyframes]
+    return VideoInfo(path, duration, fps, width, height, codec, pixel_format, bool(container.streams.audio), start,
+                     upright, interlaced, plain, len(_films(path, container)) == 1, delay, stamps, stream.time_base,
+                     keyframes, joins, entries)
+
+
+def _joined(stamps: NDArray[np.int64], stored: NDArray[np.int64], lengths: NDArray[np.int64],
+            numbers: NDArray[np.int64], time_base: Fraction) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Joins (see `VideoInfo`) and stamps that go on at them. All in the order of the file.
+
+    Decoding times rise within a recording, so where one falls another recording begins.
+    """
+    steps = np.diff(stored)
+    usual = int(np.median(steps[steps > 0])) if (steps > 0).any() else 1
+    begins = np.flatnonzero((steps < -usual / 2) | (steps > math.ceil(LONGEST_GAP / time_base))) + 1
+    joins, stamps = [], stamps.copy()
+    for begin, end in itertools.pairwise([*begins, len(stamps)]):
+        last = int(joins[-1][0]) if joins else 0
+        shift = int(stamps[last:begin].max()) + (int(lengths[begin - 1]) or usual) - int(stamps[begin:end].min())
+        stamps[begin:end] += shift
+        joins.append((begin, shift))
+    return np.array([(numbers[begin], shift) for begin, shift in joins], np.int64).reshape(-1, 2), stamps
+
+
+def joined(packets: Iterable[av.Packet], stream: av.VideoStream, info: VideoInfo, number: int = 0
+           ) -> Iterator[av.Packet]:
+    """Packets with the stamps that `info` has; number: of the first picture packet among them."""
+    if not len(info.joins):
+        yield from packets
+        return
+    firsts, shifts = info.joins[:, 0].tolist(), [0, *info.joins[:, 1].tolist()]
+    for packet in packets:
+        if packet.stream_index == stream.index and packet.size:
+            shift = shifts[bisect_right(firsts, number)]
+            number += 1
+            packet.pts += shift
+            packet.dts = None if packet.dts is None else packet.dts + shift
+        yield packet
+
+
+def _matroska_end(container: av.container.InputContainer, stream: av.VideoStream, last: float, others_end: float
+                  ) -> float | None:
+    """Seconds at which the last frame leaves the screen, where the file tells it; last: when it appears.
+
+    A block has no length of its own: the track's DURATION has it, and the file's, which is the longest track's.
+    """
+    whole = (container.duration or 0) / av.time_base
+    told = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d*)?)", stream.metadata.get("DURATION", ""))
+    if told:
+        hours, minutes, seconds = told.groups()
+        end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        if last < end <= whole + 1:
+            return end
+    return whole if max(last, others_end) < whole - .01 else None
 
 
 def _is_hidden(packet: av.Packet, codec: str) -> bool:

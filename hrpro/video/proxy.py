@@ -31,16 +31,22 @@ def proxy_path(video: Path, cache_dir: Path) -> Path:
 
 
 def make_proxy(source: Path, cache_dir: Path, progress: Callable[[float], object] = lambda fraction: None,
-               lock: int | None = None) -> Path:
+               lock: int | None = None, note: Callable[[str], object] = lambda sentence: None) -> Path:
     """The video's copy, see `hrpro.video.transcode`; made unless it is there.
 
-    progress: is told the fraction done; lock: the folder's lock as an open file, where the caller holds it already;
-    else this waits until no other process makes a copy in this cache.
+    Args:
+        source: The video.
+        cache_dir: The data set's cache.
+        progress: Gets the fraction done.
+        lock: The folder's lock as an open file, where the caller holds it already; else this waits until no other
+            process makes a copy in this cache.
+        note: Gets a sentence about frames that cannot be decoded, if there are any.
 
     Raises:
         InputError: see `probe`; no frame can be decoded; the copy cannot be written; the video was replaced meanwhile.
             Nothing half written is left.
     """
+    from hrpro.video.decode import missing_note
     from hrpro.video.transcode import transcode  # encoders load only in the process that uses them
 
     folder = proxy_path(source, cache_dir).parent
@@ -54,13 +60,16 @@ def make_proxy(source: Path, cache_dir: Path, progress: Callable[[float], object
             left.unlink(missing_ok=True)
         try:
             with replacing_by_name(target) as temporary:
-                transcode(probe(source), temporary, _Told(state, progress))
+                info = probe(source)
+                missing = transcode(info, temporary, _Told(state, progress))
                 if proxy_path(source, cache_dir) != target:
                     raise InputError(f"{source}: was replaced while it was copied. Copy it again.")
         except BaseException as error:
             with contextlib.suppress(InputError):       # the disk is full: then the error itself must do
                 write_json(state, {"fault": _fault(source, error)})
             raise
+        if missing:
+            note(missing_note(info, missing))
         made = re.compile(re.escape(source.name) + r"\.[0-9a-f]+-[0-9a-f]+\.(mp4|json)")
         for path in target.parent.iterdir():
             if path != target and made.fullmatch(path.name):

@@ -18,6 +18,7 @@ from hrpro.video.decode import frames_at
 from hrpro.video.probe import VideoInfo, probe, version_of
 
 TILE_WIDTH = 160
+TALLEST = 2 * TILE_WIDTH        # a tile; taller pictures are shown smaller, between black bars
 COLUMNS = 10
 
 
@@ -53,10 +54,12 @@ def filmstrip(video_path: Path, cache_dir: Path, count: int = 100,
             return Filmstrip(sprite, tuple(content.pop("times")), **content)
     info = info_of(video_path)
     times = _moments(info, min(count, info.frames))
-    height = max(1, round(TILE_WIDTH * info.height / info.width))
+    scale = min(TILE_WIDTH / info.width, TALLEST / info.height)
+    width, height = (max(1, round(side * scale)) for side in (info.width, info.height))
     strip = Image.new("RGB", (TILE_WIDTH * min(COLUMNS, len(times)), height * math.ceil(len(times) / COLUMNS)))
-    for index, picture in enumerate(frames_at(info, times, (TILE_WIDTH, height))):
-        strip.paste(Image.fromarray(picture), (index % COLUMNS * TILE_WIDTH, index // COLUMNS * height))
+    for index, picture in enumerate(frames_at(info, times, (width, height))):
+        left = index % COLUMNS * TILE_WIDTH + (TILE_WIDTH - width) // 2
+        strip.paste(Image.fromarray(picture), (left, index // COLUMNS * height))
     encoded = BytesIO()
     strip.save(encoded, "JPEG", quality=80)
     write_atomic(sprite, encoded.getvalue())

@@ -1,4 +1,4 @@
-"""Writes a video anew so that every browser plays it: H.264 and AAC in MP4, each frame at its own time."""
+"""Writes a copy of a video that every browser plays: H.264 and AAC in MP4, upright, each frame at its own time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from hrpro.errors import InputError
-from hrpro.video.decode import in_order
-from hrpro.video.probe import VideoInfo, opened
+from hrpro.video.decode import in_order, nothing_decodes, placed
+from hrpro.video.probe import LONGEST_GAP, VideoInfo, decoded, joined, opened
 
 LONG_SIDE = 1280        # pixels
 KEY_EVERY = 15          # frames: a player decodes so many at most to show one
@@ -24,26 +23,33 @@ _H264 = {"preset": "veryfast", "crf": "23", "bf": "0", "g": str(KEY_EVERY)}
 _SOUND_RATE = 48_000
 
 
-def transcode(info: VideoInfo, path: Path, progress: Callable[[float], object] = lambda fraction: None) -> None:
+def transcode(info: VideoInfo, path: Path, progress: Callable[[float], object] = lambda fraction: None) -> list[int]:
     """Write the video `info` to `path`, its first frame at 0, every other one as long after that as in the original.
 
     A frame that cannot be decoded shows the one before it; so does none come at another's place. Sound that cannot be
-    decoded is left out. progress: is told the fraction done after each frame.
+    decoded is left out.
+
+    Args:
+        progress: Gets the fraction done after each frame.
+
+    Returns:
+        The indices of the frames that cannot be decoded.
 
     Raises:
-        InputError: no frame can be decoded.
+        InputError: No frame can be decoded.
         OSError: `path` cannot be written.
     """
     with _writing(), av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
         pictures = _Pictures(container, info)
         sound = _Sound(container, info) if info.has_audio else None
         frames = in_order(_pictures(info, sound), info.delay)
-        for frame in _without_fields(frames, info.time_base) if info.interlaced else frames:
-            pictures.put(frame)
+        for place, frame in placed(_without_fields(frames, info.time_base) if info.interlaced else frames, info):
+            pictures.put(place, frame)
             progress(pictures.count / info.frames)
         pictures.end()
         if sound:
             sound.end()
+    return pictures.missing
 
 
 @contextlib.contextmanager
@@ -59,15 +65,13 @@ def _pictures(info: VideoInfo, sound: _Sound | None) -> Iterator[av.VideoFrame]:
     """The frames that can be decoded, in display order; sound goes where it is wanted."""
     with opened(info.path) as (container, stream):
         stream.thread_type = "AUTO"
-        for packet in container.demux([stream, *container.streams.audio[:1]] if sound else stream):
-            try:
-                frames = packet.decode()
-            except av.error.FFmpegError:                # this one is missed, the others are not
-                continue
+        packets = joined(container.demux([stream, *container.streams.audio[:1]] if sound else stream), stream, info)
+        for packet in packets:
             if packet.stream.type == "video":
-                yield from frames
+                yield from decoded([packet])
             else:
-                sound.put(frames)
+                with contextlib.suppress(av.error.FFmpegError):
+                    sound.put(packet.decode())
 
 
 def _without_fields(frames: Iterable[av.VideoFrame], time_base: Fraction) -> Iterator[av.VideoFrame]:
@@ -112,36 +116,35 @@ class _Pictures:
         self.ticks = _rising((info.stamps - info.stamps[0]) * info.time_base.numerator)
         end = max(round(info.duration / self.base), int(self.ticks[-1]) + 1)
         self.lengths = np.diff(self.ticks, append=end)
-        wide, high = (info.height, info.width) if info.rotation % 180 else (info.width, info.height)
-        scale = min(1., LONG_SIDE / max(wide, high))
-        self.size = [max(2, round(side * scale / 2) * 2) for side in (wide, high)]
+        scale = min(1., LONG_SIDE / max(info.width, info.height))
+        self.size = [max(2, round(side * scale / 2) * 2) for side in (info.width, info.height)]
         rate = Fraction(info.fps).limit_denominator(1001) or Fraction(1)
         self.stream = container.add_stream("libx264", rate=rate, options=_H264)
         self.stream.width, self.stream.height = self.size
         self.stream.pix_fmt = "yuv420p"
         self.stream.time_base = self.stream.codec_context.time_base = self.base
-        if info.rotation:
-            self.stream.set_display_rotation(info.rotation)
-        self.scaler, self.held, self.count = VideoReformatter(), None, 0
+        self.scaler, self.held, self.count, self.missing = VideoReformatter(), None, 0, []
+        self.stored_size = self.size if info.upright[0] else self.size[::-1]
+        self.turn = _turning(info.upright, *self.stored_size)
 
-    def put(self, frame: av.VideoFrame) -> None:
+    def put(self, place: int, frame: av.VideoFrame) -> None:
         """Take the next decoded frame; places that none came for show the one before (the first, those before it)."""
-        stamps = self.info.stamps
-        index = int(np.searchsorted(stamps, frame.pts))
-        if index < self.count < len(stamps) and stamps[self.count] == frame.pts:
-            index = self.count                          # of several with one stamp
-        if not self.count <= index < len(stamps):
-            return
         before = self.held
-        self.held = self.scaler.reformat(frame, *self.size, "yuv420p", interpolation="AREA", dst_color_range="MPEG")
+        self.held = self.scaler.reformat(frame, *self.stored_size, "yuv420p", interpolation="AREA",
+                                         dst_color_range="MPEG")
+        if self.turn:
+            self.turn.push(self.held)
+            self.held = self.turn.pull()
         self.held.pict_type = PictureType.NONE          # else the encoder would follow the original's key frames
         self.held.time_base = self.base
-        self._repeat(before or self.held, index)
-        self._repeat(self.held, index + 1)
+        self.missing.extend(range(self.count, place))
+        self._repeat(before or self.held, place)
+        self._repeat(self.held, place + 1)
 
     def end(self) -> None:
         if self.held is None:
-            raise InputError(f"{self.info.path}: no frame can be decoded. Copy the video again.")
+            raise nothing_decodes(self.info)
+        self.missing.extend(range(self.count, self.info.frames))
         self._repeat(self.held, self.info.frames)
         self._encode(None)
 
@@ -157,6 +160,19 @@ class _Pictures:
             self.container.mux(packet)
 
 
+def _turning(upright: tuple[int, int, int, int], width: int, height: int) -> av.filter.Graph | None:
+    """What makes yuv420p pictures upright, None where they are; upright: see `VideoInfo`."""
+    a, b, c, d = upright
+    filters = ["transpose"] * (not a) + ["hflip"] * ((a or c) < 0) + ["vflip"] * ((b or d) < 0)
+    if not filters:
+        return None
+    graph = av.filter.Graph()
+    graph.link_nodes(graph.add_buffer(width=width, height=height, format="yuv420p", time_base=Fraction(1, 1000)),
+                     *(graph.add(name, "dir=cclock_flip" if name == "transpose" else "") for name in filters),
+                     graph.add("buffersink")).configure()
+    return graph
+
+
 def _rising(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
     """Times of which none equals the one before it, as it may in a faulty file."""
     places = np.arange(len(ticks))
@@ -167,7 +183,7 @@ class _Sound:
     """The sound track, from the moment of the first picture on; gaps become silence."""
 
     def __init__(self, container: av.container.OutputContainer, info: VideoInfo):
-        self.container, self.graph = container, None
+        self.container, self.graph, self.after, self.shifts = container, None, None, _shifts(info)
         self.begin = int(info.stamps[0]) * info.time_base
         self.stream = container.add_stream("aac", rate=_SOUND_RATE, layout="stereo")
 
@@ -175,13 +191,20 @@ class _Sound:
         for frame in frames:
             if frame.pts is None:
                 continue
-            frame.pts -= round(self.begin / frame.time_base)
+            self._follow(float(frame.pts * frame.time_base), frame.samples / frame.sample_rate)
+            frame.pts += round((self.shifts[0] - self.begin) / frame.time_base)
             try:
                 self.graph = self.graph or _resampler(frame)
                 self.graph.push(frame)
             except av.error.FFmpegError:                # its kind changed on the way
                 continue
             self._drain()
+
+    def _follow(self, seconds: float, length: float) -> None:
+        """Notice where the sound's stamps restart or jump, as those of the picture do."""
+        if self.after is not None and len(self.shifts) > 1 and not -.05 < seconds - self.after < LONGEST_GAP:
+            del self.shifts[0]
+        self.after = seconds + length
 
     def end(self) -> None:
         if self.graph:
@@ -192,6 +215,11 @@ class _Sound:
     def _drain(self) -> None:
         for frame in _ready(self.graph):
             self.container.mux(self.stream.encode(frame))
+
+
+def _shifts(info: VideoInfo) -> list[Fraction]:
+    """Seconds to add to stamps, at first and after each join."""
+    return [Fraction(0), *(shift * info.time_base for shift in info.joins[:, 1].tolist())]
 
 
 def _resampler(frame: av.AudioFrame) -> av.filter.Graph:
