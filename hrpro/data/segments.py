@@ -164,6 +164,13 @@ class Segments:
         write_json(path, self.to_activitynet())
 
 
+def tiou(start: NDArray, end: NDArray, begin: NDArray, stop: NDArray) -> NDArray[np.float64]:
+    """Temporal IoU of [start, end) with [begin, stop), broadcast; 0 where they do not overlap or one has no length."""
+    shared = np.minimum(end, stop) - np.maximum(start, begin)
+    union = (end - start) + (stop - begin) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+
+
 def _sound_columns(entries: list[Any], default: float | None) -> tuple[NDArray, NDArray, list[str], NDArray] | None:
     """start, end, label and score of annotations or detections, all at once; None unless all are plainly sound."""
     try:

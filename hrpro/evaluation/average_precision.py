@@ -10,9 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrpro.data.segments import Segments
+from hrpro.data.segments import tiou as segment_tiou
 
 # The averages that papers report: both ends, over tIoU in steps of a tenth.
 _REPORTED = ((.1, .5), (.3, .7), (.1, .7))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the detections with a score of at least `score` find at one tIoU threshold, all classes together."""
+
+    score: float
+    found: int
+    false_positives: int
+    misses: int
+
+    @property
+    def precision(self) -> float:
+        return self.found / max(1, self.found + self.false_positives)
+
+    @property
+    def recall(self) -> float:
+        return self.found / max(1, self.found + self.misses)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return 2 * self.found / max(1, 2 * self.found + self.false_positives + self.misses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +74,39 @@ class AveragePrecision:
         total = np.count_nonzero(self.ground_truth.label == self.ground_truth.classes.index(label))
         return hits / total, hits / np.arange(1, len(hits) + 1), self.predictions.score[mine]
 
-    def misses(self, k: int) -> NDArray[np.intp]:
-        """Rows of `ground_truth` that no prediction found at threshold k."""
-        return np.setdiff1d(np.arange(len(self.ground_truth)), self.matched[:, k])
+    def envelope(self, label: str, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The interpolated precision whose area is the AP of a class at threshold k, a step for each action found.
+
+        Returns:
+            Recall up to which the step reaches, its precision, and the score of the detection that found the action,
+            each [H]: precision h holds between recall h - 1 and h.
+        """
+        recall, precision, score = self.curve(label, k)
+        hits = np.flatnonzero(np.diff(recall, prepend=0) > 0)
+        return recall[hits], np.maximum.accumulate(precision[::-1])[::-1][hits], score[hits]
+
+    def kept(self, least: float) -> int:
+        """How many predictions have a score of at least `least`; they are the first rows of `predictions`."""
+        return int(np.searchsorted(-self.predictions.score, -least, side="right"))
+
+    def misses(self, k: int, least: float = -np.inf) -> NDArray[np.intp]:
+        """Rows of `ground_truth` that no prediction with a score of at least `least` found at threshold k."""
+        return np.setdiff1d(np.arange(len(self.ground_truth)), self.matched[:self.kept(least), k])
+
+    def counts(self, k: int, least: float) -> Counts:
+        """What the predictions with a score of at least `least` find at threshold k."""
+        kept = self.kept(least)
+        found = int(np.count_nonzero(self.matched[:kept, k] >= 0))
+        return Counts(least, found, kept - found, len(self.ground_truth) - found)
+
+    def best_f1(self, k: int) -> Counts:
+        """The counts at the score whose F1 is highest at threshold k; the highest such score. Infinite without any."""
+        score = self.predictions.score
+        last = np.flatnonzero(np.append(np.diff(score) != 0, True)[:len(score)])   # equal scores are kept together
+        if not len(last):
+            return self.counts(k, np.inf)
+        f1 = 2 * np.cumsum(self.matched[:, k] >= 0)[last] / (last + 1 + len(self.ground_truth))
+        return self.counts(k, float(score[last[f1.argmax()]]))
 
     def to_json(self) -> dict[str, Any]:
         """The report that `evaluate --json` prints. Averages: the usual ones that the thresholds hold, and all."""
@@ -64,8 +118,15 @@ class AveragePrecision:
         return {"mAP": dict(zip(names, self.mAP.tolist(), strict=True)),
                 "average": {f"{low:g}:{high:g}": self.average(low, high) for low, high in ranges},
                 "per_class": dict(zip(self.classes, self.per_class.tolist(), strict=True)),
+                "best_f1": {name: _report(self.best_f1(k)) for k, name in enumerate(names)},
                 "n_ground_truth": len(self.ground_truth), "n_predictions": len(self.predictions),
                 "n_videos": len(self.ground_truth.videos)}
+
+
+def _report(counts: Counts) -> dict[str, float | int | None]:
+    return {"score": counts.score if np.isfinite(counts.score) else None, "f1": counts.f1,
+            "precision": counts.precision, "recall": counts.recall, "found": counts.found,
+            "false_positives": counts.false_positives, "misses": counts.misses}
 
 
 def average_precision(ground_truth: Segments, predictions: Segments, tiou: Sequence[float]) -> AveragePrecision:
@@ -160,8 +221,6 @@ def _candidates(ground_truth: Segments, predictions: Segments,
         truth, mine = orders[0][truth_from:truth_to], orders[1][from_:to]
         start, end = predictions.start[mine, None], predictions.end[mine, None]
         begin, stop = ground_truth.start[truth], ground_truth.end[truth]
-        shared = np.minimum(end, stop) - np.maximum(start, begin)
-        union = (end - start) + (stop - begin) - shared
-        iou = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+        iou = segment_tiou(start, end, begin, stop)
         row, column = np.nonzero(iou >= threshold)
         yield mine[row], truth[column], iou[row, column]

@@ -189,13 +189,19 @@ def _number(count: int, one: str, many: str = "") -> str:
 
 
 def table(precision: AveragePrecision) -> str:
-    """Per-class AP, mAP and averages in percent, as text."""
+    """Per-class AP, mAP and averages in percent, then the counts at the score with the best F1, as text."""
     report = precision.to_json()
+    best = list(report["best_f1"].values())
     rows = [*report["per_class"].items(), ("mAP", list(report["mAP"].values()))]
-    width = max(len(name) for name, _ in [*rows, ("AP in % at tIoU", [])])
+    counted = [("best F1", [f"{100 * counts['f1']:.1f}" for counts in best]),
+               ("at scores from", ["-" if counts["score"] is None else f"{counts['score']:.3g}" for counts in best]),
+               *((name.replace("_", " "), [str(counts[name]) for counts in best])
+                 for name in ("found", "false_positives", "misses"))]
+    width = max(len(name) for name, _ in [*rows, *counted])
     lines = [f"{'AP in % at tIoU':{width}}" + "".join(f"{name:>7}" for name in report["mAP"])]
     lines += [f"{name:{width}}" + "".join(f"{100 * value:7.1f}" for value in values) for name, values in rows]
     lines += [f"{'average ' + name:{width}}{100 * value:7.1f}" for name, value in report["average"].items()]
+    lines += [f"{name:{width}}" + "".join(f" {text:>6}" for text in texts) for name, texts in counted]
     lines.append(f"{report['n_ground_truth']} ground-truth segments, {report['n_predictions']} predictions, "
                  f"{report['n_videos']} videos")
     return "\n".join(lines)

@@ -53,7 +53,7 @@ def test_json_is_the_published_programs_report(shared, reference):
     assert "4 segments lie outside the video, the first [233.6, 240.1] in video 'video_test_0000814'" in outside
     assert silent.startswith("note: 140 of 210 videos without any prediction: 'video_test_0000004'")
     found = json.loads(done.stdout)
-    assert found.keys() == {"mAP", "average", "per_class", "n_ground_truth", "n_predictions", "n_videos"}
+    assert found.keys() == {"mAP", "average", "per_class", "best_f1", "n_ground_truth", "n_predictions", "n_videos"}
     for part in ("mAP", "average"):
         assert found[part] == pytest.approx(expected[part], abs=1e-14)
     assert found["per_class"].keys() == expected["per_class"].keys()
@@ -69,6 +69,9 @@ def test_table_and_what_was_left_out(files):
     assert done.returncode == 0
     assert [line.split() for line in done.stdout.splitlines()[1:5]] == [
         ["jump", "100.0", "0.0"], ["run", "0.0", "0.0"], ["mAP", "50.0", "0.0"], ["average", "0.5:0.95", "25.0"]]
+    assert [line.split() for line in done.stdout.splitlines()[5:10]] == [
+        ["best", "F1", "66.7", "0.0"], ["at", "scores", "from", "0.9", "0.9"], ["found", "1", "0"],
+        ["false", "positives", "0", "1"], ["misses", "1", "2"]]
     assert done.stdout.endswith("2 ground-truth segments, 2 predictions, 2 videos\n")
     assert done.stderr.splitlines() == [
         "note: 1 prediction left out: 1 video of another subset (Train: 1).",
@@ -82,8 +85,10 @@ def test_ignored_videos_count_nowhere(files):
     gt, pred = files(SOUND, {"results": {"v": [segment("run", 0, 10, .5)], "u": [segment("run", 0, 10, .9)]}})
     report = evaluate_files(gt, pred, "Test", [.5], ["u", "unheard-of"])
     precision = report.precision
-    assert precision.to_json() == {"mAP": {"0.5": 1}, "average": {}, "per_class": {"run": [1]}, "n_ground_truth": 1,
-                                "n_predictions": 1, "n_videos": 1}
+    assert precision.to_json() == {
+        "mAP": {"0.5": 1}, "average": {}, "per_class": {"run": [1]}, "n_ground_truth": 1, "n_predictions": 1,
+        "n_videos": 1, "best_f1": {"0.5": {"score": .5, "f1": 1, "precision": 1, "recall": 1, "found": 1,
+                                           "false_positives": 0, "misses": 0}}}
     assert report.notes == []
 
 
