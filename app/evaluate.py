@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,22 +12,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from app.figures.evaluation import Drawn, class_order, map_figure, per_class_figure, precision_recall_figure
+from app.mistakes import ORDERS as ORDERS_OF_MISTAKES
 from app.mistakes import Mistakes
 from app.paths import ckpt_root
 from app.results import CHECKPOINTS, Result, result
 from app.runs import relative_to_cwd
-from app.text import plain
+from app.text import plain, said_of
 from hrpro.config import cfg_of
 from hrpro.data.dataset import DataSet
 from hrpro.data.run import STAGES, Run, find_runs
-from hrpro.data.segments import Segments
 from hrpro.errors import InputError
-from hrpro.evaluation.average_precision import AveragePrecision
+from hrpro.evaluation.average_precision import AveragePrecision, Counts
 from hrpro.evaluation.command import DEFAULT_TIOU
-from hrpro.evaluation.mistakes import best_tiou
+from hrpro.evaluation.mistakes import KINDS as FALSE_POSITIVE_KINDS
+from hrpro.evaluation.mistakes import MISS_KINDS
 from hrpro.evaluation.report import notes, parse_tiou
 from hrpro.files import read_json
 from hrpro.jobs.train import shell, train_arguments
@@ -39,8 +42,9 @@ COLUMNS = {"start": st.column_config.NumberColumn(format="%.2f s"),
            "end": st.column_config.NumberColumn(format="%.2f s"),
            "length": st.column_config.NumberColumn(format="%.2f s"),
            "score": st.column_config.NumberColumn(format="%.4f"),
-           "best tIoU": st.column_config.NumberColumn(format="%.2f", help="The highest tIoU with any annotated action "
-                                                      "(of a miss: with any detection) of its class and video.")}
+           "tIoU": st.column_config.NumberColumn(format="%.2f", help="The overlap with it."),
+           "mAP cost": st.column_config.NumberColumn(format="%.2f %%", help="The mAP that it takes. All false "
+                                                     "positives, at any score, and all misses take 100 % - mAP.")}
 
 
 def choose_stage(run: Run) -> int | None:
@@ -73,7 +77,7 @@ def choose_other(dataset: DataSet, mine: Result) -> Result | None:
 
 def all_reports(results: list[Result]) -> dict[str, Mapping[str, Any]]:
     """{name: report} of all that was measured: of each result last and best on test, by these names and together where
-    they are one, and what lies on disk where it is neither."""
+    they are one, and the saved detections where they are neither."""
     found = {}
     for each in results:
         unit = "epoch" if each.stage == 2 else "step"
@@ -84,7 +88,7 @@ def all_reports(results: list[Result]) -> dict[str, Mapping[str, Any]]:
             titles = " and ".join(CHECKPOINTS[name] for name in names)
             found[f"{each.name}, {titles} ({unit} {step:g})"] = each.reports[names[0]]
         if not each.checkpoint and each.precision:
-            found[f"{each.name}, detections on disk"] = each.precision.to_json()
+            found[f"{each.name}, saved detections"] = each.precision.to_json()
     return found
 
 
@@ -110,11 +114,13 @@ def measured_on(dataset: DataSet, measured: Result) -> list[str]:
         said.append(f"**{seen:,} of these videos are in the training split too: figures on them say nothing of new "
                     "videos.**")
     if len(measured.reports) > 1:
-        said.append("*Best on test* is the checkpoint that scored best on these very videos, as papers report it; it "
-                    "flatters. *Last* was not chosen.")
+        said.append("*Best on test* is the checkpoint that scored best on these very videos, as papers report it, so "
+                    "it is optimistic; *last* is unbiased.")
     if measured.reports and not measured.checkpoint:
-        said.append("The detections on disk have the figures of neither checkpoint: labels or settings have changed "
+        said.append("The saved detections have the figures of neither checkpoint: labels or settings have changed "
                     "since, or training is under way.")
+    if left_out := dataset.truth.left_out():
+        said.append(said_of(dataset.root, left_out))
     return said + [plain(note) for note in notes(precision)]
 
 
@@ -160,15 +166,15 @@ def overview(dataset: DataSet, results: list[Result]) -> None:
 def _commands(dataset: DataSet, measured: Result) -> None:
     line = command(dataset, measured)
     if line:
-        st.caption("The figures of the detections on disk, on the command line:")
+        st.caption("The figures of the saved detections, on the command line:")
         st.code(line, language=None, wrap_lines=True)
     else:
         st.caption("The test split spans several subsets of gt_full.json, so no one command prints these figures.")
     steps = {name: report["step"] for name, report in measured.reports.items()}
     if measured.checkpoint and len(set(steps.values())) > 1:
         other = next(name for name in steps if name != measured.checkpoint)
-        st.caption(f"Curves and mistakes below are of *{CHECKPOINTS[measured.checkpoint]}*, whose detections lie on "
-                   f"disk. This puts those of *{CHECKPOINTS[other]}* there:")
+        st.caption(f"Curves and mistakes below are of *{CHECKPOINTS[measured.checkpoint]}*, whose detections are "
+                   f"saved. This saves those of *{CHECKPOINTS[other]}* instead:")
         st.code(test_command(dataset, measured, other), language=None, wrap_lines=True)
 
 
@@ -205,50 +211,90 @@ def curves(dataset: DataSet, precision: AveragePrecision) -> None:
                          format_func=names.__getitem__, key=f"curve tIoU {names}", persist_state="session")
     if chosen:
         show(precision_recall_figure(precision, label, sorted(chosen)), "curves")
+        st.caption("The line is the interpolated precision: the highest at this recall or beyond. The area under it is "
+                   "the AP. The faint line is the precision as measured.")
     else:
         st.caption("Choose at least one tIoU threshold.")
 
 
 def mistakes(dataset: DataSet, measured: Result) -> None:
-    """Lists of wrong detections and of missed actions, to be watched in Explore one after the other."""
+    """Lists of false positives and of misses, to be watched in Explore one after the other."""
     precision = measured.precision
-    left, right, _ = st.columns([2, 2, 3])
-    k = left.selectbox("tIoU", range(len(precision.tiou)), int(np.abs(precision.tiou - TIOU).argmin()),
-                       format_func=lambda k: f"{precision.tiou[k]:g}", key=f"list tIoU {len(precision.tiou)}",
-                       persist_state="session")
-    label = right.selectbox("Class", precision.classes, index=None, placeholder="all",
-                            key=f"list class {dataset.name}", persist_state="session")
-    for kind, title, order in (("wrong", "False positives", "highest score first"),
-                               ("missed", "Misses", "longest first")):
-        chosen = Mistakes(kind, measured.stage, float(precision.tiou[k]), label)
-        found = chosen.of(precision)
-        table = listed(found, precision, LISTED, of_detections=kind == "wrong")
-        st.subheader(f"{title}: {len(found):,}", anchor=False)
-        if not len(found):
-            st.caption("None.")
-            continue
-        shown = f"The first {LISTED:,}" if len(found) > LISTED else "All"
-        key = f"{title} {measured.run.root} {measured.stage} {k} {label}"
-        row = 0 if st.button("Watch them one by one", icon=":material/play_circle:", key=f"watch {key}") else None
-        st.caption(f"{shown}, {order}, at tIoU {precision.tiou[k]:g}. A click on a video begins there.")
-        button = st.column_config.ButtonColumn(type="tertiary", alignment="left", key=f"open {key}")
-        st.dataframe(table, key=key, height=min(420, 38 + 35 * len(table)), hide_index=True,
-                     column_config={**COLUMNS, "video": button}, alt=f"{title}, {order}; a video opens in Explore")
-        if clicked := st.session_state[f"open {key}"]:
-            row = clicked["row"]
-        if row is not None:
-            st.switch_page("pages/explore.py", query_params={"dataset": dataset.name, "run": measured.run.name,
-                                                             **chosen.address(found, row)})
+    first, second, third, fourth = st.columns([1, 2, 2, 3], vertical_alignment="bottom", gap="medium")
+    k = first.selectbox("tIoU", range(len(precision.tiou)), int(np.abs(precision.tiou - TIOU).argmin()),
+                        format_func=lambda k: f"{precision.tiou[k]:g}", key=f"list tIoU {len(precision.tiou)}",
+                        persist_state="session")
+    label = second.selectbox("Class", precision.classes, index=None, placeholder="all",
+                             key=f"list class {dataset.name}", persist_state="session")
+    order = third.selectbox("Sort by", ORDERS_OF_MISTAKES, format_func=ORDERS_OF_MISTAKES.get, key="list order",
+                            persist_state="session")
+    with fourth:
+        least = _least_score(precision, k, key=f"list score {measured.run.root} {measured.stage}")
+    lists = [(title, Mistakes(kind, measured.stage, float(precision.tiou[k]), label, least, order))
+             for kind, title in (("wrong", "False positives"), ("missed", "Misses"))]
+    wrong, missed = (chosen.rows(precision) for _, chosen in lists)
+    kept = precision.predictions.label[:precision.kept(least)]
+    detections = len(kept) if label is None else np.count_nonzero(kept == precision.ground_truth.classes.index(label))
+    counts = Counts(least, detections - len(wrong), len(wrong), len(missed))
+    scores = f"with a score of at least {least:.4g}" if np.isfinite(least) else "(there are none)"
+    st.markdown(f"Detections{f' of *{plain(label)}*' if label else ''} {scores}: **{counts.found:,} found, "
+                f"{counts.false_positives:,} false positive{'' if counts.false_positives == 1 else 's'}, "
+                f"{counts.misses:,} miss{'' if counts.misses == 1 else 'es'}** · "
+                f"precision {counts.precision:.1%}, recall {counts.recall:.1%}, F1 {counts.f1:.1%}")
+    for (title, chosen), rows in zip(lists, (wrong, missed), strict=True):
+        _list(dataset, measured, title, chosen, rows)
 
 
-def listed(segments: Segments, precision: AveragePrecision, limit: int, *, of_detections: bool) -> pd.DataFrame:
-    """The first `limit` segments as a table, with the best tIoU with what they should have met."""
-    first = segments[:limit]
-    met = best_tiou(first, precision.ground_truth if of_detections else precision.predictions)
-    table = pd.DataFrame({"video": np.array(first.videos, object)[first.video],
-                          "class": np.array(first.classes, object)[first.label],
-                          "start": first.start, "end": first.end, "length": first.length})
-    return table.assign(**({"score": first.score} if of_detections else {}), **{"best tIoU": met})
+def _least_score(precision: AveragePrecision, k: int, *, key: str) -> float:
+    """The lowest score of the detections that count, chosen with a slider; the one with the best F1 at first."""
+    best, score = precision.best_f1(k), precision.predictions.score
+    if not len(score) or score[0] == score[-1]:
+        return best.score
+    step = 10. ** math.floor(math.log10((score[0] - score[-1]) / 100))
+    digits = max(0, round(-math.log10(step)))
+    return st.slider("Scores from", float(score[-1]), float(score[0]), best.score, step, f"%.{digits}f",
+                     key=f"{key} {k} {score[0]} {score[-1]} {best.score}",
+                     help=f"Detections with a lower score are not counted. It starts at {best.score:.4g}, where F1 is "
+                          "highest at this tIoU. mAP counts all detections.")
+
+
+def _list(dataset: DataSet, measured: Result, title: str, chosen: Mistakes, rows: NDArray[np.intp]) -> None:
+    """One list of mistakes, with the ways to watch them."""
+    precision = measured.precision
+    st.subheader(f"{title}: {len(rows):,}", anchor=False)
+    if not len(rows):
+        st.caption("None.")
+        return
+    table = listed(chosen, precision, rows[:LISTED])
+    key = f"{title} {measured.run.root} {measured.stage} {chosen}"
+    at = 0 if st.button("Watch them one by one", icon=":material/play_circle:", key=f"watch {key}") else None
+    shown = f"The first {LISTED:,}" if len(rows) > LISTED else "All"
+    st.caption(f"{shown} at tIoU {chosen.tiou:g}. Click a video to start there.")
+    button = st.column_config.ButtonColumn(type="tertiary", alignment="left", key=f"open {key}")
+    with_help = {"kind": st.column_config.TextColumn(help=" · ".join(
+        f"{kind}: {what}" for kind, what in (FALSE_POSITIVE_KINDS if chosen.wrong else MISS_KINDS).items())),
+        "overlaps": st.column_config.TextColumn(help="Class of the true action that it overlaps most." if chosen.wrong
+                                                else "Class of the detection that overlaps it most.")}
+    st.dataframe(table, key=key, height=min(420, 38 + 35 * len(table)), hide_index=True, placeholder="",
+                 column_config={**COLUMNS, **with_help, "video": button}, alt=f"{title}; a video opens in Explore")
+    if clicked := st.session_state[f"open {key}"]:
+        at = clicked["row"]
+    if at is not None:
+        st.switch_page("pages/explore.py", query_params={"dataset": dataset.name, "run": measured.run.name,
+                                                         **chosen.address(precision, rows, at)})
+
+
+def listed(chosen: Mistakes, precision: AveragePrecision, rows: NDArray[np.intp]) -> pd.DataFrame:
+    """Mistakes as a table: where they are, what each really is, and what it costs (in percent of mAP)."""
+    segments, explained = chosen.pool(precision)[rows], chosen.explain(precision, rows)
+    others = precision.ground_truth if chosen.wrong else precision.predictions
+    names = np.array([*segments.classes, ""], object)
+    overlapped = np.where(explained.other >= 0, np.append(others.label, -1)[explained.other], -1)
+    return pd.DataFrame({"video": np.array(segments.videos, object)[segments.video],
+                         "class": names[segments.label], "start": segments.start, "end": segments.end,
+                         "length": segments.length, **({"score": segments.score} if chosen.wrong else {}),
+                         "kind": explained.kind, "overlaps": names[overlapped], "tIoU": explained.tiou,
+                         "mAP cost": 100 * chosen.costs(precision)[rows]})
 
 
 def kept_tabs(names: Sequence[str]) -> Sequence[DeltaGenerator]:

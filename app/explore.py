@@ -24,11 +24,12 @@ from hrpro.evaluation.mistakes import video_mistakes
 
 TIOU = .5                                               # what counts as found in the list of videos
 HIDDEN = ("similarity", "NP")                           # lanes that one asks for
-ORDERS = {"mAP lost": "Most mAP lost first", "missed": "Most missed actions first",
-          "false alarms": "Most false alarms first", "seconds": "Longest first", "video": "By name"}
-HELP = {"mAP lost": "What the video takes from the mAP; all videos together take what it lacks to 100 %.",
-        "missed": "Annotated actions that no detection found.",
-        "false alarms": "Wrong detections among the n best of their class, n being the number of its actions.",
+ORDERS = {"mAP cost": "Highest mAP cost first", "misses": "Most misses first",
+          "false positives": "Most false positives first", "seconds": "Longest first", "video": "By name"}
+HELP = {"mAP cost": "The mAP that the video's false positives and misses take; all videos together take what it lacks "
+                    "to 100 %.",
+        "misses": "Annotated actions that no detection finds, at the score with the best F1.",
+        "false positives": "Detections that find no action, at the score with the best F1.",
         "split": "Training or test split, or both."}
 
 
@@ -60,7 +61,9 @@ def choose_video(dataset: DataSet, run: Run | None) -> str | None:
     _list(shown, wanted, key=f"videos {dataset.name} {split} {text} {label} {order} {measured and measured.name}")
     about = f"{len(shown)} of {len(table)} videos"
     if measured:
-        about += f". Mistakes of {plain(measured.name)} on the test split at tIoU {_threshold(measured)[1]:g}"
+        k, tiou = _threshold(measured)
+        about += (f". Mistakes of {plain(measured.name)} on the test split at tIoU {tiou:g}; false positives and "
+                  f"misses at scores from {measured.precision.best_f1(k).score:.4g} (best F1)")
     st.caption(f"{about}.")
     return wanted
 
@@ -75,9 +78,11 @@ def video_table(dataset: DataSet, measured: Result | None) -> pd.DataFrame:
         "actions": np.bincount(dataset.ground_truth.video, minlength=len(videos)),
         "points": np.bincount(dataset.points.video, minlength=len(videos))})
     if measured and measured.precision:
-        mistakes = video_mistakes(measured.precision, _threshold(measured)[0])
-        table = table.join(pd.DataFrame({"mAP lost": mistakes.lost, "missed": mistakes.missed,
-                                         "false alarms": mistakes.false_alarms}, index=mistakes.videos), on="video")
+        k = _threshold(measured)[0]
+        mistakes = video_mistakes(measured.precision, k, measured.precision.best_f1(k).score)
+        table = table.join(pd.DataFrame({"mAP cost": mistakes.cost, "misses": mistakes.misses,
+                                         "false positives": mistakes.false_positives}, index=mistakes.videos),
+                           on="video")
     return table
 
 
@@ -133,10 +138,10 @@ def _list(shown: pd.DataFrame, current: str, key: str) -> None:
     columns: dict[str, Any] = {name: st.column_config.Column(help=HELP.get(name)) for name in shown}
     columns["video"] = st.column_config.ButtonColumn(type="tertiary", alignment="left", on_click=open_row, key=button)
     columns["seconds"] = st.column_config.NumberColumn("length", format="%.0f s")
-    if "mAP lost" in shown:
-        columns["mAP lost"] = st.column_config.NumberColumn(format="percent", help=HELP["mAP lost"])
-    order = ["video", *(name for name in ("mAP lost", "missed", "false alarms") if name in shown), "split", "actions",
-             "points", "seconds"]
+    if "mAP cost" in shown:
+        columns["mAP cost"] = st.column_config.NumberColumn(format="percent", help=HELP["mAP cost"])
+    order = ["video", *(name for name in ("mAP cost", "misses", "false positives") if name in shown), "split",
+             "actions", "points", "seconds"]
     selected = {"selection": {"rows": [here] if here >= 0 else []}}
     if st.session_state.get(key, selected)["selection"]["rows"] != selected["selection"]["rows"]:
         st.session_state[key] = selected                # the video was opened elsewhere than in the table
@@ -150,18 +155,19 @@ def _list(shown: pd.DataFrame, current: str, key: str) -> None:
 def viewer(dataset: DataSet, known: Evidence, mistake: Watched | None = None) -> None:
     """The video over its lanes, with the choice of what is shown; the class that `?class=` names comes first.
 
-    mistake: one to show in a lane above all others.
+    mistake: one to show in a lane above all others, with the action or detection that explains it.
     """
     place, asked = f"{dataset.name} {known.video}", st.query_params.get("class")
-    first = [known.classes.index(asked)] if asked in known.classes else []
+    names = (mistake.first, asked, mistake.then) if mistake else (asked,)
+    first = list(dict.fromkeys(known.classes.index(name) for name in names if name in known.classes))
     classes, score, number, more = st.columns([5, 3, 2, 2], vertical_alignment="bottom")
     indices = classes.multiselect("Classes", range(len(known.classes)),
                                   list(dict.fromkeys(first + likely_classes(known))),
                                   format_func=lambda index: known.classes[index], key=f"classes {place} {first}")
     top = math.ceil(highest_score(known) * 100) / 100
     low = round(top / 5, 2)
-    if mistake and mistake.wrong:                       # which is itself to be seen
-        low = min(low, math.floor(mistake.segment.score[0] * 100) / 100)
+    if mistake and np.isfinite(mistake.least):          # the detection that it is about is to be seen
+        low = max(0., min(low, math.floor(mistake.least * 100) / 100))
     least = score.slider("Detections scored at least", 0., max(top, .01), low, .01,
                          key=f"least {place} {top} {low}", disabled=not known.detections,
                          help=None if known.detections else "The run has no detections in this video.")

@@ -1,4 +1,4 @@
-"""One mistake after the other: a list of wrong detections or of missed actions, and the place in it in the URL."""
+"""One mistake after the other: a list of false positives or of misses, and the place in it in the URL."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
-from app.results import Result, result
+from app.results import result
 from app.state import previous_next
 from app.text import plain
 from hrpro.data.dataset import DataSet
@@ -15,74 +16,154 @@ from hrpro.data.run import Run
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
 from hrpro.evaluation.average_precision import AveragePrecision
-from hrpro.evaluation.mistakes import best_tiou, false_positives, misses
+from hrpro.evaluation.mistakes import (
+    Explained,
+    detection_costs,
+    explain_false_positives,
+    explain_misses,
+    false_positives,
+    miss_costs,
+    misses,
+)
 
 KINDS = {"wrong": "False positive", "missed": "Miss"}
-ASIDE = ("t", "class", "mistake", "of")                 # what a URL says of a moment, beside its video
+ORDERS = {"cost": "mAP cost", "score": "score, or length of a miss"}
+ASIDE = ("t", "class", "mistake", "of", "least", "by")  # what a URL says of a moment, beside its video
 
 
 @dataclass(frozen=True)
 class Mistakes:
-    """Mistakes of a stage's detections at a tIoU; kind: a key of KINDS; label: of one class only."""
+    """A list of mistakes of a stage's detections at a tIoU.
+
+    kind: a key of KINDS; label: of one class only; least: lowest score of the detections that count; order: a key of
+    ORDERS.
+    """
 
     kind: str
     stage: int
     tiou: float
     label: str | None = None
+    least: float = -np.inf
+    order: str = "score"
 
-    def of(self, precision: AveragePrecision) -> Segments:
-        """False positives by falling score, or misses, longest first; none if the tIoU was not measured."""
+    @property
+    def wrong(self) -> bool:
+        return self.kind == "wrong"
+
+    def pool(self, precision: AveragePrecision) -> Segments:
+        """What `rows` are rows of: predictions, or ground truth."""
+        return precision.predictions if self.wrong else precision.ground_truth
+
+    def rows(self, precision: AveragePrecision) -> NDArray[np.intp]:
+        """The mistakes in their order, as rows of `pool`; none if the tIoU or the class was not measured."""
+        k = self._k(precision)
+        if k is None or self.label not in (None, *precision.classes):
+            return np.zeros(0, np.intp)
+        rows = (false_positives if self.wrong else misses)(precision, k, self.label, self.least)
+        return rows[np.argsort(-self.costs(precision)[rows], kind="stable")] if self.order == "cost" else rows
+
+    def costs(self, precision: AveragePrecision) -> NDArray[np.float64]:
+        """mAP cost of every row of `pool`. A miss that a detection with a lower score finds costs nothing."""
+        return (detection_costs if self.wrong else miss_costs)(precision, self._k(precision))
+
+    def explain(self, precision: AveragePrecision, rows: NDArray[np.intp]) -> Explained:
+        """What the mistakes of these rows really are."""
+        k = self._k(precision)
+        return explain_false_positives(precision, k, rows) if self.wrong else \
+            explain_misses(precision, k, rows, self.least)
+
+    def address(self, precision: AveragePrecision, rows: NDArray[np.intp], at: int) -> dict[str, str]:
+        """The URL parameters of the moment of mistake `at` of `rows`."""
+        one = self.pool(precision)[rows[at]]
+        return {"video": one.videos[one.video[0]], "t": f"{max(0, one.start[0]):.2f}",
+                "class": one.classes[one.label[0]], "mistake": f"{self.kind}-{self.stage}-{self.tiou:g}-{at + 1}",
+                **({"of": self.label} if self.label else {}),
+                **({"least": repr(self.least)} if np.isfinite(self.least) else {}),
+                **({"by": self.order} if self.order != "score" else {})}
+
+    def _k(self, precision: AveragePrecision) -> int | None:
         at = np.flatnonzero(np.isclose(precision.tiou, self.tiou))
-        if not len(at) or self.label not in (None, *precision.classes):
-            return Segments.empty(precision.ground_truth.classes, precision.ground_truth.videos)
-        return {"wrong": false_positives, "missed": misses}[self.kind](precision, int(at[0]), self.label)
-
-    def address(self, listed: Segments, row: int) -> dict[str, str]:
-        """The URL parameters of the moment of a row."""
-        return {"video": listed.videos[listed.video[row]], "t": f"{max(0, listed.start[row]):.2f}",
-                "class": listed.classes[listed.label[row]],
-                "mistake": f"{self.kind}-{self.stage}-{self.tiou:g}-{row + 1}",
-                **({"of": self.label} if self.label else {})}
+        return int(at[0]) if len(at) else None
 
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """The mistake that is being watched: its segment (one row), and what it is called."""
+    """The mistake that is being watched: its segment (one row), and what it is called.
+
+    first, then: names of the classes whose lanes come first, and after the mistake's own; least: lowest score that
+    must be shown.
+    """
 
     segment: Segments
     title: str
     wrong: bool
+    first: str | None
+    then: str | None
+    least: float
 
 
 def watched(dataset: DataSet, run: Run | None) -> Watched | None:
     """The mistake that the URL names, with the way to the one before and the one after; None if it names none."""
+    query = st.query_params
     try:
-        kind, stage, tiou, number = st.query_params["mistake"].split("-")
-        mistakes = Mistakes(kind, int(stage), float(tiou), st.query_params.get("of"))
-        row, measured = int(number) - 1, result(dataset, run, mistakes.stage) if run and kind in KINDS else None
+        kind, stage, tiou, number = query["mistake"].split("-")
+        mistakes = Mistakes(kind, int(stage), float(tiou), query.get("of"), float(query.get("least", -np.inf)),
+                            query.get("by", "score"))
+        at, measured = int(number) - 1, result(dataset, run, mistakes.stage) if run and kind in KINDS else None
     except (InputError, KeyError, ValueError):
         return None
     if measured is None or measured.precision is None:
         return None
-    listed = mistakes.of(measured.precision)
-    if not 0 <= row < len(listed) or listed.videos[listed.video[row]] != st.query_params.get("video"):
+    precision = measured.precision
+    rows, pool = mistakes.rows(precision), mistakes.pool(precision)
+    if not 0 <= at < len(rows) or pool.videos[pool.video[rows[at]]] != query.get("video"):
         return None
-    one = listed[row:row + 1]
+    row = rows[at:at + 1]
+    one, explained = pool[row], mistakes.explain(precision, row)
+    other = (precision.ground_truth if mistakes.wrong else precision.predictions)[explained.other[explained.other >= 0]]
     with st.container(border=True):
-        _say(mistakes, measured, one, row, len(listed))
-        previous_next(("Previous", "Next"), "mistake", row, len(listed),
-              lambda to: st.query_params.update(mistakes.address(listed, to)),
-              ("This is the first.", "This is the last."))
+        st.markdown(f"**{KINDS[kind]} {at + 1:,} of {len(rows):,}** at tIoU {mistakes.tiou:g}"
+                    + (f", scores from {mistakes.least:.4g}" if np.isfinite(mistakes.least) else "") + "  \n"
+                    f"{plain(one.classes[one.label[0]])}, {one.start[0]:.2f} to {one.end[0]:.2f} s"
+                    + (f", score {one.score[0]:.4f}" if mistakes.wrong else "")
+                    + f", mAP cost {mistakes.costs(precision)[row[0]]:.2%}")
+        st.markdown(explanation(mistakes, one, explained, other))
+        previous_next(("Previous", "Next"), "mistake", at, len(rows),
+                      lambda to: query.update(mistakes.address(precision, rows, to)),
+                      ("This is the first.", "This is the last."))
         st.page_link("pages/evaluate.py", label="Back to the list", icon=":material/list:",
                      query_params={"dataset": dataset.name, "run": run.name})
-    return Watched(one, f"{KINDS[kind].lower()} · {one.classes[one.label[0]]}", kind == "wrong")
+    overlapped = other.classes[other.label[0]] if len(other) else None
+    lowest = one.score[0] if mistakes.wrong else other.score[0] if len(other) else np.inf
+    return Watched(one, f"{KINDS[kind].lower()} · {one.classes[one.label[0]]}", mistakes.wrong,
+                   *((overlapped, None) if mistakes.wrong else (None, overlapped)), float(lowest))
 
 
-def _say(mistakes: Mistakes, measured: Result, one: Segments, row: int, count: int) -> None:
-    precision, wrong = measured.precision, mistakes.kind == "wrong"
-    met = best_tiou(one, precision.ground_truth if wrong else precision.predictions)[0]
-    with_what = "an action" if wrong else "a detection"
-    st.markdown(f"**{KINDS[mistakes.kind]} {row + 1:,} of {count:,}** at tIoU {mistakes.tiou:g}  \n"
-                f"{plain(one.classes[one.label[0]])}, {one.start[0]:.2f} to {one.end[0]:.2f} s"
-                + (f", score {one.score[0]:.4f}" if wrong else "")
-                + f"; best tIoU with {with_what} of its class {met:.2f}")
+def explanation(mistakes: Mistakes, one: Segments, explained: Explained, other: Segments) -> str:
+    """What a mistake really is, as a sentence in Markdown.
+
+    one, explained: a single row; other: the segment that says so, a row or none.
+    """
+    kind, tiou = str(explained.kind[0]), f"{explained.tiou[0]:.2f}"
+    own = f"*{plain(one.classes[one.label[0]])}*"
+    theirs = f"*{plain(other.classes[other.label[0]])}*" if len(other) else ""
+    needed = f"{mistakes.tiou:g} is needed"
+    if mistakes.wrong:
+        said = {"double detection": f"The true {own} that it overlaps (tIoU {tiou}) is already found by a detection "
+                                    "with a higher score (duplicate).",
+                "wrong label": f"Overlaps the true {theirs} (tIoU {tiou}): wrong class.",
+                "localization": f"Overlaps its true {own} by {tiou}; {needed}: badly localised.",
+                "confusion": f"Overlaps the true {theirs} by {tiou}; {needed}: wrong class, and badly localised.",
+                "background": "No annotated action here: background."
+                              + (f" Best overlap with a true {theirs}: {tiou}." if theirs else "")}
+    else:
+        score = f"score {other.score[0]:.4f}" if len(other) else ""
+        said = {"low score": f"A detection finds it (tIoU {tiou}), but with the {score}, below the chosen "
+                             f"{mistakes.least:.4g}.",
+                "shared detection": f"The detection that overlaps it most (tIoU {tiou}, {score}) finds another {own}.",
+                "wrong label": f"Detected as {theirs} (tIoU {tiou}, {score}): wrong class.",
+                "localization": f"Best overlap with a detection of {own}: {tiou} ({score}); {needed}: badly localised.",
+                "confusion": f"Best overlap with any detection: {tiou}, with one of {theirs} ({score}).",
+                "not detected": "No detection here." + (f" Best overlap: {tiou}, with a detection of {theirs}."
+                                                        if theirs else "")}
+    return f"**{kind.capitalize()}.** {said[kind]}"

@@ -25,7 +25,7 @@ CHECKPOINTS = {"last": "last", "best": "best on test"}
 class Result:
     """What one stage of a run is worth.
 
-    precision: of the detections on disk, measured now; None without ground truth. checkpoint: "last" or "best", whose
+    precision: of the saved detections, measured now; None without ground truth. checkpoint: "last" or "best", whose
     figures they have; "" if neither's. reports: {"last", "best"} -> what training measured, as `evaluate --json`
     prints it, with "step". config: the settings that the stage ran with.
     """
@@ -122,7 +122,7 @@ def _result(root: Path, run: Run, stage: int, data: Stamp, files: Stamp) -> Resu
 
 
 def _checkpoint(precision: AveragePrecision | None, reports: Mapping[str, Mapping[str, Any]], wish: str) -> str:
-    """Which checkpoint the detections on disk are of: the one whose figures they have."""
+    """Which checkpoint the saved detections are of: the one whose figures they have."""
     if precision is None:
         return ""
     measured = list(precision.mAP)

@@ -21,6 +21,7 @@ ROW = 20                                                # pixels of a class in t
 # The dark half of viridis: white numbers can be read on all of it (WCAG contrast at least 4.5).
 SCALE = ("#440154", "#3b528b", "#218189")
 FEW = 5                                                 # so many classes leave no room for the scale beside them
+FAINT = .35                                             # opacity of the curve that is not interpolated
 CELLS = 60                                              # more classes than this, and the numbers show on hover only
 
 
@@ -81,20 +82,41 @@ def per_class_figure(title: str, tiou: Sequence[float], per_class: Mapping[str, 
 
 
 def precision_recall_figure(precision: AveragePrecision, label: str, thresholds: Sequence[int]) -> Drawn:
-    """Precision against recall of one class; thresholds: indices into precision.tiou, a curve each."""
+    """Interpolated precision against recall of one class, whose area is the AP, with the raw curve faint behind it.
+
+    thresholds: indices into precision.tiou, a curve each.
+    """
     figure, words = _figure(f"Precision and recall of {label}", "recall", "precision"), []
     for index, k in enumerate(thresholds):
-        recall, height, score = precision.curve(label, k)
-        kept = corners(recall)
         ap = precision.per_class[precision.classes.index(label), k]
-        figure.add_scatter(x=recall[kept], y=height[kept], customdata=score[kept], mode="lines", line=_line(index),
-                           name=f"tIoU {precision.tiou[k]:g}, AP {ap:.1%}",
-                           hovertemplate="precision %{y:.1%} at recall %{x:.1%}<br>score ≥ %{customdata:.3f}")
+        name = f"tIoU {precision.tiou[k]:g}"
+        recall, height, _ = precision.curve(label, k)
+        kept = corners(recall)
+        figure.add_scatter(x=recall[kept], y=height[kept], mode="lines", name=f"{name}, not interpolated",
+                           line={**_line(index), "width": 1, "dash": "solid"}, opacity=FAINT, showlegend=False,
+                           legendgroup=name, hoverinfo="skip")
+        x, y, at = staircase(*precision.envelope(label, k))
+        figure.add_scatter(x=x, y=y, customdata=at, mode="lines", line=_line(index), legendgroup=name,
+                           name=f"{name}, AP {ap:.1%}",
+                           hovertemplate="precision %{y:.1%} up to recall %{x:.1%}<br>score ≥ %{customdata:.3f}")
         reached = f", recall up to {recall[-1]:.1%}" if len(recall) else ", never detected"
-        words.append(f"tIoU {precision.tiou[k]:g}: AP {ap:.1%}{reached}")
+        words.append(f"{name}: AP {ap:.1%}{reached}")
     figure.update_xaxes(range=[0, 1.01], tickformat=".0%")
     figure.update_yaxes(range=[0, 1.03], tickformat=".0%")
-    return Drawn(figure, f"Precision against recall of {label}. {'; '.join(words)}.")
+    return Drawn(figure, f"Interpolated precision against recall of {label}. {'; '.join(words)}.")
+
+
+def staircase(recall: NDArray[np.float64], precision: NDArray[np.float64],
+              score: NDArray[np.float64]) -> tuple[NDArray, NDArray, NDArray]:
+    """The corners of an interpolated curve (`AveragePrecision.envelope`): recall, precision and score, [2 H + 1].
+
+    Each step goes from the recall before it to its own, so that the area under the line is the AP; the line ends on
+    the axis.
+    """
+    if not len(recall):
+        return recall, precision, score
+    edges = np.repeat(np.append(0, recall), 2)[1:]
+    return edges, np.append(np.repeat(precision, 2), 0), np.append(np.repeat(score, 2), score[-1])
 
 
 def corners(recall: NDArray[np.float64]) -> NDArray[np.intp]:

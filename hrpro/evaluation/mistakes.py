@@ -24,7 +24,7 @@ MISS_KINDS = {"low score": "A detection finds it, but its score is below the cho
               "wrong label": "Detected as another class.",
               "localization": "Detected, but the overlap is too small.",
               "confusion": "Only a detection of another class overlaps it, and not well enough.",
-              "background": "No detection overlaps it."}
+              "not detected": "No detection overlaps it."}
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +124,8 @@ def explain_false_positives(precision: AveragePrecision, k: int, rows: NDArray[n
     An action of the detection's own class decides if the two overlap by the threshold or more; else the action of any
     class that the detection overlaps most.
     """
-    kind, other, overlap = _overlapped(precision.predictions[rows], precision.ground_truth, precision.tiou[k],
-                                       "double detection")
-    return Explained(kind, other, overlap)
+    return Explained(*_overlapped(precision.predictions[rows], precision.ground_truth, precision.tiou[k],
+                                  "double detection", "background"))
 
 
 def explain_misses(precision: AveragePrecision, k: int, rows: NDArray[np.intp], least: float = -np.inf) -> Explained:
@@ -137,7 +136,7 @@ def explain_misses(precision: AveragePrecision, k: int, rows: NDArray[np.intp], 
     """
     kept = precision.kept(least)
     kind, other, overlap = _overlapped(precision.ground_truth[rows], precision.predictions[:kept], precision.tiou[k],
-                                       "shared detection")
+                                       "shared detection", "not detected")
     finder = np.full(len(precision.ground_truth), -1)
     later = kept + np.flatnonzero(precision.matched[kept:, k] >= 0)
     finder[precision.matched[later, k]] = later
@@ -169,9 +168,12 @@ def best_overlap(segments: Segments, others: Segments, *,
     return row_of, best
 
 
-def _overlapped(segments: Segments, others: Segments, threshold: float,
-                same: str) -> tuple[NDArray[np.str_], NDArray[np.intp], NDArray[np.float64]]:
-    """Kind, row of the other that decides, and their tIoU; same: the kind where the other is of the same class."""
+def _overlapped(segments: Segments, others: Segments, threshold: float, same: str,
+                none: str) -> tuple[NDArray[np.str_], NDArray[np.intp], NDArray[np.float64]]:
+    """Kind, row of the other that decides, and their tIoU.
+
+    same: the kind where a segment of the same class reaches the threshold; none: where no segment overlaps enough.
+    """
     own, own_overlap = best_overlap(segments, others, same_class=True)
     other, overlap = best_overlap(segments, others, same_class=False)
     reached = own_overlap >= threshold
@@ -179,7 +181,7 @@ def _overlapped(segments: Segments, others: Segments, threshold: float,
     other, overlap = np.where(mine, own, other), np.where(mine, own_overlap, overlap)
     least = min(LEAST_OVERLAP, threshold)
     kind = np.select([reached, overlap >= threshold, (overlap >= least) & mine, overlap >= least],
-                     [same, "wrong label", "localization", "confusion"], "background")
+                     [same, "wrong label", "localization", "confusion"], none)
     return kind.astype("U32"), other, overlap
 
 

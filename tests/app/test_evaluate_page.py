@@ -7,18 +7,20 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from driving import open_page
 
 from app.evaluate import all_reports, command, listed, map_table
+from app.mistakes import Mistakes
 from app.paths import ROOT
 from app.results import load_dataset, result
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
 from hrpro.evaluation.average_precision import average_precision
-from hrpro.evaluation.mistakes import false_positives, misses
+from hrpro.evaluation.mistakes import false_positives
 from hrpro.files import read_json, write_json
 
 
@@ -54,7 +56,7 @@ def test_both_checkpoints_stand_in_the_table_by_their_names(world, run):
         assert row["@0.5"] == pytest.approx(100 * metrics[name]["mAP"]["0.5"])
         assert row["AVG 0.1:0.7"] == pytest.approx(100 * metrics[name]["average"]["0.1:0.7"])
     assert "**test** split of small: 3 videos with 9 annotated actions of 3 classes" in said(test)
-    assert "flatters" in said(test)
+    assert "so it is optimistic; *last* is unbiased" in said(test)
     assert all(chart.proto.alt for chart in test.get("plotly_chart"))
 
 
@@ -83,7 +85,7 @@ def test_blocked_videos_other_thresholds_and_other_subsets_reach_the_command(run
     line = command(load_dataset(data), measured)
     assert line.endswith("--subset Test --tiou 0.25,0.5 --ignore-video test_1 spare")
     assert measured.checkpoint == ""                    # other settings, other figures
-    assert "detections on disk" in list(all_reports([measured]))[-1]
+    assert "saved detections" in list(all_reports([measured]))[-1]
     assert "figures of neither checkpoint" in said(open_page("evaluate"))
     document["database"]["test_0"]["subset"] = "Other"
     write_json(data / "gt_full.json", document)
@@ -125,41 +127,73 @@ def test_curves_follow_class_and_thresholds(world):
     thresholds = next(group for group in test.button_group if group.label == "tIoU")
     thresholds.set_value([0]).run()
     lines = figure(test, "Precision and recall of wave")["data"]
-    assert [line["name"].split(",")[0] for line in lines] == ["tIoU 0.1"]
+    assert [line["name"].split(",")[0] for line in lines] == ["tIoU 0.1", "tIoU 0.1"]
     next(group for group in test.button_group if group.label == "tIoU").set_value([]).run()
     assert any("at least one" in caption.value for caption in test.caption)
 
 
 def test_lists_of_mistakes_against_a_loop(run, data):
     precision = result(load_dataset(data), run, 2).precision
-    k = 4
-    wrong = false_positives(precision, k, "wave")
-    table = listed(wrong, precision, 10, of_detections=True)
-    assert len(wrong) == np.sum((precision.matched[:, k] < 0) & (precision.predictions.label == 2))
+    chosen = Mistakes("wrong", 2, .5, "wave")
+    rows = chosen.rows(precision)
+    assert len(rows) == np.sum((precision.matched[:, 4] < 0) & (precision.predictions.label == 2))
+    table = listed(chosen, precision, rows[:10])
     assert len(table) == 10 and set(table["class"]) == {"wave"}
     assert (np.diff(table["score"]) <= 0).all()
     truth = precision.ground_truth
-    for row in table.itertuples():
-        overlaps = [0.]
+    for row in table.itertuples(index=False):
+        overlaps = [(0., None)]
         for start, end, label, video in zip(truth.start, truth.end, truth.label, truth.video, strict=True):
-            if (truth.classes[label], truth.videos[video]) == ("wave", row.video):
+            if truth.videos[video] == row.video:
                 shared = max(0, min(end, row.end) - max(start, row.start))
-                overlaps.append(shared / (end - start + row.length - shared))
-        assert row[-1] == pytest.approx(max(overlaps))
+                overlaps.append((shared / (end - start + row.length - shared), truth.classes[label]))
+        own = max(overlap for overlap, label in overlaps if label in ("wave", None))
+        best, label = max(overlaps, key=lambda each: each[0])
+        assert row.tIoU == pytest.approx(own if own >= .5 else best)
+        assert row.overlaps == ("wave" if own >= .5 or own == best > 0 else label if best else "")
+        assert row.kind == ("double detection" if own >= .5 else "wrong label" if best >= .5 else "background"
+                            if best < .1 else "localization" if own == best else "confusion")
     few = average_precision(truth, precision.predictions[:3], precision.tiou)
-    missed = misses(few, 6)
-    assert len(missed) >= 6 and (np.diff(missed.length) <= 0).all()
-    table = listed(missed, few, 1000, of_detections=False)
-    assert "score" not in table and (table["best tIoU"] < .7).all()
+    chosen = Mistakes("missed", 2, .7)
+    rows = chosen.rows(few)
+    assert len(rows) >= 6 and (np.diff(truth.length[rows]) <= 0).all()
+    table = listed(chosen, few, rows)
+    assert "score" not in table and (table["tIoU"] < .7).all()
+    costs = listed(replace(chosen, order="cost"), few, replace(chosen, order="cost").rows(few))["mAP cost"]
+    assert (np.diff(costs) <= 0).all()
+    wrong = Mistakes("wrong", 2, .7)
+    assert costs.sum() + 100 * wrong.costs(few).sum() == pytest.approx(100 * (1 - few.mAP[6]))
 
 
-def test_mistakes_are_listed_on_the_page(world, run, data):
+def test_mistakes_are_counted_from_the_score_with_the_best_f1(world, run, data):
     test = open_page("evaluate")
     precision = result(load_dataset(data), run, 2).precision
+    best = precision.best_f1(4)
     assert [subheader.value for subheader in test.subheader] == \
-        [f"False positives: {len(false_positives(precision, 4)):,}", f"Misses: {len(misses(precision, 4)):,}"]
+        [f"False positives: {best.false_positives:,}", f"Misses: {best.misses:,}"]
+    assert f"**{best.found:,} found, {best.false_positives:,} false positives, {best.misses:,} misses**" in said(test)
+    slider, = test.slider
+    assert slider.value == best.score
+    slider.set_value(slider.min).run()
+    every = precision.counts(4, -np.inf)
+    assert [subheader.value for subheader in test.subheader] == \
+        [f"False positives: {every.false_positives:,}", f"Misses: {every.misses:,}"]
     test.selectbox(key="list class small").set_value("jump").run()
     assert set(test.dataframe[1].value["class"]) == {"jump"}
+    jump = len(false_positives(precision, 4, "jump"))
+    assert test.subheader[0].value == f"False positives: {jump:,}"
+    assert f"{np.sum(precision.predictions.label == 0) - jump:,} found" in said(test)
+    field(test, "Sort by").set_value("score").run()
+    assert not test.exception
+
+
+def test_mistakes_of_no_detections_and_of_one(world, run, data):
+    found = Segments.from_activitynet(run.stage(2).final_result)
+    for count, text in ((0, "(there are none): **0 found, 0 false positives, 9 misses**"),
+                        (1, "**0 found, 1 false positive, 9 misses**")):
+        found[:count].save(run.stage(2).final_result)
+        test = open_page("evaluate")
+        assert not test.slider and text in said(test)
 
 
 def test_results_are_read_once_for_each_state_of_the_files(run, data):

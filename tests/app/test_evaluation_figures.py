@@ -70,21 +70,45 @@ def measured():
     return average_precision(segments([0, 10, 20, 30]), segments([0, 5, 6, 10, 7], [.9, .8, .7, .6, .5]), [.3, .5])
 
 
-def test_precision_recall_keeps_every_corner():
+def area(line):
+    """Under a line whose steps are vertical or horizontal."""
+    return float(np.sum(np.diff(line.x) * np.asarray(line.y)[:-1]))
+
+
+def test_precision_recall_is_the_staircase_whose_area_is_the_ap():
+    """Precision as measured 1, 1/2, 1/3, 2/4, 2/5; interpolated 1 up to recall 1/4, then 1/2 up to 1/2."""
     figure, words = precision_recall_figure(measured(), "jump", [1])
-    line, = figure.data
-    np.testing.assert_allclose(line.x, [.25, .25, .5, .5])
-    np.testing.assert_allclose(line.y, [1, 1 / 3, .5, .4])
-    np.testing.assert_allclose(line.customdata, [.9, .7, .6, .5])
-    assert line.name == "tIoU 0.5, AP 37.5%"
-    assert words == "Precision against recall of jump. tIoU 0.5: AP 37.5%, recall up to 50.0%."
+    faint, line = figure.data
+    np.testing.assert_allclose(line.x, [0, .25, .25, .5, .5])
+    np.testing.assert_allclose(line.y, [1, 1, .5, .5, 0])
+    np.testing.assert_allclose(line.customdata, [.9, .9, .6, .6, .6])
+    assert line.name == "tIoU 0.5, AP 37.5%" and area(line) == .375
+    np.testing.assert_allclose(faint.x, [.25, .25, .5, .5])
+    np.testing.assert_allclose(faint.y, [1, 1 / 3, .5, .4])
+    assert faint.opacity < .5 and not faint.showlegend and faint.legendgroup == line.legendgroup
+    assert words == "Interpolated precision against recall of jump. tIoU 0.5: AP 37.5%, recall up to 50.0%."
     assert [figure.layout.xaxis.title.text, figure.layout.yaxis.title.text] == ["recall", "precision"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_area_is_the_ap_it_is_labelled_with(seed):
+    rng = np.random.default_rng(seed)
+
+    def some(count):
+        start, label = rng.uniform(0, 30, count), rng.integers(0, 2, count)
+        return Segments.make(start, start + rng.uniform(2, 8, count), label, ("jump", "run"), ("v",),
+                             rng.integers(0, 20, count) / 20)
+
+    precision = average_precision(some(12), some(60), [.1, .3, .5])
+    for row, label in enumerate(precision.classes):
+        lines = precision_recall_figure(precision, label, [0, 1, 2]).figure.data[1::2]
+        np.testing.assert_allclose([area(line) for line in lines], precision.per_class[row], atol=1e-12)
 
 
 def test_precision_recall_of_a_class_never_detected():
     truth = Segments.make([0], [1], [0], ("jump", "run"), ("v",))
     figure, words = precision_recall_figure(average_precision(truth, truth[:0], [.5]), "jump", [0])
-    assert len(figure.data[0].x) == 0
+    assert len(figure.data[0].x) == len(figure.data[1].x) == 0
     assert "never detected" in words
 
 

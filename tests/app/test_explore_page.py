@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import streamlit as st
 from driving import open_page
@@ -43,18 +44,25 @@ def test_the_class_that_a_link_names_comes_first(world):
     assert field(open_page("explore", **about, **{"class": "no such"}), "Classes").value == usual
 
 
-@pytest.mark.parametrize("label", [None, "wave"])
+@pytest.mark.parametrize(("label", "least", "order"), [(None, -np.inf, "score"), ("wave", -np.inf, "score"),
+                                                       (None, .123456789, "cost")])
 @pytest.mark.parametrize("kind", ["wrong", "missed"])
-def test_a_link_names_a_mistake_and_the_way_to_the_next(world, kind, label):
+def test_a_link_names_a_mistake_and_the_way_to_the_next(world, kind, label, least, order):
     run = Run(world / "ckpt" / "small" / "first")
     if kind == "missed":                                # it finds everything
         Segments.from_activitynet(run.stage(2).final_result)[:5].save(run.stage(2).final_result)
     precision = result(load_dataset(world / "dataset" / "small"), run, 2).precision
-    chosen = Mistakes(kind, 2, .7, label)
-    listed = chosen.of(precision)
+    chosen = Mistakes(kind, 2, .7, label, least, order)
+    rows = chosen.rows(precision)
+    listed = chosen.pool(precision)[rows]
     assert len(listed) > 1 and (label is None or {listed.classes[row] for row in listed.label} == {label})
-    test = open_page("explore", dataset="small", run="first", **chosen.address(listed, 0))
+    test = open_page("explore", dataset="small", run="first", **chosen.address(precision, rows, 0))
     for row in range(2):
+        explained = chosen.explain(precision, rows[row:row + 1])
+        assert any(text.value.startswith(f"**{explained.kind[0].capitalize()}.**") for text in test.markdown)
+        if kind == "wrong" and explained.other[0] >= 0:
+            overlapped = precision.ground_truth.classes[precision.ground_truth.label[explained.other[0]]]
+            assert shown(test)["lanes"][1]["label"] == overlapped
         lane = shown(test)["lanes"][0]
         assert lane["id"] == "mistake" and shown(test)["video"]["id"] == listed.videos[listed.video[row]]
         assert lane["layers"][0]["items"][0][:2] == [round(listed.start[row], 4), round(listed.end[row], 4)]
@@ -82,9 +90,10 @@ def test_moments_of_links(text, seconds, monkeypatch):
 def test_the_costliest_video_comes_first(world):
     test = open_page("explore")
     table = test.dataframe[0].value
-    assert table["mAP lost"].iloc[0] == table["mAP lost"].max()
+    assert table["mAP cost"].iloc[0] == table["mAP cost"].max()
     assert shown(test)["video"]["id"] == table["video"].iloc[0]
-    assert "9 of 9 videos. Mistakes of first, stage 2 on the test split at tIoU 0.5" in test.caption[0].value
+    assert "9 of 9 videos. Mistakes of first, stage 2 on the test split at tIoU 0.5; false " \
+        "positives and misses at scores from " in test.caption[0].value
 
 
 def test_buttons_lead_through_the_list(world):
@@ -100,14 +109,14 @@ def test_buttons_lead_through_the_list(world):
     assert test.button(key="video 1").disabled
 
 
-def test_losses_of_the_videos_add_up(world):
+def test_costs_of_the_videos_add_up(world):
     dataset, run = load_dataset(world / "dataset" / "small"), Run(world / "ckpt" / "small" / "first")
     measured = result(dataset, run, 2)
     table = video_table(dataset, measured)
-    assert table["mAP lost"].sum() == pytest.approx(1 - measured.precision.mAP[4])
+    assert table["mAP cost"].sum() == pytest.approx(1 - measured.precision.mAP[4])
     assert table.set_index("video")["split"]["train_0"] == "train"
-    assert table["mAP lost"].isna().sum() == 6
-    assert "mAP lost" not in video_table(dataset, None)
+    assert table["mAP cost"].isna().sum() == 6
+    assert "mAP cost" not in video_table(dataset, None)
 
 
 def test_the_list_is_filtered(world):
@@ -149,7 +158,7 @@ def test_no_run_and_no_ground_truth_still_show_the_video(world):
     assert {lane["id"] for lane in shown(test)["lanes"]} == {"truth 0", "truth 1", "truth 2"}
     said = test.markdown[0].value
     assert "no run yet" in said and "no annotated action" in said
-    assert "mAP lost" not in test.dataframe[0].value
+    assert "mAP cost" not in test.dataframe[0].value
 
 
 def test_an_unknown_video_is_said_to_be_one(world):

@@ -7,9 +7,9 @@ import pytest
 from browsing import STAGE
 from numbered_video import write_video
 
+from app.mistakes import Mistakes
 from app.results import load_dataset, result
 from hrpro.data.run import Run
-from hrpro.evaluation.mistakes import false_positives
 
 pytestmark = pytest.mark.browser
 
@@ -127,7 +127,10 @@ def test_the_list_opens_videos_also_without_a_file(viewer):
 
 def test_mistakes_are_watched_one_by_one_from_the_moment_that_was_clicked(viewer, filled):
     dataset, run = load_dataset(filled.data / "small"), Run(filled.ckpt / "small" / "first")
-    wrong = false_positives(result(dataset, run, 2).precision, 4)
+    precision = result(dataset, run, 2).precision
+    chosen = Mistakes("wrong", 2, .5, least=precision.best_f1(4).score, order="cost")
+    rows = chosen.rows(precision)
+    wrong, explained = chosen.pool(precision)[rows], chosen.explain(precision, rows)
     viewer.page.goto(f"{filled.url}/evaluate?dataset=small&run=first")
     viewer.page.get_by_role("tab", name="Mistakes").click()
     viewer.page.get_by_text(f"False positives: {len(wrong):,}").wait_for()
@@ -138,7 +141,10 @@ def test_mistakes_are_watched_one_by_one_from_the_moment_that_was_clicked(viewer
     assert viewer.stage("stage.current.id") == video
     viewer.page.wait_for_url(f"**/explore?*video={video}*class=*")
     name = wrong.classes[wrong.label[row]]
-    assert viewer.stage("stage.lanes.slice(0, 2).map((lane) => lane.label)") == [f"false positive · {name}", name]
+    other = explained.other[row]
+    overlapped = precision.ground_truth.classes[precision.ground_truth.label[other]] if other >= 0 else name
+    assert viewer.stage("stage.lanes.slice(0, 2).map((lane) => lane.label)") == [f"false positive · {name}", overlapped]
+    assert viewer.page.get_by_text(f"{explained.kind[row].capitalize()}.", exact=True).is_visible()
     viewer.until(f"Math.abs(stage.clock.time - {start:.2f}) < .1")
     after = viewer.page.get_by_role("button", name="Next", exact=True)
     for number in (row + 2, row + 3):

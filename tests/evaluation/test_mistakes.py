@@ -161,7 +161,7 @@ def test_without_detections_everything_is_missed():
     assert (best.score, best.found, best.false_positives, best.misses, best.f1) == (np.inf, 0, 0, 1, 0)
     assert precision.to_json()["best_f1"]["0.5"]["score"] is None
     assert video_mistakes(precision, 0).cost.tolist() == [1, 0, 0]
-    assert explain_misses(precision, 0, misses(precision, 0)).kind.tolist() == ["background"]
+    assert explain_misses(precision, 0, misses(precision, 0)).kind.tolist() == ["not detected"]
 
 
 def test_what_a_false_positive_really_is():
@@ -219,7 +219,7 @@ def test_why_an_action_is_missed():
     explained = explain_misses(precision, 0, rows, .5)
     by_row = dict(zip(rows.tolist(), zip(explained.kind.tolist(), explained.other.tolist(), strict=True), strict=True))
     assert by_row == {0: ("low score", 4), 1: ("wrong label", 0), 3: ("shared detection", 1), 4: ("localization", 2),
-                      5: ("confusion", 3), 6: ("background", -1), 7: ("background", -1)}
+                      5: ("confusion", 3), 6: ("not detected", -1), 7: ("not detected", -1)}
     assert set(explained.kind) == set(MISS_KINDS)
     assert explained.tiou[rows.tolist().index(0)] == 1
     assert 0 not in misses(precision, 0)                # at any score it is found
