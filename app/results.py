@@ -18,6 +18,8 @@ from hrpro.data.segments import Segments
 from hrpro.evaluation.average_precision import AveragePrecision, average_precision
 
 Stamp = tuple[tuple[str, int, int], ...]
+NO_TRUTH = ("mAP cannot be measured: no video of the test split has an annotated action. Add `annotations` with "
+            "`label` and `segment` to its videos in gt_full.json. Until then, look at the detections in Explore.")
 CHECKPOINTS = {"last": "last", "best": "best on test"}
 
 

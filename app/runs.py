@@ -9,8 +9,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.figures.training import loss_figure, map_figure
+from app.figures.training import averages, loss_figure, map_figure
 from app.paths import ckpt_root, data_root
+from app.results import NO_TRUTH, load_dataset
 from app.run_log import StageLog
 from app.text import plain
 from hrpro.config import cfg_of
@@ -77,7 +78,10 @@ def _run_panel(run: Run, live: bool) -> None:
         if log.steps or log.tests:
             left, right = st.columns(2)
             left.plotly_chart(loss_figure(log), key=f"loss {log.stage}", config={"displaylogo": False})
-            right.plotly_chart(map_figure(log), key=f"mAP {log.stage}", config={"displaylogo": False})
+            if _measurable(run, log):
+                right.plotly_chart(map_figure(log), key=f"mAP {log.stage}", config={"displaylogo": False})
+            else:
+                right.info(NO_TRUTH)
     notes = list(dict.fromkeys(note for log in logs for note in log.notes))
     if notes:
         with st.expander(f"Said of the data ({len(notes)})"):
@@ -89,6 +93,16 @@ def _run_panel(run: Run, live: bool) -> None:
             st.code(shell(relative_to_cwd(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language=None)
             st.caption("Started by:")
             st.code(shell(relative_to_cwd(job.command[3:])), language=None, wrap_lines=True)
+
+
+def _measurable(run: Run, log: StageLog) -> bool:
+    """Whether tests measure mAP: they have done so, or the test split has ground truth."""
+    if log.tests:
+        return any(test["mAP"] for test in log.tests)
+    try:
+        return bool(len(load_dataset(data_root() / run.dataset).test_truth(run.config(log.stage).blocked_videos)))
+    except InputError:                                  # the run says so itself
+        return True
 
 
 def _log(run: Run, stage: int) -> StageLog:
@@ -179,14 +193,14 @@ def _figures_of_merit(run: Run) -> None:
         except InputError as error:
             st.warning(plain(str(error)))
         for name, title in (("last", "Last"), ("best", "Best on test")):
-            if average := metrics.get(name, {}).get("average"):
+            if values := averages(metrics.get(name, {})):
                 rows.append({"Stage": f"Stage {stage}", "Checkpoint": title,
                              "At": f"{UNITS[stage]} {metrics[name]['step']}",
-                             **{f"AVG {span}": f"{value:.1%}" for span, value in average.items()}})
+                             **{span: f"{value:.1%}" for span, value in values.items()}})
     if rows:
         st.table(rows, hide_index=True)
         st.caption("mAP on the test split, averaged over tIoU thresholds. *Best on test* is chosen on the test split, "
-                   "as published; *last* is not.")
+                   "as published, so it is optimistic; *last* is unbiased.")
 
 
 def job_progress(job: Job) -> None:

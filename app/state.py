@@ -9,7 +9,8 @@ from pathlib import Path
 import streamlit as st
 
 from app.paths import ckpt_root, data_root, data_sets
-from hrpro.data.run import Run, find_runs
+from app.text import plain
+from hrpro.data.run import Run, find_runs, newest_result
 
 
 def choose_dataset() -> Path:
@@ -22,13 +23,28 @@ def choose_dataset() -> Path:
     return data_root() / _choose("dataset", "Data set", names)
 
 
-def choose_run(dataset: Path, *, begun: Sequence[Run] = ()) -> Run | None:
+def choose_run(dataset: Path, *, begun: Sequence[Run] = (), results: bool = False) -> Run | None:
     """One of the data set's runs, with the box to choose it; None if there is none.
 
-    begun: runs to offer first that have not written anything yet.
+    Args:
+        begun: runs to offer first that have not written anything yet.
+        results: open the newest run that has finished and has detections, if the person has not chosen one.
     """
-    runs = {run.name: run for run in (*begun, *find_runs(ckpt_root(), dataset.name))}
-    return runs[_choose("run", "Run", list(runs))] if runs else None
+    found = find_runs(ckpt_root(), dataset.name)
+    runs = {run.name: run for run in (*begun, *found)}
+    if not runs:
+        return None
+    best = newest_result(found) if results else None
+    return runs[_choose("run", "Run", list(runs), best.name if best else next(iter(runs)))]
+
+
+def why_this_run(run: Run) -> None:
+    """Says so where a page opened an older run because the newest has no results."""
+    newest = find_runs(ckpt_root(), run.dataset)[0]
+    if run != newest and st.session_state.get("run guessed") == run.name:
+        why = {"cancelled": "was cancelled", "error": "failed"}.get(newest.outcome(max(newest.stages)),
+                                                                    "has not finished")
+        st.caption(f"{plain(run.name)} is the newest finished run. {plain(newest.name)} is newer, but {why}.")
 
 
 def choose(key: str, value: str) -> None:
@@ -56,11 +72,25 @@ def previous_next(names: tuple[str, str], key: str, here: int, count: int, go: C
                       help=end if beyond else None)
 
 
-def _choose(key: str, label: str, options: Sequence[str]) -> str:
-    """A select box whose choice lies in the URL and the session. The URL goes first: it is what a person opened."""
-    box = f"{key} box"
-    wanted = st.query_params.get(key) or st.session_state.get(key)
-    st.session_state[box] = wanted if wanted in options else options[0]
-    st.selectbox(label, options, key=box, on_change=lambda: choose(key, st.session_state[box]))
+def _choose(key: str, label: str, options: Sequence[str], default: str | None = None) -> str:
+    """A select box whose choice is kept in the URL and the session. The URL goes first: it is what a person opened.
+
+    default: what a page opens if the person has chosen nothing; what was opened so is not a choice for other pages.
+    """
+    box, guessed = f"{key} box", f"{key} guessed"
+
+    def changed() -> None:
+        st.session_state.pop(guessed, None)
+        choose(key, st.session_state[box])
+
+    named, kept = st.query_params.get(key), st.session_state.get(key)
+    wanted = named or (kept if default is None or kept != st.session_state.get(guessed) else None)
+    if wanted not in options:
+        wanted = default or options[0]
+        st.session_state[guessed] = wanted
+    elif wanted != st.session_state.get(guessed):
+        st.session_state.pop(guessed, None)
+    st.session_state[box] = wanted
+    st.selectbox(label, options, key=box, on_change=changed)
     choose(key, st.session_state[box])
     return st.session_state[box]

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from app.evaluate import choose_other, choose_stage, curves, kept_tabs, mistakes, overview, per_class
-from app.results import load_dataset, result
-from app.state import choose_dataset, choose_run
+from app.results import NO_TRUTH, load_dataset, result
+from app.state import choose_dataset, choose_run, why_this_run
 from app.text import plain
 from hrpro.errors import InputError
 
@@ -12,11 +12,12 @@ columns = st.columns([2, 2, 2, 3], vertical_alignment="bottom")
 with columns[0]:
     root = choose_dataset()
 with columns[1]:
-    run = choose_run(root)
+    run = choose_run(root, results=True)
 if run is None:
     st.info("No run of this data set yet. Train one; its detections are measured here.")
     st.page_link("pages/train.py", label="Go to Train", icon=":material/model_training:")
     st.stop()
+why_this_run(run)
 with columns[2]:
     stage = choose_stage(run)
 if stage is None:
@@ -30,8 +31,7 @@ except InputError as error:
     st.error("\n\n".join(plain(fault) for fault in error.faults))
     st.stop()
 if measured.precision is None:
-    st.info("The test split has no annotated action, so there is nothing to measure against. Add `annotations` with "
-            "`label` and `segment` to its videos in gt_full.json; until then, see the detections in Explore.")
+    st.info(NO_TRUTH)
     st.page_link("pages/explore.py", label="Go to Explore", icon=":material/search:")
     st.stop()
 with columns[3]:

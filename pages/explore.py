@@ -6,7 +6,7 @@ from app.evidence import evidence
 from app.explore import choose_video, missing, viewer
 from app.mistakes import watched
 from app.results import load_dataset
-from app.state import choose_dataset, choose_run
+from app.state import choose_dataset, choose_run, why_this_run
 from app.text import plain
 from hrpro.errors import InputError
 
@@ -14,7 +14,9 @@ st.html("<style>.stMainBlockContainer { padding: 4rem 1.5rem .5rem; }</style>")
 left, right = st.columns([2, 5], gap="medium")
 with left:
     root = choose_dataset()
-    run = choose_run(root)
+    run = choose_run(root, results=True)
+    if run:
+        why_this_run(run)
     try:
         dataset = load_dataset(root)
     except InputError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -33,21 +34,29 @@ def map_figure(log: StageLog) -> go.Figure:
     """Mean average precision on the test split over the steps, the best marked."""
     figure = _figure(log, "mAP on test")
     figure.update_yaxes(tickformat=".2~%", rangemode="tozero")
-    measured = [test for test in log.tests if test["mAP"] and test["average"]]
+    measured = [test for test in log.tests if test["mAP"]]
     if not measured:
-        _say(figure, "No ground truth to measure against" if log.tests else "No test yet")
+        _say(figure, "No test yet")
         return figure
     steps = [test["step"] for test in measured]
-    for index, span in enumerate(reversed(measured[0]["average"])):
-        shown, values = thin(steps, [test["average"].get(span, math.nan) for test in measured])
-        figure.add_scatter(x=shown, y=values, name=f"AVG {span}", mode="lines+markers", line=_line(index),
+    names = list(reversed(averages(measured[0])))
+    for index, name in enumerate(names):
+        shown, values = thin(steps, [averages(test).get(name, math.nan) for test in measured])
+        figure.add_scatter(x=shown, y=values, name=name, mode="lines+markers", line=_line(index),
                            marker={"size": 5}, hovertemplate="%{y:.1%}")
     if best := [test for test in measured if test["best"]]:
         mean = np.mean(list(best[-1]["mAP"].values()))
         figure.add_scatter(x=[best[-1]["step"]], y=[mean], name="best on test", mode="markers",
-                           marker={"symbol": "star", "size": 14, "color": colour(len(measured[0]["average"]))},
+                           marker={"symbol": "star", "size": 14, "color": colour(len(names))},
                            hovertemplate="mean over tIoU %{y:.1%}")
     return figure
+
+
+def averages(report: Mapping[str, Any]) -> dict[str, float]:
+    """The averages of a report by what they are called; its mAP at each tIoU where the thresholds give no average."""
+    if report.get("average"):
+        return {f"AVG {span}": value for span, value in report["average"].items()}
+    return {f"mAP@{tiou}": value for tiou, value in (report.get("mAP") or {}).items()}
 
 
 def thin(x: Sequence[float], y: ArrayLike, limit: int = MAX_POINTS) -> tuple[NDArray, NDArray]:

@@ -7,7 +7,7 @@ import fcntl
 import functools
 import glob
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from hrpro.errors import InputError
 from hrpro.files import read_array, read_json
 
 STAGES = (1, 2)
+LAST_EVENTS = 1 << 16                                   # bytes at the end of events.jsonl that hold the last event
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,14 @@ class Run:
                 faults.append(f"{path}: an event is left out: {fault}.")
         return events, offset + len(whole) + bool(whole)
 
+    def outcome(self, stage: int) -> str:
+        """How the stage's last training or test ended: "finish", "cancelled", "error", or "" if it did not."""
+        path = self.stage(stage).events_file
+        size = path.stat().st_size if path.exists() else 0
+        events, _ = self.events(stage, max(0, size - LAST_EVENTS))
+        last = events[-1]["event"] if events else ""
+        return last if last in ("finish", "cancelled", "error") else ""
+
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Keep other processes from working on this run meanwhile. The lock goes with the process, however it ends.
@@ -238,3 +247,13 @@ def find_runs(ckpt_path: Path, dataset: str | None = None) -> list[Run]:
     age = {root: max((root / "stage1").stat().st_mtime if (root / "stage1").exists() else 0,
                      (root / "stage2").stat().st_mtime if (root / "stage2").exists() else 0) for root in set(found)}
     return [Run(root) for root in sorted(age, key=lambda root: -age[root])]
+
+
+def newest_result(runs: Sequence[Run]) -> Run | None:
+    """Of runs, latest first, the one to look at: the latest that has finished and has detections.
+
+    If none has finished, the latest with detections; if none has detections, the latest.
+    """
+    ready = [run for run in runs if any(run.stage(stage).final_result.exists() for stage in STAGES)]
+    finished = (run for run in ready if run.outcome(max(run.stages, default=1)) == "finish")
+    return next(finished, next(iter([*ready, *runs]), None))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -235,7 +236,7 @@ def test_no_ground_truth_says_what_to_do(data):
         info["annotations"] = []
     write_json(data / "gt_full.json", document)
     (data / "classes.txt").write_text("jump\nrun\nwave\n")
-    assert "no annotated action" in open_page("evaluate").info[0].value
+    assert "no video of the test split has an annotated action" in open_page("evaluate").info[0].value
 
 
 def test_no_run_and_no_detections_say_what_to_do(world, run):
@@ -245,6 +246,35 @@ def test_no_run_and_no_detections_say_what_to_do(world, run):
     assert "no detections yet" in open_page("evaluate").info[0].value
     shutil.rmtree(world / "ckpt")
     assert "No run of this data set yet" in open_page("evaluate").info[0].value
+
+
+def test_the_newest_run_with_finished_results_is_opened(world, run):
+    """first has finished, second was cancelled after a test, third has no detections yet."""
+    for name, event in (("second", {"event": "cancelled", "step": 1}), ("third", {"event": "step", "step": 1})):
+        other = Run(shutil.copytree(run.root, run.root.parent / name))
+        with open(other.stage(2).events_file, "a") as file:
+            file.write(json.dumps({"time": time.time(), "loss": {}, "rate": 1, "eta": 1, **event}) + "\n")
+    for stage in (1, 2):
+        other.stage(stage).final_result.unlink()
+    now = time.time()
+    for age, name in enumerate(("third", "second", "first")):
+        for stage in (1, 2):
+            os.utime(run.root.parent / name / f"stage{stage}", (now - age, now - age))
+    for page in ("evaluate", "explore"):
+        test = open_page(page)
+        assert field(test, "Run").value == "first"
+        assert any(caption.value == "first is the newest finished run. third is newer, but has not finished."
+                   for caption in test.caption)
+    assert field(open_page("train"), "Run").value == "third"
+    test = open_page("train")                           # opened by the page, not chosen by a person
+    test.query_params.clear()
+    assert field(test.switch_page("pages/evaluate.py").run(), "Run").value == "first"
+    field(test, "Run").set_value("second").run()
+    assert not any("newest finished" in caption.value for caption in test.caption)
+    for page in ("explore", "evaluate"):
+        test.query_params.clear()
+        assert field(test.switch_page(f"pages/{page}.py").run(), "Run").value == "second"
+    assert field(open_page("evaluate", run="third"), "Run").value == "third"
 
 
 def test_a_broken_result_file_is_said_to_be_one(run):

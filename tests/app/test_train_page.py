@@ -54,6 +54,28 @@ def finished_run(root, stages=(1,), **metrics):
     return run
 
 
+@pytest.mark.parametrize("tested", [True, False])
+@pytest.mark.parametrize("annotated", [True, False])
+def test_without_ground_truth_it_says_what_is_missing_instead_of_an_empty_chart(folders, tiny, annotated, tested):
+    (tiny / "classes.txt").write_text("jump\nrun\nwave\n")
+    if not annotated:
+        document = json.loads((tiny / "gt_full.json").read_text())
+        for info in document["database"].values():
+            info["annotations"] = []
+        (tiny / "gt_full.json").write_text(json.dumps(document))
+    run = finished_run(folders[1] / "tiny" / "first")
+    if tested:
+        report = {"mAP": {"0.5": .5}, "average": {}} if annotated else None
+        with EventLog(run.stage(1), resume=True) as log:
+            log.test(50, report, None, annotated)
+    test = open_page("train")
+    titles = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in test.get("plotly_chart")]
+    assert [title.partition(" · ")[2] for title in titles] == ["Loss by step", *(["mAP on test by step"] if annotated
+                                                                                 else [])]
+    assert any("no video of the test split has an annotated action. Add" in info.value for info in test.info) \
+        == (not annotated)
+
+
 def test_without_data_sets_it_says_what_to_do(folders):
     test = open_page("train")
     assert "no data set yet" in test.info[0].value and not test.button

@@ -128,11 +128,16 @@ def test_figures_say_why_they_are_empty(run):
     stage = StageLog(run, 1)
     said = [figure(stage).layout.annotations[0].text for figure in (loss_figure, map_figure)]
     assert loss_figure(stage).layout.yaxis.range == map_figure(stage).layout.yaxis.range == (0, 1)
+    assert said == ["No step yet", "No test yet"]
+
+
+def test_thresholds_without_a_usual_average_are_drawn_one_by_one(run):
     with EventLog(run.stage(1), resume=False) as log:
         begin(log)
-        log.test(10, None, None, False)
-    assert [*said, map_figure(stage.read()).layout.annotations[0].text] == [
-        "No step yet", "No test yet", "No ground truth to measure against"]
+        log.test(10, {"mAP": {"0.25": .5, "0.6": .1}, "average": {}}, None, True)
+    figure = map_figure(StageLog(run, 1).read())
+    assert {trace.name: list(trace.y) for trace in figure.data} == {"mAP@0.6": [.1], "mAP@0.25": [.5],
+                                                                   "best on test": [pytest.approx(.3)]}
 
 
 @pytest.mark.parametrize("length", [0, 1, MAX_POINTS, MAX_POINTS + 1, 54_321])
