@@ -31,36 +31,46 @@ def new_run(dataset: Path) -> None:
     except InputError as error:
         st.error("\n\n".join(plain(fault) for fault in error.faults))
         return
-    lacking = _data_obstacles(dataset)
     chain = CHAINS[st.segmented_control("Stages", CHAINS, default="Both stages", required=True, width="stretch",
                                         help="Stage 1 learns where actions are; stage 2 learns whole instances from "
                                              "stage 1's proposals.")]
-    name, obstacle = _name(dataset, base, chain)
-    obstacles = [*lacking, *obstacle]
+    name, obstacles = _name(dataset, base, chain)
     config = settings_form(base, {"dataset": dataset.name, "data_path": str(dataset), "ckpt_path": str(ckpt_root()),
                                   "task_info": name, "device": _device(base)})
     if isinstance(config, list):
-        obstacles.append(f"Mend these settings, as it says beside them: {', '.join(config)}.")
-    else:
-        cfg = cfg_of(dataset)
-        st.caption("The same on the command line:")
-        st.code(shell(relative_to_cwd(train_arguments(cfg, config, chain))), language=None, wrap_lines=True)
-        job = job_of(Run.of(config).root)
-        if job and status(job).running:
-            obstacles.append("A run of this name is at work. Wait until it ends, cancel it, or choose another name.")
+        _start(dataset, None, chain, [*obstacles, f"Fix the highlighted settings: {', '.join(config)}."])
+        return
+    st.caption("The same on the command line:")
+    st.code(shell(relative_to_cwd(train_arguments(cfg_of(dataset), config, chain))), language=None, wrap_lines=True)
+    _start(dataset, config, chain, obstacles)
+
+
+@st.fragment(run_every="2s")
+def _start(dataset: Path, config: Config | None, chain: tuple[int, ...], obstacles: list[str]) -> None:
+    """The button, and why it is off. It follows checks and jobs by itself: the form above is never redrawn for them.
+
+    config: None if settings are at fault, which `obstacles` then says.
+    """
+    data_obstacles = _data_obstacles(dataset)
+    job = job_of(Run.of(config).root) if config else None
+    if job and status(job).running:
+        obstacles = [*obstacles, "A run of this name is in progress. Wait until it ends, cancel it, or choose another "
+                                 "name."]
+    obstacles = [*data_obstacles, *obstacles]
     if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=bool(obstacles),
                  width="stretch"):
         try:
-            start_training(cfg, config, chain)
+            start_training(cfg_of(dataset), config, chain)
         except InputError as error:
             st.error(plain(str(error)))
         else:
-            choose("run", name)
-            st.session_state[f"wish {dataset.name}"] = name
+            choose("run", config.task_info)
+            for key in ("wish", "suggested name"):
+                st.session_state[f"{key} {dataset.name}"] = config.task_info
             st.rerun()
     if obstacles:
         st.warning("\n\n".join(obstacles), icon=":material/block:")
-    if lacking:
+    if data_obstacles:
         st.page_link("pages/projects.py", label="See it on Projects", icon=":material/folder:")
 
 
@@ -68,14 +78,8 @@ def _data_obstacles(dataset: Path) -> list[str]:
     """Why the data set cannot be trained on yet, each a sentence in Markdown."""
     report = checked(dataset)
     if report is None:
-        st.fragment(_await_check, run_every="1s")(dataset)
         return ["The data set is being checked."]
     return [said_of(dataset, finding.message) for finding in report.findings if finding.blocks]
-
-
-def _await_check(dataset: Path) -> None:
-    if checked(dataset):
-        st.rerun()
 
 
 def _name(dataset: Path, base: Config, chain: tuple[int, ...]) -> tuple[str, list[str]]:
@@ -87,8 +91,12 @@ def _name(dataset: Path, base: Config, chain: tuple[int, ...]) -> tuple[str, lis
         return (name, _replaced(runs[name], 2)) if name else (base.task_info, ["Train stage 1 first."])
     wish = st.session_state.get(f"wish {dataset.name}", base.task_info)
     free = _free_name(wish, {*runs, *(run.name for run in begun(dataset))})
-    name = st.text_input("Run name (task_info)", free, key=f"name {dataset.name} {free}",
-                         help="The run's folder, under ckpt and the data set's name.").strip()
+    key, suggested = f"name {dataset.name}", f"suggested name {dataset.name}"
+    if st.session_state.get(key) in (None, st.session_state.get(suggested)):            # what was typed stays
+        st.session_state[key] = free
+    st.session_state[suggested] = free
+    name = st.text_input("Run name", key=key, help="Also the name of its folder, under ckpt and the data set's name. "
+                                                   "Setting: task_info.").strip()
     return name, _replaced(runs[name], 1) if name in runs else []
 
 

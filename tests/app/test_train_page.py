@@ -125,7 +125,7 @@ def test_what_a_box_shows_is_what_is_checked(folders, tiny):
 def test_a_hostile_run_name_is_refused(folders, tiny):
     test = open_page("train")
     for name in ("../../elsewhere", "", "..", "a/b"):
-        setting(test, "Run name (task_info)").set_value(name)
+        setting(test, "Run name").set_value(name)
         test.run()
         assert start_button(test).disabled and "cannot name a folder" in faults(test)[0]
 
@@ -147,7 +147,7 @@ def test_settings_at_fault_are_said(folders, tiny):
 def test_a_trained_name_is_only_taken_with_leave(folders, tiny):
     finished_run(folders[1] / "tiny" / "HR-Pro")
     test = open_page("train")
-    name = setting(test, "Run name (task_info)")
+    name = setting(test, "Run name")
     assert name.value == "HR-Pro-2" and not start_button(test).disabled
     name.set_value("HR-Pro")
     test.run()
@@ -224,10 +224,10 @@ def test_start_runs_a_job_that_the_page_shows(folders, tiny):
     assert job.command[:3] == [sys.executable, "-m", "hrpro"] and job.target == str(folders[1] / "tiny" / "HR-Pro")
     assert status(job).running and setting(test, "Run").value == "HR-Pro"
     assert "Running" in "".join(each.value for each in test.markdown)
-    assert setting(test, "Run name (task_info)").value == "HR-Pro-2" and not start_button(test).disabled
-    setting(test, "Run name (task_info)").set_value("HR-Pro")
+    assert setting(test, "Run name").value == "HR-Pro-2" and not start_button(test).disabled
+    setting(test, "Run name").set_value("HR-Pro")
     test.run()
-    assert start_button(test).disabled and "at work" in warnings(test)
+    assert start_button(test).disabled and "in progress" in warnings(test)
     next(button for button in test.button if button.label == "Cancel").click()
     test.run()
     assert (folders[1] / "jobs" / f"{job.id}.cancel").exists()
@@ -236,11 +236,11 @@ def test_start_runs_a_job_that_the_page_shows(folders, tiny):
 def test_after_a_start_the_next_name_is_offered(folders, tiny):
     test = open_page("train")
     for name, following in (("fast", "fast-2"), ("fast-2", "fast-3"), ("lr-5", "lr-5-2")):
-        setting(test, "Run name (task_info)").set_value(name)
+        setting(test, "Run name").set_value(name)
         test.run()
         start_button(test).click()
         test.run()
-        assert setting(test, "Run name (task_info)").value == following and not start_button(test).disabled
+        assert setting(test, "Run name").value == following and not start_button(test).disabled
 
 
 def test_a_dead_job_is_shown_with_its_words_as_they_are(folders, tiny):

@@ -130,3 +130,26 @@ def test_start_is_off_with_its_reason(app, page, tiny, make_dataset):
     field.press("Enter")
     page.get_by_text("lr is 'fast', but must be a number").wait_for()
     assert button(page, "Start training").is_disabled()
+
+
+def test_the_form_is_left_alone_while_the_data_set_changes(app, page, make_dataset):
+    """The button follows the data set by itself; a name that is being typed stays, and so does an open expander."""
+    split = make_dataset(app.data / "changing") / "split_test.txt"
+    open_train(page, app, "?dataset=changing")
+    page.get_by_text("All settings").click()
+    page.get_by_label("feature_dim", exact=True).wait_for()
+    name = page.get_by_label(re.compile("^Run name"))
+    name.fill("")
+    name.press_sequentially("half a na")                # not sent yet: the field has the focus
+    split.rename(split.with_suffix(".aside"))
+    page.get_by_text("no such file").wait_for()
+    assert button(page, "Start training").is_disabled()
+    split.with_suffix(".aside").rename(split)
+    page.get_by_text("no such file").wait_for(state="detached")
+    assert name.input_value() == "half a na" and name.evaluate("(field) => document.activeElement === field")
+    assert page.get_by_label("feature_dim", exact=True).is_visible()
+    name.press_sequentially("me")
+    name.press("Tab")
+    page.locator("code", has_text="task_info='half a name'").or_(
+        page.locator("code", has_text="'task_info=half a name'")).wait_for()
+    assert button(page, "Start training").is_enabled()
