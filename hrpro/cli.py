@@ -8,13 +8,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hrpro.errors import Cancelled, InputError
+from hrpro.errors import Cancelled, InputError, printable, raise_if, system_remedy
 
 # command: (module with add_arguments(parser) and run(args) -> exit code, what it does)
 COMMANDS = {
     "demo": ("hrpro.demo.command", "make the demo data set"),
     "create": ("hrpro.create", "make a data set from a folder of videos"),
-    "validate": ("hrpro.data.validate", "check a data set and say what to mend"),
+    "validate": ("hrpro.data.validate", "check a data set and say what to correct"),
     "labels": ("hrpro.labels.command", "who set which label; compare, merge and export labels"),
     "extract": ("hrpro.features.command", "compute a data set's features from its videos"),
     "proxy": ("hrpro.video.command", "make copies of the videos that browsers cannot play"),
@@ -42,10 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_command(module: str, prog: str, description: str, arguments: Sequence[str]) -> int:
     """Parse a command's arguments and run it; faults of the input become sentences, not tracebacks."""
+    sys.stdout.reconfigure(errors="backslashreplace")   # names of files may not be UTF-8
     command = importlib.import_module(module)
     parser = argparse.ArgumentParser(prog=prog, description=description)
     command.add_arguments(parser)
     try:
+        raise_if(_argument_faults(arguments))
         code = command.run(parser.parse_args(arguments)) or 0
         sys.stdout.flush()
         return code
@@ -57,9 +59,29 @@ def run_command(module: str, prog: str, description: str, arguments: Sequence[st
         return 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror or error}. Free some space or check the permissions, then try again.",
-              file=sys.stderr)
+        print(printable(f"error: {place}{error.strerror or error}. {system_remedy(error)}"), file=sys.stderr)
         return 2
     except (Cancelled, KeyboardInterrupt):
         print("cancelled", file=sys.stderr)
         return 130
+
+
+def _argument_faults(arguments: Sequence[str]) -> list[str]:
+    """What no option or path can be."""
+    faults = []
+    for place, text in enumerate(arguments, 1):
+        if not text:
+            faults.append(f"argument {place} is empty. Give a value, or leave it out.")
+        elif text.startswith("-") and text.endswith("=--"):                 # argparse would lose the value
+            faults.append(f"{text[:100]}: is not a value. Write one after the =.")
+        elif not _is_text(text):
+            faults.append(f"argument {place} ({text[:100]}) is not UTF-8 text. Rename the file or folder.")
+    return faults
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -14,7 +14,7 @@ import yaml
 
 from hrpro.errors import InputError, raise_if
 from hrpro.features.extract import FEATURE_DIM
-from hrpro.files import link_or_copy, write_atomic, write_json
+from hrpro.files import is_file_name, link_or_copy, write_atomic, write_json
 from hrpro.video.probe import probe
 
 VIDEO_SUFFIXES = frozenset((".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
@@ -34,7 +34,7 @@ def create_project(data_root: Path, name: str, videos_folder: Path, classes: Ite
     Raises:
         InputError: the name is taken or no folder name, or no video can be read; nothing is left behind.
     """
-    target, videos_folder = Path(data_root) / name, Path(videos_folder).expanduser()
+    target, videos_folder = Path(data_root) / name, _home(videos_folder)
     classes = list(dict.fromkeys(filter(None, map(str.strip, classes))))
     raise_if(_faults(target, name, videos_folder, classes))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,10 +53,19 @@ def create_project(data_root: Path, name: str, videos_folder: Path, classes: Ite
     return target
 
 
+def _home(folder: Path) -> Path:
+    """A folder with its `~` or `~user` resolved; as it is where there is no such user."""
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError:
+        return Path(folder)
+
+
 def _faults(target: Path, name: str, videos_folder: Path, classes: list[str]) -> list[str]:
     faults = []
-    if not re.fullmatch(r"\w([\w .-]*[\w-])?", name):
-        faults.append(f"{name!r} cannot name a project. Use letters, digits, spaces, dots and dashes.")
+    if not re.fullmatch(r"[^\W_]([\w .-]*[\w-])?", name) or not is_file_name(name):
+        faults.append(f"{name[:80]!r} cannot name a project. Use letters, digits, spaces, dots and dashes, beginning "
+                      "with a letter or digit; 200 bytes at most.")
     elif target.exists():
         faults.append(f"{target}: already exists. Choose another name.")
     if not videos_folder.is_dir():

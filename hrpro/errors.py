@@ -1,15 +1,22 @@
-"""What goes wrong with a person's input, said so that they can mend it."""
+"""What goes wrong with a person's input, in sentences that say what to do about it."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 
 
+def printable(text: str) -> str:
+    """Text on one line that a terminal and a browser can show, whatever is in a name from outside."""
+    return text if text.isprintable() else "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 class InputError(Exception):
-    """Bad input. `faults` holds one sentence a fault: file, place, what to do. Command lines exit with 2."""
+    """Bad input. `faults` holds one printable sentence per fault: file, place, remedy. Command lines exit with 2."""
 
     def __init__(self, faults: str | Iterable[str]):
-        self.faults = [faults] if isinstance(faults, str) else list(faults)
+        self.faults = [printable(fault) for fault in ([faults] if isinstance(faults, str) else faults)]
         super().__init__("\n".join(self.faults))
 
 
@@ -26,6 +33,21 @@ def raise_if(faults: list[str]) -> None:
 def preview(names: Sequence[str]) -> str:
     """The first few names, quoted, for a sentence."""
     return ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")
+
+
+_REMEDIES = {
+    "Free some space, then try again.": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    "Change its permissions, then try again.": (errno.EACCES, errno.EPERM, errno.EROFS),
+    "Check the path.": (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+    "Use a shorter name.": (errno.ENAMETOOLONG,),
+    "Remove the link that leads back to itself.": (errno.ELOOP,),
+}
+
+
+def system_remedy(error: OSError) -> str:
+    """What a person can do about an error of the operating system."""
+    return next((remedy for remedy, codes in _REMEDIES.items() if error.errno in codes),
+                "Check the disk and the path, then try again.")
 
 
 class Cancelled(Exception):

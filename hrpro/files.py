@@ -22,7 +22,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from hrpro.errors import InputError, raise_if
+from hrpro.errors import InputError, raise_if, system_remedy
 
 
 @contextlib.contextmanager
@@ -50,8 +50,11 @@ def replacing_by_name(path: Path) -> Iterator[Path]:
         Path(temporary).chmod(0o666 & ~_UMASK)
         Path(temporary).replace(path)
     except OSError as error:
+        if error.filename not in (None, str(path), str(path.parent), temporary):        # what was to be written there
+            raise InputError(f"{error.filename}: {error.strerror}, so {path} is as it was. "
+                             f"{system_remedy(error)}") from error
         raise InputError(f"{path}: could not be written ({error.strerror or error}); the file is as it was. "
-                         "Free some space or make the folder writable, then try again.") from error
+                         f"{system_remedy(error)}") from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

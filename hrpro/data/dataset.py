@@ -18,7 +18,7 @@ from hrpro.data.features import FeatureSet, open_features, read_timebase
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.data.truth import Truth
-from hrpro.errors import InputError, preview, raise_if
+from hrpro.errors import InputError, preview, printable, raise_if
 from hrpro.files import is_file_name, looking_like, read_json, read_text
 from hrpro.timebase import Timebase
 
@@ -45,6 +45,9 @@ class Finding:
     def blocks(self) -> bool:
         """Whether no run can start."""
         return self.level in ("error", "to do")
+
+    def __post_init__(self):
+        object.__setattr__(self, "message", printable(self.message))
 
 
 @dataclass

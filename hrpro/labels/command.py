@@ -17,7 +17,7 @@ import orjson
 
 from hrpro.data.points import Points
 from hrpro.data.run import Run
-from hrpro.errors import InputError, preview
+from hrpro.errors import InputError, preview, printable
 from hrpro.files import write_atomic
 from hrpro.labels.agreement import TOLERANCES, compare, f1_curve
 from hrpro.labels.history import (
@@ -139,7 +139,7 @@ def _merge(args: argparse.Namespace) -> None:
     if args.write:
         report["brought"] = _bring(store, operations, other, report["only_there"])
     if args.json:
-        about = [{"name": name, "place": _plain(str(source)), "points": len(rows)}
+        about = [{"name": name, "place": printable(str(source)), "points": len(rows)}
                  for name, source, rows in zip(names, places, sides, strict=True)]
         _print_json({"tolerance": args.tolerance, "here": about[0], "there": about[1], **_told(report)})
     else:
@@ -322,7 +322,7 @@ def _print_report(report: dict[str, Any], names: Sequence[str], places: Sequence
                    for name, rows, source in zip(names, sides, places, strict=True))
     counts = {"agreed": "agreed", "differing": "of another class", "only_here": f"only {names[0]}",
               "only_there": f"only {names[1]}"}
-    print(_plain(", ".join(f"{len(report[key])} {words}" for key, words in counts.items())
+    print(printable(", ".join(f"{len(report[key])} {words}" for key, words in counts.items())
                  + f" (within {tolerance:g} s)"))
     print("\ntolerance", *(f"{each['tolerance']:5.1f}" for each in report["f1"]), "s")
     print("F1       ", *("    -" if each["f1"] is None else f"{each['f1']:5.3f}" for each in report["f1"]))
@@ -333,15 +333,15 @@ def _print_report(report: dict[str, Any], names: Sequence[str], places: Sequence
                                              for who in [pair[side]["who"]])) for pair in report["differing"])
     for key in ("only_here", "only_there"):
         if report[key]:
-            print(f"\n{_plain(counts[key])}")
+            print(f"\n{printable(counts[key])}")
             _print_columns(("", row["video"], place(row), row["who"]) for row in report[key])
     if "brought" in report:
         brought = report["brought"]["points"]
         print()
-        print(_plain(f"{sum(each['count'] for each in brought)} point(s) brought in"
+        print(printable(f"{sum(each['count'] for each in brought)} point(s) brought in"
                      + "".join(f", {each['count']} of {each['who']}" for each in brought) + "."))
         for each in report["brought"]["left"]:
-            print(_plain(f"{each['count']} left out: {each['why']}"))
+            print(printable(f"{each['count']} left out: {each['why']}"))
 
 
 def _told(value: Any) -> Any:
@@ -356,19 +356,14 @@ def _print_json(value: Any) -> None:
 
 
 def _print_columns(rows: Iterable[Sequence[str]]) -> None:
-    rows = [[_plain(cell) for cell in row] for row in rows]
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _plain(text: str) -> str:
-    """Text on one line that does nothing to a terminal: names may come from anybody's file."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
-
-
 def _note(text: str) -> None:
-    print(_plain(f"note: {text}"), file=sys.stderr)
+    print(printable(f"note: {text}"), file=sys.stderr)
 
 
 def _count(text: str) -> int:
