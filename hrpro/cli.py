@@ -14,7 +14,7 @@ from hrpro.errors import Cancelled, InputError, printable, raise_if, system_reme
 COMMANDS = {
     "demo": ("hrpro.demo.command", "make the demo data set"),
     "create": ("hrpro.create", "make a data set from a folder of videos"),
-    "validate": ("hrpro.data.validate", "check a data set and say what to correct"),
+    "validate": ("hrpro.data.validate", "check a data set and say what to fix"),
     "labels": ("hrpro.labels.command", "who set which label; compare, merge and export labels"),
     "extract": ("hrpro.features.command", "compute a data set's features from its videos"),
     "proxy": ("hrpro.video.command", "make copies of the videos that browsers cannot play"),

@@ -1,4 +1,4 @@
-"""Typed settings: defaults here, one YAML a data set, `KEY=VALUE` on top; checked in full before anything runs."""
+"""Typed settings: defaults here, one YAML per data set, `KEY=VALUE` on top; checked in full before anything runs."""
 
 from __future__ import annotations
 
@@ -38,64 +38,65 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 class Config:
     """Every setting of a run. Defaults are THUMOS14's (docs/method.md, section 8); names are as published."""
 
-    dataset: str = _key("THUMOS14", "name of the data set; runs are kept under it")
+    dataset: str = _key("THUMOS14", "name of the data set; also the folder of its runs")
     data_path: str = _key("", "folder of the data set; dataset/<dataset> if empty")
-    ckpt_path: str = _key("ckpt", "folder that runs are kept under")
+    ckpt_path: str = _key("ckpt", "folder of the runs")
     task_info: str = _key("HR-Pro", "name of this run")
     seed: int = _key(0, "seed of every random generator", 0, 2**31 - 1)
-    device: str = _key("auto", "where to compute; auto takes a GPU if there is one",
+    device: str = _key("auto", "device to compute on; auto uses a GPU if there is one",
                        choices=DEVICES)
     mixed_precision: bool = _key(True, "bfloat16 matrix products on CUDA")
     num_threads: int = _key(0, "CPU threads; 0 leaves the choice to torch", 0, 1024)
     reference_quirks: bool = _key(False, "reproduce the published program's four quirks (docs/method.md, section 7)")
-    checkpoint: str = _key("last", "which checkpoint test and infer use; best is chosen on the test set, as published",
+    checkpoint: str = _key("last", "checkpoint that test and infer use; best is chosen on the test set, as published",
                            choices=("last", "best"))
 
-    points: str = _key("auto", "file under point_labels; auto: points.csv (labelled here), else point_gaussian.csv")
+    points: str = _key("auto", "point file under point_labels; auto is points.csv (labelled in the app), else "
+                               "point_gaussian.csv")
     blocked_videos: list[str] = _key([], "test videos left out of the evaluation")
     tiou_thresholds: list[float] = _key([.1, .2, .3, .4, .5, .6, .7], "tIoU thresholds of the evaluation", 0, 1)
 
-    frames_per_sec: float = _key(25.0, "frames a second that features were made at", 1e-3)
+    frames_per_sec: float = _key(25.0, "frame rate of the features; in frames per second", 1e-3)
     segment_frames_num: int = _key(16, "frames from one snippet to the next", 1)
-    feature_dim: int = _key(2048, "size D of a snippet's feature", 8, 2**20)
-    num_segments: int = _key(-1, "snippets sampled from a video; -1 uses all", -1)
+    feature_dim: int = _key(2048, "feature size D; numbers per snippet", 8, 2**20)
+    num_segments: int = _key(-1, "snippets sampled per video; -1 uses all", -1)
 
     rab_layers: int = _key(2, "reliability-aware attention blocks", 0, 64)
     rab_heads: int = _key(8, "attention heads", 1, 1024)
     rab_dim_feedforward: int = _key(128, "hidden size of the blocks' feed-forward part", 1, 2**16)
     rab_dropout: float = _key(.3, "dropout in the blocks", 0, .99)
     dropout: float = _key(.7, "dropout before the classifier and in stage 2's fusion", 0, .99)
-    r_act: int = _key(8, "a video's score is the mean over its best T // r_act snippets", 1)
+    r_act: int = _key(8, "r of the video score; the mean over the best T // r snippets", 1)
     memory_momentum: float = _key(.001, "weight of a step's features in the reliable prototypes", 0, 1)
-    act_thresh: float = _key(.1, "pseudo action: background score at most this", 0, 1)
-    bkg_thresh: float = _key(.95, "pseudo background: background score at least this", 0, 1)
-    temperature: float = _key(.1, "of the contrast loss", .02)
+    act_thresh: float = _key(.1, "highest background score of a pseudo action", 0, 1)
+    bkg_thresh: float = _key(.95, "lowest background score of a pseudo background", 0, 1)
+    temperature: float = _key(.1, "temperature of the contrast loss", .02)
 
     num_iters: int = _key(1000, "stage 1 steps", 1)
     test_iter: int = _key(50, "stage 1 steps between tests", 1)
-    batch_size: int = _key(16, "videos a step of stage 1", 1)
+    batch_size: int = _key(16, "videos per step of stage 1", 1)
     lr: float = _key(1e-4, "learning rate of stage 1", 0)
     weight_decay: float = _key(5e-4, "weight decay of both stages", 0)
-    averaging: float = _key(.3, "tested and kept is the running mean of the weights over about this share of the "
-                                "steps so far; 0 takes the last weights", 0, 1)
+    averaging: float = _key(.3, "weight averaging; the model that is tested and saved is the running mean of the "
+                                "weights over about this share of the steps so far, and 0 uses the last weights", 0, 1)
     lambdas: list[float] = _key([0, .5, 1, 1], "weights of the video, action, background and contrast loss", 0)
 
     max_epochs: int = _key(20, "stage 2 epochs", 1)
     test_epoch: int = _key(1, "stage 2 epochs between tests", 1)
-    batch_size2: int = _key(10, "videos a step of stage 2", 1)
+    batch_size2: int = _key(10, "videos per step of stage 2", 1)
     lr2: float = _key(5e-5, "learning rate of stage 2", 0)
-    max_proposal: int = _key(1000, "proposals of a video that a step of stage 2 uses", 1)
+    max_proposal: int = _key(1000, "proposals per video in a step of stage 2", 1)
     roi_size: int = _key(12, "bins of RoI align; a multiple of 6", 6, 600)
-    completeness_iou: float = _key(.3, "proposals of at least this tIoU with a reliable one count as positive", 0, 1)
+    completeness_iou: float = _key(.3, "tIoU of a positive proposal; at least this with a reliable proposal", 0, 1)
     weight_loss_reg: float = _key(1.0, "weight of the boundary loss", 0)
     weight_loss_score: float = _key(1.0, "weight of the completeness loss", 0)
 
-    class_thresh: float = _key(.5, "a class is proposed where its video score is at least this", 0, 1)
+    class_thresh: float = _key(.5, "lowest video score of a proposed class", 0, 1)
     act_thresh_cas: list[float] = _key([i * .025 for i in range(10)], "thresholds on P that make proposals", 0, 1)
     act_thresh_agnostic: list[float] = _key([.5 + i * .025 for i in range(9)],
                                             "thresholds on 1 - b that make proposals", 0, 1)
     scale: int = _key(2, "upsampling of the CAS before it is cut into proposals", 1, 64)
-    margin: float = _key(.25, "margin of the outer-inner contrast, of a proposal's length", 0)
+    margin: float = _key(.25, "margin of the outer-inner contrast; as a share of the proposal's length", 0)
     gamma: float = _key(.0, "weight of the video score in a proposal's score")
     nms_sigma: float = _key(.3, "sigma of Gaussian soft-NMS", 1e-6)
 
@@ -111,7 +112,7 @@ class Config:
 
     @property
     def timebase(self) -> Timebase:
-        """What the settings say of the features' rate; a feature set's own timebase.yaml comes first."""
+        """The features' rate according to the settings; a feature set's own timebase.yaml takes precedence."""
         return Timebase(self.frames_per_sec, self.segment_frames_num, self.segment_frames_num)
 
     def to_dict(self) -> dict[str, Any]:
@@ -181,12 +182,13 @@ def _name(kind: type) -> str:
 
 
 def _inconsistencies(config: Config) -> list[str]:
-    """What single settings cannot show."""
+    """Problems that involve more than the type and range of one setting."""
     problems = []
     if config.feature_dim % config.rab_heads:
-        problems.append(f"feature_dim {config.feature_dim} is no multiple of rab_heads {config.rab_heads}. Change one.")
+        problems.append(f"feature_dim {config.feature_dim} is not a multiple of rab_heads {config.rab_heads}. "
+                        "Change one.")
     if config.roi_size % 6:
-        problems.append(f"roi_size {config.roi_size} is no multiple of 6. Use 12.")
+        problems.append(f"roi_size {config.roi_size} is not a multiple of 6. Use 12.")
     if len(config.lambdas) != 4:
         problems.append("lambdas needs four weights: video, action, background, contrast.")
     tiou = config.tiou_thresholds
@@ -214,7 +216,7 @@ def config_names() -> list[str]:
 def _read_settings(path: Path) -> dict[str, Any]:
     values = read_yaml(path)
     if not isinstance(values, dict | None):
-        raise InputError(f"{path}: holds no settings. Write one `key: value` a line.")
+        raise InputError(f"{path}: holds no settings. Write one `key: value` per line.")
     return values or {}
 
 
@@ -263,5 +265,5 @@ def cfg_of(data_root: Path) -> str:
 
 
 def config_of(data_root: Path) -> Config:
-    """Settings of a data set, as `cfg_of` finds them; InputError if they are at fault."""
+    """Settings of a data set, as `cfg_of` finds them; InputError if they are invalid."""
     return load_config(cfg_of(data_root), dataset=Path(data_root).resolve().name, data_path=str(data_root))

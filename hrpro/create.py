@@ -19,7 +19,7 @@ from hrpro.video.probe import probe
 
 VIDEO_SUFFIXES = frozenset((".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
                             ".ogv", ".ts", ".webm", ".wmv"))
-# A few short videos need fewer steps than THUMOS14's hours, and a livelier memory to get through them.
+# A few short videos need fewer steps than THUMOS14's hours, and a faster-moving memory.
 SETTINGS = {"num_iters": 400, "test_iter": 50, "lr": 5e-4, "batch_size": 8, "max_epochs": 10, "batch_size2": 4,
             "class_thresh": .2}
 
@@ -28,8 +28,9 @@ def create_project(data_root: Path, name: str, videos_folder: Path, classes: Ite
                    say: Callable[[str], object] = print) -> Path:
     """Make `<data_root>/<name>` of the videos in a folder, ready to be labelled.
 
-    The videos are linked (copied where the disk differs), every one stands in both splits since there is no ground
-    truth, and the settings suit the built-in extractor. say: is told each video left out or renamed, and why.
+    The videos are linked (copied where the disk differs), each is in both splits, since there is no ground
+    truth, and the settings suit the built-in extractor. say: called with a sentence for each video that is left out
+    or renamed.
 
     Raises:
         InputError: the name is taken or no folder name, or no video can be read; nothing is left behind.
@@ -49,7 +50,7 @@ def create_project(data_root: Path, name: str, videos_folder: Path, classes: Ite
         try:
             making.rename(target)
         except OSError as error:
-            raise InputError(f"{target}: could not be made ({error.strerror}). Choose another name.") from error
+            raise InputError(f"{target}: could not be created ({error.strerror}). Choose another name.") from error
     return target
 
 
@@ -87,7 +88,7 @@ def _link_videos(source: Path, target: Path, say: Callable[[str], object]) -> di
         video = _safe_name(path.stem, taken)
         taken.add(video.casefold())
         if video != path.stem:
-            say(f"{path.name!r} is called {video!r} here.")
+            say(f"{path.name!r} is renamed {video!r} here.")
         if not info.browser_playable:
             say(f"{path.name!r} ({info.codec} in {path.suffix}) cannot be played by browsers; the annotation desk "
                 "makes a copy that can.")
@@ -111,13 +112,13 @@ def _safe_name(stem: str, taken: set[str]) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="name of the project")
     parser.add_argument("videos", type=Path, metavar="VIDEOS_FOLDER", help="folder that holds its videos")
-    parser.add_argument("--classes", nargs="+", default=[], metavar="CLASS", help="kinds of action to label")
+    parser.add_argument("--classes", nargs="+", default=[], metavar="CLASS", help="action classes to label")
     parser.add_argument("--data_path", type=Path, default=Path("dataset"), metavar="DIR",
                         help="folder of the data sets (default: dataset)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the project and say where it is."""
+    """Create the project and print where it is."""
     root = create_project(args.data_path, args.name, args.videos, args.classes)
-    print(f"{root}: made. Next: `python -m hrpro extract {shlex.quote(str(root))}`, and label it in the app.")
+    print(f"{root}: created. Next: `python -m hrpro extract {shlex.quote(str(root))}`, and label it in the app.")
     return 0

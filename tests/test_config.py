@@ -39,7 +39,7 @@ def test_faults_are_told_together_with_the_nearest_name():
     for part in ("'num_iters'", "'lr' is 'fast', but must be a number", "noequals: has no '='", "'lr2' is 'inf'",
                  "a finite number", "'dropout' is '2', but must be 0.99 or less"):
         assert part in text, part
-    with pytest.raises(InputError, match="roi_size 7 is no multiple of 6"):
+    with pytest.raises(InputError, match="roi_size 7 is not a multiple of 6"):
         check({"roi_size": 7}, "here")
     with pytest.raises(InputError) as told:
         load_config("thumos", ["lr=fast", "task_info=" + 201 * "a"], seed=-4)

@@ -79,7 +79,7 @@ def test_hostile_names_become_safe_ones(tmp_path, folder, name, video):
     assert list(database(root)) == [video] and (root / "split_train.txt").read_text() == f"{video}\n"
     assert [path.name for path in (root / "videos").iterdir()] == [f"{video}.mp4"]
     assert validate(root).counts["video_files"] == 1
-    assert len(said) == (name[:-4] != video) and all(f"is called {video!r} here" in line for line in said)
+    assert len(said) == (name[:-4] != video) and all(f"is renamed {video!r} here" in line for line in said)
 
 
 def test_equal_stems_get_numbers(tmp_path, folder, clip):
@@ -142,5 +142,5 @@ def test_command_line(tmp_path, folder, capsys):
     add_arguments(parser)
     words = ["mine", str(folder("a.mp4")), "--classes", "run", "jump", "--data_path", str(tmp_path / "dataset")]
     assert run(parser.parse_args(words)) == 0
-    assert "made. Next: `python -m hrpro extract" in capsys.readouterr().out
+    assert "created. Next: `python -m hrpro extract" in capsys.readouterr().out
     assert (tmp_path / "dataset/mine/classes.txt").read_text() == "run\njump\n"

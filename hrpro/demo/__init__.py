@@ -1,1 +1,1 @@
-"""A small data set of drawn figures, made on the spot, that shows everything the method and the app do."""
+"""A small data set of drawn figures, generated locally, that shows everything the method and the app do."""

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the demo, with a bar."""
+    """Make the demo, with a progress bar."""
     from hrpro.demo.make import make_demo  # drawing and decoder load only when needed
 
     began = time.monotonic()

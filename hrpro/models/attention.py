@@ -1,7 +1,7 @@
-"""Dropout, and attention with dropout on its weights, that are fast on a CPU, where the stock ones are not.
+"""Dropout, and attention with dropout on its weights, faster on a CPU than the stock ones.
 
 Sixteen random bits decide on each value. Each head of the attention is worked through in blocks of queries that stay
-in a core's cache; dropped weights are kept apart by their sign, so that backward needs no mask.
+in a core's cache; dropped weights are marked by their sign, so that backward needs no mask.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reliable prototype memory: one vector a class (paper section 3.2; docs/method.md, section 2)."""
+"""Reliable prototype memory: one vector per class (paper section 3.2; docs/method.md, section 2)."""
 
 from __future__ import annotations
 

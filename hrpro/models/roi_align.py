@@ -13,11 +13,11 @@ from torch import Tensor
 def roi_align_1d(features: Tensor, start: Tensor, end: Tensor, bins: int = 12, *, out: Tensor | None = None) -> Tensor:
     """Mean of linear samples in each of `bins` equal parts of M regions (docs/method.md, section 5): [M, bins, D].
 
-    features: [T, D], row i centred on i + .5; start, end: [M] in snippets, already stretched. A region counts as one
-    snippet long at least, a bin takes ceil(length / bins) samples, and outside the video, however far, all is zero.
+    features: [T, D], row i centred on i + .5; start, end: [M] in snippets, already stretched. A region is
+    at least one snippet long, a bin takes ceil(length / bins) samples, and outside the video, however far, all is zero.
     That is torchvision's roi_align as published: there the features are padded by zeros, and what it takes from
     beyond the padding is zero too, so regions that reach past the padding make no difference.
-    out: [M, bins, D] to write to; on a CPU the system takes longer to hand out that much memory than the work does.
+    out: [M, bins, D] to write to; on a CPU, allocating that much memory takes longer than the computation.
     """
     if out is None:
         out = features.new_empty(len(start), bins, features.shape[1])

@@ -19,7 +19,7 @@ from hrpro.models.memory import ReliablePrototypeMemory
 
 @dataclass
 class SnippetOutput:
-    """What the model says of N packed snippets of V videos.
+    """Model output for N packed snippets of V videos.
 
     specific: S, class-specific activation [N, C]; background: b [N]; embedded: [N, D]; video: index [N].
     """

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 def pseudo_labels(background: NDArray, points: NDArray, lengths: Sequence[int] | None = None, *,
                   act_thresh: float = .1, bkg_thresh: float = .95) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Label the snippets that the points and the background score leave little doubt about.
+    """Label the snippets whose class is nearly certain from the points and the background score.
 
     background: score b, [N], of one video or of several laid end to end; points: 0/1, [N, C];
     lengths: snippets of each video, adding up to N; one video without it.
-    Returns pseudo action [N, C] and pseudo background [N], both 0/1. Videos without a point get neither.
+    Returns pseudo action [N, C] and pseudo background [N], both 0/1. Videos without a point get no pseudo labels.
 
     The snippets between two points (or a point and the video's end) form a *gap*. Its background is one stretch
     lo .. hi; the points beside it grow into the gap as long as the background score stays low. As every gap keeps

@@ -170,7 +170,7 @@ def initialise_memory(session: Session, model: SnippetModel) -> None:
 
 @dataclass
 class Proposals:
-    """Raw proposals of a split, the share of videos whose classes were told right, and, if kept, scores by video."""
+    """Raw proposals of a split, the share of videos with correctly predicted classes, and, if kept, scores by video."""
 
     segments: Segments
     accuracy: float

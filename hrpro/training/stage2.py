@@ -94,7 +94,7 @@ def read_proposals(config: Config, splits: Sequence[str], dataset: DataSet) -> l
     """Stage 1's ranked proposals of each split's videos: PP with NP in training, PP alone in test.
 
     Raises:
-        InputError: there are none yet, or they are not of this data set.
+        InputError: there are none yet, or they belong to another data set.
     """
     path = Run.of(config).stage(1).proposals_file
     timebases = {split: dataset.features[split].timebase for split in splits}

@@ -107,7 +107,7 @@ def test_every_fault_stands_at_its_field(folders, tiny):
     test.run()
     assert faults(test) == [                            # in the order of the fields
         "lr is 'fast', but must be a number.", "tiou_thresholds is '[0.1, 2]', but must be a list, each 1 or less.",
-        "feature_dim 33 is no multiple of rab_heads 8. Change one.", "roi_size 7 is no multiple of 6. Use 12."]
+        "feature_dim 33 is not a multiple of rab_heads 8. Change one.", "roi_size 7 is not a multiple of 6. Use 12."]
     assert start_button(test).disabled and "lr, tiou_thresholds, feature_dim, roi_size." in warnings(test)
 
 
