@@ -133,11 +133,12 @@ def mux(target: Path, *sources: Path, skip: int = 0) -> Path:
 def damage(path: Path, *numbers: int) -> Path:
     """Zeros in place of stored pictures, as bad sectors leave them; of files in which pictures lie in one piece."""
     with av.open(str(path)) as container:
-        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        packets = [(packet.pos, bytes(packet)) for packet in container.demux(video=0) if packet.size]
     content = bytearray(path.read_bytes())
     for number in numbers:
-        at, size = packets[number]
-        content[at:at + size] = bytes(size)
+        at, data = packets[number]
+        at = content.index(data, at)
+        content[at:at + len(data)] = bytes(len(data))
     path.write_bytes(content)
     return path
 

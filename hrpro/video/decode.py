@@ -111,9 +111,9 @@ def _seek(container: av.container.InputContainer, stream: av.VideoStream, info: 
 def _landings(container: av.container.InputContainer, stream: av.VideoStream, info: VideoInfo, index: int
               ) -> Iterator[tuple[Iterator[av.Packet], int]]:
     """Packets from frame `index` on, from earlier on …, and each time how many frames a decoder loses at first."""
-    if len(info.joins):                                         # stamps are not unique, places in the file are
+    if info.joins:                                              # stamps are not unique, places in the file are
         back = 1
-        key = int(np.searchsorted(info.keyframes, index, side="right")) - 1
+        key = int(np.searchsorted(info.keyframes, index, side="right")) - 1 if len(info.entries) else -1
         while key >= 0:
             number, place = info.entries[key].tolist()
             container.seek(place, unsupported_byte_offset=True)

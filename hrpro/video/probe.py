@@ -8,7 +8,6 @@ import math
 import re
 import struct
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -21,7 +20,7 @@ from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
 from hrpro.errors import InputError
-from hrpro.video.whole import is_cut_off, is_joined
+from hrpro.video.whole import joined_or_cut
 
 MAX_PIXELS = 1 << 26            # of a frame: 8K in all its shapes; a decoder holds several at once
 MAX_DAYS = 10
@@ -55,9 +54,11 @@ class VideoInfo:
             other files some players show a neighbour of the frame asked for.
         alone: There is one picture track, so every player shows this one.
         delay: By how many places decoded frames' stamps can be out of order, see `hrpro.video.decode.in_order`.
-        joins: int64 [J, 2], where stamps restart or jump: the number of the first packet after it, in the order of the
-            file, and what to add to its stamps and those that follow.
-        entries: int64 [K, 2], for each of `keyframes` its packet's number and its byte in the file.
+        counted: Stamps only number the packets: pictures stored out of order do not have their own.
+        joins: Where stamps restart or jump, as in files joined byte by byte, what to add to those that follow.
+        stored: int64 [N], stamps in the order of the file; only where there are joins.
+        entries: int64 [K, 2], for each of `keyframes` the number of its packet and its byte in the file; only of
+            transport streams, in which one can begin to read anywhere.
     """
 
     path: Path
@@ -74,10 +75,12 @@ class VideoInfo:
     plain: bool
     alone: bool
     delay: int
+    counted: bool
+    joins: list[int]
     stamps: NDArray[np.int64] = field(repr=False)
     time_base: Fraction = field(repr=False)
     keyframes: NDArray[np.intp] = field(repr=False)
-    joins: NDArray[np.int64] = field(repr=False)
+    stored: NDArray[np.int64] = field(repr=False)
     entries: NDArray[np.int64] = field(repr=False)
 
     @property
@@ -95,15 +98,10 @@ class VideoInfo:
         return bool(np.abs(self.times * self.fps - np.arange(self.frames)).max() < 0.1)
 
     @property
-    def counted(self) -> bool:
-        """Whether stamps number the packets, and are not what the frames in them have."""
-        return self.delay > 1
-
-    @property
     def browser_playable(self) -> bool:
         """Whether a browser's <video> shows these pictures."""
         return self.codec in _BROWSER_CODECS.get(self.path.suffix.lower(), ()) and not self.interlaced \
-            and self.alone and not len(self.joins) and self.pixel_format in ("yuv420p", "yuvj420p")
+            and self.alone and not self.joins and self.pixel_format in ("yuv420p", "yuvj420p")
 
     def frame_index(self, seconds: float) -> int:
         """The frame on screen at a moment; the first before 0, the last after the end."""
@@ -234,7 +232,8 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
           upright: tuple[int, int, int, int], interlaced: bool, delay: int) -> VideoInfo:
     kind = container.format.name
     matroska = "matroska" in kind
-    if is_joined(path, kind):
+    joined_files, cut_off = joined_or_cut(path, kind)
+    if joined_files:
         raise InputError(f"{path}: is several files joined byte by byte; players show the first only. Give the files, "
                          "or join them with a program that writes one file of them.")
     if not matroska:
@@ -263,20 +262,21 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
         places.append(-1 if packet.pos is None else packet.pos)
         numbers.append(packets - 1)
         keys.append(packet.is_keyframe)
-    if damaged or packets < len(stream.index_entries) or is_cut_off(path, kind):
+    if damaged or packets < len(stream.index_entries) or cut_off:
         raise InputError(f"{path}: is cut off: only {packets} frames can be read. Copy the video again, or convert "
                          "what there is to MP4 (H.264).")
     stamps, stored, lengths, places, numbers = (np.array(column, np.int64) for column in (
         stamps, stored, lengths, places, numbers))
     keys = np.frombuffer(keys, bool)
-    joins = np.empty((0, 2), np.int64)
+    joins = []
     if kind in _JOINABLE:
-        joins, stamps = _joined(stamps, stored, lengths, numbers, stream.time_base)
+        joins, stamps = _joined(stamps, stored, lengths, stream.time_base)
     elif (np.diff(stamps[keys]) < 0).any():
         back = np.flatnonzero(np.diff(stamps[keys]) < 0)[0]
         raise InputError(f"{path}: its time stamps go back after "
                          f"{float((stamps[keys][back] - stamps[0]) * stream.time_base):.2f} s, so a moment in it is "
                          "not one frame. Convert it to MP4 (H.264) with new time stamps, or give its parts.")
+    file_order = stamps if joins else np.empty(0, np.int64)
     order = np.argsort(stamps, kind="stable")
     # Where an edit list hides whole groups of pictures, libav gives none of their packets.
     plain = not (hidden or packets < stream.frames or (matroska and (np.diff(order) < 0).any()))
@@ -296,43 +296,40 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
     size = round(context.width * (context.sample_aspect_ratio or 1)), context.height
     width, height = size if upright[0] else size[::-1]
     keyframes = np.flatnonzero(keys[order])
-    entries = np.stack((numbers, places), 1)[order][keyframes]
+    entries = np.stack((numbers, places), 1)[order][keyframes] if kind == "mpegts" else np.empty((0, 2), np.int64)
     return VideoInfo(path, duration, fps, width, height, codec, pixel_format, bool(container.streams.audio), start,
-                     upright, interlaced, plain, len(_films(path, container)) == 1, delay, stamps, stream.time_base,
-                     keyframes, joins, entries)
+                     upright, interlaced, plain, len(_films(path, container)) == 1, delay,
+                     delay == _DELAY["avi"] and not (np.diff(order) < 0).any(), joins, stamps, stream.time_base,
+                     keyframes, file_order, entries)
 
 
-def _joined(stamps: NDArray[np.int64], stored: NDArray[np.int64], lengths: NDArray[np.int64],
-            numbers: NDArray[np.int64], time_base: Fraction) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Joins (see `VideoInfo`) and stamps that go on at them. All in the order of the file.
+def _joined(stamps: NDArray[np.int64], stored: NDArray[np.int64], lengths: NDArray[np.int64], time_base: Fraction
+            ) -> tuple[list[int], NDArray[np.int64]]:
+    """What each join adds to stamps (see `VideoInfo`), and stamps that go on there. All in the order of the file.
 
     Decoding times rise within a recording, so where one falls another recording begins.
     """
     steps = np.diff(stored)
     usual = int(np.median(steps[steps > 0])) if (steps > 0).any() else 1
     begins = np.flatnonzero((steps < -usual / 2) | (steps > math.ceil(LONGEST_GAP / time_base))) + 1
-    joins, stamps = [], stamps.copy()
-    for begin, end in itertools.pairwise([*begins, len(stamps)]):
-        last = int(joins[-1][0]) if joins else 0
-        shift = int(stamps[last:begin].max()) + (int(lengths[begin - 1]) or usual) - int(stamps[begin:end].min())
-        stamps[begin:end] += shift
-        joins.append((begin, shift))
-    return np.array([(numbers[begin], shift) for begin, shift in joins], np.int64).reshape(-1, 2), stamps
+    shifts, stamps, last = [], stamps.copy(), 0
+    for begin, end in itertools.pairwise([*begins.tolist(), len(stamps)]):
+        shifts.append(int(stamps[last:begin].max()) + (int(lengths[begin - 1]) or usual) - int(stamps[begin:end].min()))
+        stamps[begin:end] += shifts[-1]
+        last = begin
+    return shifts, stamps
 
 
 def joined(packets: Iterable[av.Packet], stream: av.VideoStream, info: VideoInfo, number: int = 0
            ) -> Iterator[av.Packet]:
     """Packets with the stamps that `info` has; number: of the first picture packet among them."""
-    if not len(info.joins):
+    if not info.joins:
         yield from packets
         return
-    firsts, shifts = info.joins[:, 0].tolist(), [0, *info.joins[:, 1].tolist()]
     for packet in packets:
         if packet.stream_index == stream.index and packet.size:
-            shift = shifts[bisect_right(firsts, number)]
+            packet.pts, packet.dts = int(info.stored[number]), None
             number += 1
-            packet.pts += shift
-            packet.dts = None if packet.dts is None else packet.dts + shift
         yield packet
 
 
@@ -354,4 +351,5 @@ def _matroska_end(container: av.container.InputContainer, stream: av.VideoStream
 
 def _is_hidden(packet: av.Packet, codec: str) -> bool:
     """A VP8 reference picture that is stored as a packet of its own and never shown (RFC 6386, section 9.1)."""
-    return codec == "vp8" and not bytes(packet)[0] >> 4 & 1
+    tag = bytes(packet)[:3] if codec == "vp8" else b""
+    return any(tag) and not tag[0] >> 4 & 1             # all zeros are damage

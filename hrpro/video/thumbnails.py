@@ -20,6 +20,7 @@ from hrpro.video.probe import VideoInfo, probe, version_of
 TILE_WIDTH = 160
 TALLEST = 2 * TILE_WIDTH        # a tile; taller pictures are shown smaller, between black bars
 COLUMNS = 10
+_EDITION = 2                    # strips that an older program made may show other frames
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ def filmstrip(video_path: Path, cache_dir: Path, count: int = 100,
     """The video's filmstrip of `count` evenly spaced tiles (fewer where it has fewer frames), made when not cached.
 
     Of a long video key frames are taken, which cost little to decode; `times` are those of the pictures shown. The
-    cache holds one strip a video file name and is made anew when the file or `count` is another. info_of: whoever may
-    have read the file's frame times already, which takes seconds of a long video.
+    cache holds one strip per video file name, which is made again when the file or `count` has changed. info_of: may
+    know the file's frame times already, which take seconds to read from a long video.
 
     Raises:
         InputError: the video cannot be read, or the cache not be written.
@@ -47,7 +48,7 @@ def filmstrip(video_path: Path, cache_dir: Path, count: int = 100,
     video_path = Path(video_path)
     sprite = Path(cache_dir) / "filmstrips" / f"{video_path.name}.jpg"
     manifest = sprite.with_suffix(".json")
-    made_from = {"version": version_of(video_path), "count": count}
+    made_from = {"version": version_of(video_path), "count": count, "edition": _EDITION}
     with contextlib.suppress(InputError, AttributeError, KeyError, TypeError):          # none yet, or no manifest
         content = read_json(manifest)
         if content.pop("made_from") == made_from and sprite.exists():

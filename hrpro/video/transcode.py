@@ -219,7 +219,7 @@ class _Sound:
 
 def _shifts(info: VideoInfo) -> list[Fraction]:
     """Seconds to add to stamps, at first and after each join."""
-    return [Fraction(0), *(shift * info.time_base for shift in info.joins[:, 1].tolist())]
+    return [Fraction(0), *(shift * info.time_base for shift in info.joins)]
 
 
 def _resampler(frame: av.AudioFrame) -> av.filter.Graph:

@@ -16,25 +16,21 @@ _AVI_SLACK = 64                 # bytes; some programs count the RIFF header in
 Part = tuple[str, int]          # what begins here, and the byte at which it should end
 
 
-def is_cut_off(path: Path, container: str) -> bool:
-    """Whether the file ends before a part that its container announces does.
+def joined_or_cut(path: Path, container: str) -> tuple[bool, bool]:
+    """Whether a file is several of its kind that follow one another, and whether it ends before its last part should.
+
+    Of several files in one, players show the first only.
 
     Args:
-        container: the format's name as libav gives it. False for those that announce no lengths.
+        container: The format's name as libav gives it. Of those without announced lengths nothing is known.
     """
     size = path.stat().st_size
     with open(path, "rb") as file:
         if container == "mpegts":
-            return _ends_within_a_packet(file, size)
-        slack = _AVI_SLACK if container == "avi" else 0
-        return any(end > size + slack for _, end in _parts(file, size, container))
-
-
-def is_joined(path: Path, container: str) -> bool:
-    """Whether several files of one container follow one another: of those, players read only the first."""
-    with open(path, "rb") as file:
-        beginnings = [name for name, _ in _parts(file, path.stat().st_size, container) if name == "beginning"]
-    return len(beginnings) > 1
+            return False, _ends_within_a_packet(file, size)
+        parts = list(_parts(file, size, container))
+    slack = _AVI_SLACK if container == "avi" else 0
+    return [name for name, _ in parts].count("beginning") > 1, any(end > size + slack for _, end in parts)
 
 
 def _parts(file: BinaryIO, size: int, container: str) -> Iterator[Part]:
@@ -123,6 +119,23 @@ def _asf_parts(file: BinaryIO, size: int) -> Iterator[Part]:
         yield "beginning" if head[:16] == _ASF_HEADER else "part", at
 
 
+def _flv_parts(file: BinaryIO, size: int) -> Iterator[Part]:
+    at = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(11)
+        if len(head) < 11:
+            yield "part", at + 11
+        if head[:3] == b"FLV":
+            at += 13
+            yield "beginning", at
+        elif head[0] & 31 in (8, 9, 18):
+            at += 15 + int.from_bytes(head[1:4])
+            yield "part", at - 4                        # its length once more is not missed
+        else:
+            return
+
+
 def _ends_within_a_packet(file: BinaryIO, size: int) -> bool:
     """Whether a transport stream, whose packets have one length, ends before its last packet does."""
     head = file.read(1 << 12)
@@ -135,4 +148,4 @@ def _ends_within_a_packet(file: BinaryIO, size: int) -> bool:
     return False
 
 
-_READERS = {"mp4": _mp4_parts, "matroska": _matroska_parts, "avi": _avi_parts, "asf": _asf_parts}
+_READERS = {"mp4": _mp4_parts, "matroska": _matroska_parts, "avi": _avi_parts, "asf": _asf_parts, "flv": _flv_parts}
