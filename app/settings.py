@@ -1,4 +1,4 @@
-"""A form made from the settings' own declarations (hrpro/config.py), checked as a whole, faults at their fields."""
+"""A form made from the declarations of the settings (hrpro/config.py); errors appear at their fields."""
 
 from __future__ import annotations
 
@@ -20,26 +20,28 @@ from hrpro.config import Config, check
 from hrpro.errors import InputError
 from hrpro.yaml_files import parse_yaml
 
-VISIBLE = ("num_iters", "lr", "batch_size", "test_iter", "max_epochs", "lr2", "batch_size2", "seed")
-# Asked for elsewhere on the page, or settled by where the data set lies.
+# Those shown at once, with labels short enough for four in a row: first stage 1's, then stage 2's.
+VISIBLE = {"num_iters": "Stage 1 steps", "lr": "Learning rate", "batch_size": "Batch size", "test_iter": "Test every",
+           "max_epochs": "Stage 2 epochs", "lr2": "Learning rate 2", "batch_size2": "Batch size 2", "seed": "Seed"}
+# Set elsewhere on the page, or given by the data set's folder.
 ELSEWHERE = ("dataset", "data_path", "ckpt_path", "task_info", "device")
 COLUMNS = 4
-WIDE = 2                                                # columns of the others: their names and lists are longer
+WIDE = 2                                                # columns of the others: their labels and lists are longer
 
 
 def settings_form(base: Config, given: Mapping[str, Any]) -> Config | list[str]:
-    """Fields for every setting, beginning at `base`; `given` settles those that are asked for elsewhere.
+    """Fields for every setting, starting with the values of `base`; `given` holds those that are set elsewhere.
 
-    Returns the settings, or the names of those at fault; each fault stands at its field.
+    Returns the settings, or the names of the invalid ones; each error is shown at its field.
     """
     fields = {field.name: field for field in dataclasses.fields(Config)}
-    hidden = [name for name in fields if name not in VISIBLE + ELSEWHERE]
+    hidden = [name for name in fields if name not in (*VISIBLE, *ELSEWHERE)]
     general = st.empty()
     values, slots = _fields(base, [fields[name] for name in VISIBLE], COLUMNS)
     with st.expander("All settings"):
         more, more_slots = _fields(base, [fields[name] for name in hidden], WIDE)
     if changed := [name for name in hidden if more[name] != getattr(base, name)]:
-        st.caption(f"Changed among them: {', '.join(changed)}.")
+        st.caption(f"Changed here: {', '.join(changed)}.")
     slots |= more_slots
     try:
         return check(values | more | given, "Settings")
@@ -55,7 +57,7 @@ def settings_form(base: Config, given: Mapping[str, Any]) -> Config | list[str]:
 
 def _fields(base: Config, fields: list[dataclasses.Field],
             columns: int) -> tuple[dict[str, Any], dict[str, DeltaGenerator]]:
-    """{setting: what its field holds} and {setting: the place below its field}."""
+    """{setting: value of its field} and {setting: the slot below its field}."""
     values, slots = {}, {}
     for begin in range(0, len(fields), columns):
         for field, column in zip(fields[begin:begin + columns], st.columns(columns), strict=False):
@@ -68,18 +70,24 @@ def _fields(base: Config, fields: list[dataclasses.Field],
 def _field(base: Config, field: dataclasses.Field) -> Any:
     name, limits = field.name, field.metadata
     shown = _shown(base, name)
-    options = {"key": _key(base, name), "help": limits["help"], "persist_state": "session"}
+    options = {"key": _key(base, name), "help": f"{_sentence(limits['help'])} Setting: {name}.",
+               "persist_state": "session"}
+    label = VISIBLE.get(name) or _sentence(limits["help"].partition(";")[0])[:-1]
     if limits["choices"]:
-        return st.selectbox(name, limits["choices"], index=limits["choices"].index(shown), **options)
+        return st.selectbox(label, limits["choices"], index=limits["choices"].index(shown), **options)
     if isinstance(shown, bool):
-        return st.selectbox(name, (True, False), index=int(not shown), format_func=lambda on: "on" if on else "off",
+        return st.selectbox(label, (True, False), index=int(not shown), format_func=lambda on: "on" if on else "off",
                             **options)
-    if isinstance(shown, int):                          # limits given to the box would keep its old value unsaid
-        return st.number_input(name, value=shown, step=1, **options)
-    text = st.text_input(name, shown, **options).strip()
-    if text == shown:                                   # as exact as it came: what is shown may be rounded
+    if isinstance(shown, int):                          # a box with limits would silently keep its old value
+        return st.number_input(label, value=shown, step=1, **options)
+    text = st.text_input(label, shown, **options).strip()
+    if text == shown:                                   # keeps the exact value: what is shown may be rounded
         return getattr(base, name)
     return text if typing.get_type_hints(Config)[name] is str else _parsed(text)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _key(base: Config, name: str) -> str:
@@ -87,7 +95,7 @@ def _key(base: Config, name: str) -> str:
 
 
 def _shown(base: Config, name: str) -> Any:
-    """A setting as its field begins: numbers with a fraction and lists as text."""
+    """A setting as its field shows it at first: numbers with a fraction and lists as text."""
     value = getattr(base, name)
     if isinstance(value, list):
         return "[" + ", ".join(f"{entry:g}" if isinstance(entry, float) else str(entry) for entry in value) + "]"

@@ -27,11 +27,13 @@ def start_button(test):
 
 
 def setting(test, name):
-    return next(field for field in (*test.text_input, *test.number_input, *test.selectbox) if field.label == name)
+    """The field with this label, or of the setting with this name."""
+    return next(field for field in (*test.text_input, *test.number_input, *test.selectbox)
+                if field.label == name or field.key == f"setting tiny {name}")
 
 
 def faults(test):
-    """What stands in red, as it reads."""
+    """The text in red."""
     return [each.value[5:-1].replace("\\", "") for each in test.markdown if each.value.startswith(":red[")]
 
 
@@ -95,10 +97,10 @@ def test_the_command_is_the_form(folders, tiny):
         f"python -m hrpro train --cfg {tiny}/config.yaml --seed 5 --ckpt_path {folders[1]} "
         "--set reference_quirks=true num_iters=77 lr=0.0003 'act_thresh_cas=[0.1,0.2]'")
     assert not start_button(test).disabled
-    assert "Changed among them: reference_quirks, act_thresh_cas." in [caption.value for caption in test.caption]
+    assert "Changed here: reference_quirks, act_thresh_cas." in [caption.value for caption in test.caption]
 
 
-def test_every_fault_stands_at_its_field(folders, tiny):
+def test_every_error_is_shown_at_its_field(folders, tiny):
     test = open_page("train")
     setting(test, "lr").set_value("fast")
     setting(test, "roi_size").set_value(7)

@@ -137,7 +137,7 @@ def test_the_form_is_left_alone_while_the_data_set_changes(app, page, make_datas
     split = make_dataset(app.data / "changing") / "split_test.txt"
     open_train(page, app, "?dataset=changing")
     page.get_by_text("All settings").click()
-    page.get_by_label("feature_dim", exact=True).wait_for()
+    page.get_by_label("Feature size D", exact=True).wait_for()
     name = page.get_by_label(re.compile("^Run name"))
     name.fill("")
     name.press_sequentially("half a na")                # not sent yet: the field has the focus
@@ -147,7 +147,7 @@ def test_the_form_is_left_alone_while_the_data_set_changes(app, page, make_datas
     split.with_suffix(".aside").rename(split)
     page.get_by_text("no such file").wait_for(state="detached")
     assert name.input_value() == "half a na" and name.evaluate("(field) => document.activeElement === field")
-    assert page.get_by_label("feature_dim", exact=True).is_visible()
+    assert page.get_by_label("Feature size D", exact=True).is_visible()
     name.press_sequentially("me")
     name.press("Tab")
     page.locator("code", has_text="task_info='half a name'").or_(
