@@ -1,8 +1,9 @@
 /** The annotation desk: the stage, the lists beside it, and labels that are on screen at once and saved soon after. */
 
+import { Aside } from "./aside.js";
 import { clockText } from "./axis.js";
 import { button, closeOutageDialogs, el, fillWindow, icon } from "./dom.js";
-import { askName, askNote, editClass } from "./dialogs.js";
+import { askName, askNote, editClass, showAside } from "./dialogs.js";
 import {
   addClass, addPoint, changePoints, decide, goBack, markDone, moveSegment, removePoints,
 } from "./edits.js";
@@ -33,6 +34,7 @@ export class Desk {
     const colourOf = (name) => this.colour(name);
     this.model = new Model({ url: `${base}/models/${encodeURIComponent(dataset)}`, storage,
       key: `hrpro.model.${dataset}`, onChange: () => this.modelled() });
+    this.aside = new Aside(storage, `hrpro.aside.${dataset}`);
     this.watched = new Watched({ storage, key: `hrpro.watched.${dataset}` });
     this.videos = new VideoPanel({ labels: this.labels, onOpen: (id) => this.turnTo(id) });
     this.queue = new QueuePanel({ model: this.model, colourOf, onGo: (moment) => this.visit(moment) });
@@ -72,7 +74,10 @@ export class Desk {
       button("Undo (Ctrl+Z)", icon("undo"), () => this.act("undo")),
       button("Redo (Ctrl+Shift+Z)", icon("redo"), () => this.act("redo")),
       el("label", { class: "done", title: "Everything that happens in this video is labelled" }, this.done, "done"));
-    this.bar = el("footer", { class: "bar" }, this.saved, this.message, this.cost, el("label", {}, "Name ", this.who));
+    this.setAside = button("Operations that the server could not take; they are kept in this browser", "",
+      () => showAside(this.root, this.aside).then(() => this.showSaved()), { hidden: true });
+    this.bar = el("footer", { class: "bar" }, this.saved, this.setAside, this.message, this.cost,
+      el("label", {}, "Name ", this.who));
     this.root = el("div", { class: "desk" }, this.videos.root, this.stage.root,
       el("aside", { class: "panel labels", "aria-label": "Labels" }, this.classes.root, this.points.root), this.bar);
     parent.append(this.root);
@@ -114,8 +119,8 @@ export class Desk {
     this.say([desk.notices.at(-1), waiting].filter(Boolean).join(" ") || (desk.classes.length ? ""
       : "Name a class at the right; then key 1, or a click in its lane, sets a point."));
     this.sync = new Sync({ url: this.url, labels: this.labels, who: () => this.who.value.trim() || this.data.who,
-      storage: this.storage, key: `hrpro.queue.${this.data.dataset}`, onStatus: () => this.showSaved(),
-      onNews: (news) => this.news(news) });
+      storage: this.storage, key: `hrpro.queue.${this.data.dataset}`, aside: this.aside,
+      onStatus: () => this.showSaved(), onNews: (news) => this.news(news) });
     const remembered = browserStorage("sessionStorage").getItem(this.memory);
     const wanted = [this.data.video, remembered].find((id) => desk.videos.some((video) => video.id === id));
     const first = wanted ?? desk.videos.find((video) => video.file)?.id ?? desk.videos[0]?.id;
@@ -235,7 +240,7 @@ export class Desk {
 
   news({ refused, notes = [], reload }) {
     if (reload) this.readAnew();
-    if (refused.length) this.say(refused.map((ack) => ack.refused).join(" "));
+    if (refused.length) this.say(refused.map((ack) => ack.refused + (ack.kept ? " It is set aside." : "")).join(" "));
     else if (notes.length) this.say(notes.map((ack) => ack.note).join(" "));
     for (const id of [...this.selection]) if (!this.labels.points.has(id)) this.selection.delete(id);
     this.refresh();
@@ -253,6 +258,8 @@ export class Desk {
       this.looking = setTimeout(() => this.queue.load(), LOOK_AGAIN);
     }
     const waiting = this.labels.pending.length;
+    this.setAside.hidden = !this.aside.count;
+    this.setAside.textContent = `${this.aside.count} set aside`;
     this.saved.className = `badge save ${state}`;
     this.saved.textContent = state === "saved" ? (at ? `saved ${at.toLocaleTimeString("en-GB")}` : "connected")
       : state === "saving" ? `saving ${waiting} …`

@@ -52,6 +52,18 @@ export function askNote(parent, note) {
   });
 }
 
+/** What the server could not take, to copy or to discard. aside: Aside. */
+export async function showAside(parent, aside) {
+  const text = aside.all.map(({ reason, text: operation }) => `${reason}\n${operation}`).join("\n\n");
+  const discard = await ask(parent, "Set aside", (close) => [
+    el("p", {}, "The server cannot take these operations, so they are not saved with the labels. They are kept in this "
+      + "browser only. Set the labels again if they are missing, or copy the text and report it; then discard it."),
+    el("textarea", { readonly: "", rows: "8", "aria-label": "Operations set aside" }, text),
+    el("div", { class: "row" }, button("Delete them from this browser", "Discard", () => close(true)),
+      button("Close", "Close", () => close(false)))]);
+  if (discard) aside.discard();
+}
+
 /** Name, colour, key and place of a class; merge it into another, or remove it. desk: the annotation desk. */
 export async function editClass(desk, name) {
   const { labels, current: video } = desk;

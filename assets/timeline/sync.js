@@ -2,6 +2,7 @@
  * Brings operations to the server and news back. An operation stays in the queue, and in the browser's own storage,
  * until the server has answered it; it is sent again until then, and the server applies an id once.
  */
+import { isOperation } from "./aside.js";
 import { keep } from "./storage.js";
 
 const PAUSE = 1000;
@@ -18,11 +19,11 @@ export class Sync {
   #letters = LETTERS;
 
   /**
-   * url: the data set's labels route; labels: Labels; storage: as localStorage; onNews(refused): after an answer;
-   * onStatus(): when `status` changed.
+   * url: the data set's labels route; labels: Labels; storage: as localStorage; aside: Aside, for operations that the
+   * server can never take; onNews(refused): after an answer; onStatus(): when `status` changed.
    */
-  constructor({ url, labels, who, storage, key, onNews, onStatus, fetch = globalThis.fetch.bind(globalThis) }) {
-    Object.assign(this, { url, labels, who, storage, key, onNews, onStatus, fetch });
+  constructor({ url, labels, who, storage, key, aside, onNews, onStatus, fetch = globalThis.fetch.bind(globalThis) }) {
+    Object.assign(this, { url, labels, who, storage, key, aside, onNews, onStatus, fetch });
     this.own = `${key}.${Math.random().toString(36).slice(2)}`;
     this.#adopt();
     this.status = { state: labels.pending.length ? "saving" : "saved", at: null, reason: "" };
@@ -55,8 +56,14 @@ export class Sync {
     const left = Object.keys(this.storage).filter((name) => name.startsWith(`${this.key}.`)
       && /^\w+\.\d+$/.test(name.slice(this.key.length + 1))).sort();
     for (const name of left) {
-      const operation = parsed(this.storage.getItem(name));
-      if (!operation?.id) continue;                     // taken by another tab this moment, or nothing of ours
+      const text = this.storage.getItem(name);
+      if (text === null || text === undefined) continue;                  // taken by another tab this moment
+      const operation = parsed(text);
+      if (!isOperation(operation)) {
+        if (this.aside.put(text, "It is not a label operation.")) this.storage.removeItem(name);
+        continue;
+      }
+      if (!isName(operation.who)) delete operation.who;
       if (this.#keep(operation)) this.storage.removeItem(name);
       else this.#kept.set(operation.id, name);
       this.labels.push(operation);
@@ -101,6 +108,10 @@ export class Sync {
       const answer = await (sent.length ? this.#post(video, seq, last, sent) : this.#get(video, seq, last));
       if (this.#stopped) return;
       const { acks = [] } = answer;
+      for (const [place, ack] of acks.entries()) {
+        ack.id ||= sent[place]?.id;
+        if (ack.malformed) ack.kept = this.aside.put(JSON.stringify(sent[place]), ack.refused);
+      }
       const refused = this.labels.acknowledge(acks);
       this.#forget(acks.map(({ id }) => id));
       if (video === this.labels.video && seq === this.labels.seq) {
@@ -115,12 +126,23 @@ export class Sync {
       else if (sent.length) this.#say("saved", "", new Date());
       else if (this.status.state !== "saved") this.#say("saved", "");
     } catch (error) {
-      if (error.status === 413) this.#letters /= 2;
+      if ((error.status === 413 || error.status === 400) && sent.length && video) {
+        this.#sendLess(sent, error.sentence);
+      }
       this.#say("waiting", (error.sentence ?? "no connection") + this.#full);
     } finally {
       this.#busy = false;
       this.#next(pause);
     }
+  }
+
+  /** Send less at once; what the server does not take even alone would hold back all others, so it is set aside. */
+  #sendLess(sent, reason) {
+    this.#letters = sent.length > 1 ? Math.min(this.#letters, JSON.stringify(sent).length) / 2 : LETTERS;
+    if (sent.length > 1 || !this.aside.put(JSON.stringify(sent[0]), reason)) return;
+    const acks = [{ id: sent[0].id, refused: reason, kept: true }];
+    this.onNews({ refused: this.labels.acknowledge(acks) });
+    this.#forget([sent[0].id]);
   }
 
   #post(video, since, last, operations) {
@@ -148,6 +170,11 @@ function firstOf(operations, most) {
   const end = operations.slice(0, BATCH).findIndex((operation, index) =>
     ((letters += JSON.stringify(operation).length) > most || operation.who !== operations[0].who) && index > 0);
   return operations.slice(0, end < 0 ? BATCH : end);
+}
+
+/** Whether the server takes it as a person's name. */
+function isName(who) {
+  return typeof who === "string" && who.trim() !== "" && who.length <= 200;
 }
 
 /** The other data sets of which operations wait here: {name: how many}. root: what all keys begin with. */

@@ -193,6 +193,32 @@ def test_labels_that_wait_survive_a_closed_tab(desk, context, app, clip):
     assert again.saved(2) == [("HighJump", 25), ("HighJump", 50)]
 
 
+def test_a_poisoned_queue_holds_back_no_label_and_is_set_aside(desk):
+    """Whatever another version or an extension left among the labels that wait."""
+    poison = ['{"id": "x"}', "nonsense", json.dumps({"id": "y", "video": "even", "kind": "fly", "before": {},
+                                                     "after": {}})]
+    desk.page.evaluate("""([poison, dataset]) => poison.forEach((text, number) =>
+      localStorage.setItem(`hrpro.queue.${dataset}.1a2b.00000000${number}`, text))""", [poison, desk.store_root.name])
+    desk.open()
+    desk.click("HighJump", 1)
+    desk.key("2")
+    desk.saved(2)
+    badge = desk.page.get_by_role("button", name="Operations that the server could not take")
+    assert badge.inner_text() == "3 set aside"
+    badge.click()
+    dialog = desk.page.get_by_role("dialog", name="Set aside")
+    text = dialog.get_by_role("textbox").input_value()
+    assert all(part in text for part in ('{"id": "x"}', "nonsense", "unknown kind 'fly'"))
+    dialog.get_by_role("button", name="Close").click()
+    desk.open()
+    assert badge.inner_text() == "3 set aside"
+    badge.click()
+    dialog.get_by_role("button", name="Delete them from this browser").click()
+    badge.wait_for(state="hidden")
+    desk.open()
+    assert badge.is_hidden() and len(desk.saved(2)) == 2
+
+
 def test_a_full_disk_is_said_and_the_label_waits(desk, app):
     """The disk ends in the midst of the line that the label would be."""
     desk.click("HighJump", 1)

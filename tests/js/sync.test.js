@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test, { afterEach } from "node:test";
 
+import { Aside, isOperation } from "../../assets/timeline/aside.js";
 import { addPoint, goBack, removeClass } from "../../assets/timeline/edits.js";
 import { Labels } from "../../assets/timeline/labels.js";
 import { browserStorage, keep } from "../../assets/timeline/storage.js";
@@ -46,7 +47,7 @@ function tab(network, kept = storage()) {
   const [said, news] = [[], []];
   const person = { name: "Ann" };
   const sync = new Sync({ url: network.url, labels, who: () => person.name, storage: kept, key: "q",
-    fetch: network.fetch, onNews: (heard) => news.push(heard), onStatus: () => said.push(sync.status.state) });
+    aside: new Aside(kept, "aside"), fetch: network.fetch, onNews: (heard) => news.push(heard), onStatus: () => said.push(sync.status.state) });
   begun.push(sync);
   const add = (frame) => sync.push(addPoint("v1", "jump", frame / 25, frame));
   return { labels, sync, person, said, news, kept, add };
@@ -239,12 +240,68 @@ test("an answer from something else than the app forgets nothing", async () => {
   assert.deepEqual([(await network.points()).length, Object.keys(kept).length], [1, 0]);
 });
 
-test("what is no operation in the storage is left alone", () => {
+const POISON = ["", "{\"id\":", "null", "7", "[]", "{\"id\":\"x\"}", "{\"id\":7,\"video\":\"v1\",\"kind\":\"undo\"}",
+  "{\"id\":\"a\",\"video\":\"v1\",\"kind\":\"add\",\"before\":{},\"after\":{\"p\":null}}",
+  "{\"id\":\"b\",\"video\":\"v1\",\"kind\":\"add\",\"before\":{},\"after\":{\"p\":{\"frame\":\"1\",\"time\":0}}}",
+  "{\"id\":\"c\",\"video\":\"v1\",\"kind\":\"add\",\"before\":5,\"after\":\"text\"}"];
+
+test("what is not an operation in the storage is set aside, and labels on both sides of it are saved", async () => {
+  const network = new Network("poison");
   const kept = storage();
-  for (const [number, text] of ["", "{\"id\":", "null", "7"].entries()) kept.setItem(`q.1a2b.00000000${number}`, text);
-  kept.setItem("q.1a2b.000000009", JSON.stringify(addPoint("v1", "jump", 1, 25)));
-  assert.equal(tab(new Network("quick"), kept).labels.pending.length, 1);
-  assert.equal(Object.keys(kept).length, 5);
+  kept.setItem("q.1a2b.000000000", JSON.stringify(addPoint("v1", "jump", 1, 25)));
+  for (const [number, text] of POISON.entries()) kept.setItem(`q.1a2b.00000001${number}`, text);
+  kept.setItem("q.1a2b.000000099", JSON.stringify({ ...addPoint("v1", "jump", 2, 50), who: ["Ann"] }));
+  const { sync, labels } = tab(network, kept);
+  assert.equal(labels.pending.length, 2);
+  assert.equal(labels.points.size, 2);
+  sync.start();
+  await until(() => sync.status.state === "saved");
+  sync.stop();
+  assert.deepEqual((await network.points()).map(({ frame, who }) => [frame, who]), [[25, "Ann"], [50, "Ann"]]);
+  assert.deepEqual(sync.aside.all.map(({ text }) => text), POISON);
+  assert.equal(sync.aside.count, POISON.length);
+  assert.ok(Object.keys(kept).every((key) => key.startsWith("aside.")));
+  assert.equal(new Aside(kept, "aside").count, POISON.length);
+  sync.aside.discard();
+  assert.deepEqual(Object.keys(kept), []);
+});
+
+test("what the server calls malformed is set aside and holds back no other label", async () => {
+  const network = new Network("malformed");
+  const { sync, labels, add, news, kept } = tab(network);
+  add(1);
+  for (const made of [{ id: "k", video: "v1", kind: "fly", before: {}, after: {} },
+    { id: "l", video: "v1", kind: "class", before: {}, after: { jump: { colour: "red" } } },
+    { id: "m", video: "v1", kind: "add", before: {}, after: { "\ud800": addPoint("v1", "jump", 1, 1) } },
+    addPoint("v1", "\ud800", 1, 25)]) sync.push(made);
+  add(2);
+  await until(() => sync.status.state === "saved");
+  sync.stop();
+  assert.deepEqual((await network.points()).map(({ frame }) => frame), [1, 2]);
+  assert.deepEqual([labels.pending.length, sync.aside.count], [0, 4]);
+  assert.ok(sync.aside.all.some(({ reason }) => reason.includes("unknown kind 'fly'")));
+  assert.equal(news.flatMap(({ refused }) => refused).filter((ack) => ack.kept).length, 4);
+  assert.ok(Object.keys(kept).every((key) => key.startsWith("aside.")));
+});
+
+test("an operation that is too large even alone is set aside", async () => {
+  const network = new Network("large");
+  const real = network.fetch;
+  network.fetch = (url, options) => (options.body?.length > 5000
+    ? Promise.resolve(new Response("More than 5 kB at once.", { status: 413 })) : real(url, options));
+  const { sync, add } = tab(network);
+  add(1);
+  sync.push({ id: "big", video: "v1", kind: "class", before: {}, after: { ["x".repeat(9000)]: {} } });
+  add(2);
+  await until(() => sync.status.state === "saved");
+  sync.stop();
+  assert.deepEqual((await network.points()).map(({ frame }) => frame), [1, 2]);
+  assert.deepEqual(sync.aside.all.map(({ reason }) => reason), ["More than 5 kB at once."]);
+});
+
+test("all that the desk makes is an operation", () => {
+  assert.ok([addPoint("v1", "jump", 0, 0), goBack("undo", "v1"), removeClass("v1", { name: "jump", style: {} })]
+    .every(isOperation));
 });
 
 test("what a closed tab left stays where it is when there is no room to move it", () => {

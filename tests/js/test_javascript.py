@@ -11,7 +11,7 @@ from serving import serving
 
 HERE = Path(__file__).parent
 DATA_SETS = ("quick", "before", "behind", "later", "closed", "two", "full", "bulk", "other", "names",
-             "undo", "captive", "narrow")
+             "undo", "captive", "narrow", "poison", "malformed", "large")
 
 
 @pytest.fixture(scope="module")
