@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -17,19 +18,20 @@ from app.text import plain
 from hrpro.config import cfg_of
 from hrpro.data.run import STAGES, Run
 from hrpro.errors import InputError
-from hrpro.jobs.background import Job, Status, cancel, jobs, last_line, progress, running_on, start, status, tail
-from hrpro.jobs.train import shell, start_training
+from hrpro.jobs.background import Job, Status, cancel, jobs, last_line, progress, running_on, status, tail
+from hrpro.jobs.train import resume_training, shell, start_training
 
+# The words for every state, wherever it is shown.
 BADGES = {"running": ("Running", ":material/play_circle:", "blue"),
           "stopping": ("Stopping", ":material/stop:", "orange"),
           "finished": ("Finished", ":material/check_circle:", "green"),
           "cancelled": ("Cancelled", ":material/cancel:", "gray"), "failed": ("Failed", ":material/error:", "red"),
-          "died": ("Died", ":material/heart_broken:", "red"),
-          "elsewhere": ("Running in a terminal", ":material/terminal:", "blue")}
+          "died": ("Stopped unexpectedly", ":material/heart_broken:", "red")}
 UNITS = {1: "step", 2: "epoch"}
 LATELY = 86_400                                         # seconds that a run which left nothing is shown
 LOG_LINES = 15
-SILENCE = 60                                            # seconds after which a run in a terminal is taken for dead
+SILENCE = 60                                            # seconds without an event after which the page says so
+ELSEWHERE = "A process that this page did not start, such as a command in a terminal, is training this run. "
 
 
 def job_of(target: Path) -> Job | None:
@@ -57,22 +59,30 @@ def relative_to_cwd(words: Sequence[str]) -> list[str]:
 def run_panel(run: Run) -> None:
     """State, progress, curves, figures and log of one run, by the second while it works."""
     job = job_of(run.root)
-    live = bool(job and status(job).running)
+    live = bool(job and status(job).running) or run.busy()
     st.fragment(_run_panel, run_every="1s" if live else "5s")(run, live)
 
 
 def _run_panel(run: Run, live: bool) -> None:
     job = job_of(run.root)
     now = status(job) if job else None
-    if bool(now and now.running) != live:
-        st.rerun()                                      # the rest of the page hangs on it too
+    ours = bool(now and now.running)
+    if (ours or run.busy()) != live:
+        st.rerun()                                      # the rest of the page depends on it too
     logs = [log for log in (_log(run, stage).read() for stage in STAGES) if log.mode]
-    state = ("stopping" if now.stopping and live else now.state) if now else _state_by(logs)
-    _headline(run, job, now, state)
+    state = _state(run, job, now, logs)
+    message = now.message if now and now.state == state else ""
+    _headline(run, job, state, elsewhere=live and not ours)
+    if message:
+        st.error(plain(message) + (" *Resume* continues from the last checkpoint." if state == "died" else ""))
     for log in logs:
-        st.progress(log.fraction, text=_progress_text(log, state in ("running", "stopping", "elsewhere")))
-    if not logs and not (now and now.message):
-        st.info(plain(f"Getting ready. {last_line(job)}" if live else "Nothing was trained yet."))
+        st.progress(log.fraction, text=_progress_text(log, state))
+    silent = time.time() - max((log.heard for log in logs), default=math.inf)
+    if state == "running" and silent > SILENCE:
+        st.caption(f"No progress for {_duration(silent)}.")
+    if not logs and not message:
+        st.info(plain(f"Getting ready. {last_line(job)}" if ours else
+                      "Getting ready." if live else "Nothing was trained yet."))
     _figures_of_merit(run)
     for log in logs:
         if log.steps or log.tests:
@@ -87,7 +97,7 @@ def _run_panel(run: Run, live: bool) -> None:
         with st.expander(f"Said of the data ({len(notes)})"):
             st.markdown("\n".join(f"- {plain(note)}" for note in notes))
     if job:
-        with st.expander("Log and command", expanded=now.state in ("failed", "died")):
+        with st.expander("Log and command", expanded=bool(message)):
             st.code("\n".join(tail(job, LOG_LINES)) or "Nothing printed yet.", language=None)
             st.caption("All of it:")
             st.code(shell(relative_to_cwd(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language=None)
@@ -111,43 +121,56 @@ def _log(run: Run, stage: int) -> StageLog:
     return logs.setdefault((str(run.root), stage), StageLog(run, stage))
 
 
-def _state_by(logs: Sequence[StageLog]) -> str:
-    """The state of a run that no job of this program is behind: what it told last, and how long ago."""
+def _state(run: Run, job: Job | None, now: Status | None, logs: Sequence[StageLog]) -> str:
+    """The run's state, a key of BADGES. Its lock tells whether it is being trained, however silent it is."""
+    if now and now.running:
+        return "stopping" if now.stopping else "running"
+    if run.busy():
+        return "running"
     last = max(logs, key=lambda log: log.heard, default=None)
-    if last and not last.ended and abs(time.time() - last.heard) < SILENCE:
-        return "elsewhere"
-    said = last.ended.get("event") if last else None
-    return {"finish": "finished", "cancelled": "cancelled", "error": "failed"}.get(said, "died")
+    if now and (last is None or last.heard <= _end_of(job, now) + 1):
+        return now.state
+    event = last.ended.get("event") if last else None   # of a training that began after the job's end, or without one
+    return {"finish": "finished", "cancelled": "cancelled", "error": "failed"}.get(event, "died")
 
 
-def _headline(run: Run, job: Job | None, now: Status | None, state: str) -> None:
+def _end_of(job: Job, now: Status) -> float:
+    """When a job ended, Unix seconds; where nobody saw it, when it last printed."""
+    return now.ended or (job.log.stat().st_mtime if job.log.exists() else job.started)
+
+
+def _headline(run: Run, job: Job | None, state: str, *, elsewhere: bool) -> None:
+    """Name, state and buttons. elsewhere: it is trained by a process that is no job of this app."""
     label, icon, color = BADGES[state]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(run.dataset)} / {plain(run.name)}**", width="content")
-        st.badge(label, icon=icon, color=color,
-                 help=f"Started {time.strftime('%d %b, %H:%M', time.localtime(job.started))}." if job else None)
-        if now and now.running:
-            if st.button("Cancel", icon=":material/stop:", disabled=now.stopping,
-                         help="It has been asked to stop." if now.stopping else
-                         "Stops after the present step; what was trained is kept and can be resumed."):
-                cancel(job)
-                st.rerun(scope="fragment")
-        elif state not in ("finished", "elsewhere") and st.button("Resume", icon=":material/play_arrow:",
-                                               help="Goes on from the last checkpoint."):
+        started = f"Started {time.strftime('%d %b, %H:%M', time.localtime(job.started))}." if job else None
+        st.badge(label, icon=icon, color=color, help=ELSEWHERE.strip() if elsewhere else started)
+        if elsewhere:
+            st.button("Resume", icon=":material/play_arrow:", disabled=True,
+                      help=f"{ELSEWHERE}It can be resumed once that has ended.")
+        elif state in ("running", "stopping"):
+            cancel_button(job, "Stops after this step; what was trained is kept and can be resumed.")
+        elif state != "finished" and st.button("Resume", icon=":material/play_arrow:",
+                                               help="Continues from the last checkpoint."):
             _resume(run, job)
-        if run.stages and not (now and now.running):
+        if run.stages and state not in ("running", "stopping"):
             for page, label in (("explore", "Explore"), ("evaluate", "Evaluate")):
                 st.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:",
                              query_params={"dataset": run.dataset, "run": run.name})
-    if now and now.message:
-        st.error(plain(now.message) + (" *Resume* goes on from the last checkpoint." if state == "died" else ""))
+
+
+def cancel_button(job: Job, effect: str) -> None:
+    """The one button that cancels a job, which says when it has been pressed. effect: what cancelling does, as help."""
+    asked = status(job).stopping
+    st.button("Cancelling …" if asked else "Cancel", icon=":material/stop:", key=f"cancel {job.id}", disabled=asked,
+              help="Waiting for the process to stop." if asked else effect, on_click=cancel, args=(job,))
 
 
 def _resume(run: Run, job: Job | None) -> None:
     try:
         if job:
-            command = [*job.command, *(["--resume"] if "--resume" not in job.command else [])]
-            start(ckpt_root(), command, job.label, run.root)
+            resume_training(job)
         else:
             start_training(cfg_of(data_root() / run.dataset), run.config(run.stages[0]), resume=True)
     except InputError as error:
@@ -156,20 +179,14 @@ def _resume(run: Run, job: Job | None) -> None:
         st.rerun()
 
 
-def _progress_text(log: StageLog, live: bool) -> str:
+def _progress_text(log: StageLog, state: str) -> str:
     doing = {"train": "training", "test": "making proposals" if log.stage == 1 else "testing"}.get(log.mode, log.mode)
     text = f"**Stage {log.stage}** · {log.position}"
-    match log.ended.get("event"):
-        case "finish":
-            done = "trained" if log.mode == "train" else "trained and tested"
-            return f"{text} · {done} in {_duration(log.seconds)}"
-        case "cancelled":
-            return f"{text} · cancelled"
-        case "error":
-            return f"{text} · failed"
+    if log.ended.get("event") == "finish":
+        return f"{text} · {'trained' if log.mode == 'train' else 'trained and tested'} in {_duration(log.seconds)}"
+    if state != "running" or log.ended:                 # the badge says it, in the same word
+        return f"{text} · {BADGES[state][0].lower()}"
     text += f" · {doing}"
-    if not live:
-        return f"{text} broken off"
     if log.now.get("event") == "step":
         return f"{text} · {log.now['rate']:.0f} videos a second · {_duration(log.now['eta'])} left · {log.device}"
     if log.now.get("event") == "progress":
@@ -209,9 +226,6 @@ def job_progress(job: Job) -> None:
     if now.running:
         fraction, text = progress(job)
         st.progress(fraction or 0., text=plain(f"{job.label}: {text or 'starting'}"))
-        if st.button("Cancel", icon=":material/stop:", key=f"cancel {job.id}", disabled=now.stopping,
-                     help="It has been asked to stop." if now.stopping else "What was done so far is kept."):
-            cancel(job)
-            st.rerun(scope="fragment")
+        cancel_button(job, "What was done so far is kept.")
     elif now.state in ("failed", "died"):
         st.error(plain(f"{job.label}: {now.message}"))

@@ -6,11 +6,14 @@ import contextlib
 import fcntl
 import functools
 import glob
+import os
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import orjson
@@ -24,6 +27,8 @@ from hrpro.files import read_array, read_json
 
 STAGES = (1, 2)
 LAST_EVENTS = 1 << 16                                   # bytes at the end of events.jsonl that hold the last event
+PROBE_TIME = .5                                         # seconds that a lock is waited for: `Run.busy` may hold it
+_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())   # runs that this thread has locked
 
 
 @dataclass(frozen=True)
@@ -165,27 +170,80 @@ class Run:
         return last if last in ("finish", "cancelled", "error") else ""
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other processes from working on this run meanwhile. The lock goes with the process, however it ends.
+    def exclusive_lock(self) -> Iterator[None]:
+        """Keep other processes from working on this run. The lock ends with the process, however it ends.
+
+        A process that holds the lock may take it again. A run's folder that is still empty at the end is removed.
 
         Raises:
-            InputError: another process is at work on it, or the folder cannot be written.
+            InputError: another process is working on the run, or the folder cannot be written.
+        """
+        root = self.root.resolve()
+        if root in _held.get():
+            yield
+            return
+        with self._locked(root):
+            held = _held.set(_held.get() | {root})
+            try:
+                for left in root.rglob(".*.*"):         # half written by a process that was killed
+                    if left.is_file():
+                        left.unlink(missing_ok=True)
+                yield
+            finally:
+                _held.reset(held)
+                with contextlib.suppress(OSError):
+                    if [path.name for path in root.iterdir()] == [".lock"]:
+                        (root / ".lock").unlink()
+                        root.rmdir()
+
+    @contextlib.contextmanager
+    def _locked(self, root: Path) -> Iterator[None]:
+        until = time.monotonic() + PROBE_TIME
+        while True:
+            try:
+                root.mkdir(parents=True, exist_ok=True)
+                file = open(root / ".lock", "wb")       # noqa: SIM115  closed below
+            except OSError as error:
+                raise InputError(f"{self.root}: cannot be written ({error.strerror}). Make the folder writable."
+                                 ) from None
+            with file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:                 # a process at work, or for a moment `busy`
+                    if time.monotonic() > until:
+                        raise InputError(self._busy_message) from None
+                except OSError as error:
+                    raise InputError(f"{root / '.lock'}: cannot be locked ({error.strerror}). Keep runs on another "
+                                     "file system.") from None
+                else:
+                    if _is_same_file(file, root / ".lock"):             # else its empty folder was removed meanwhile
+                        yield
+                        return
+            time.sleep(.02)
+
+    def busy(self) -> bool:
+        """Whether a process is working on this run now, even one that is stopped or says nothing.
+
+        Asks for a shared lock and gives it back at once, which `exclusive_lock` waits out.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            file = open(self.root / ".lock", "wb")      # noqa: SIM115  closed below
-        except OSError as error:
-            raise InputError(f"{self.root}: cannot be written ({error.strerror}). Make the folder writable.") from None
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InputError(f"{self.root}: another process is at work on this run. Wait until it ends, or give "
-                                 "the new run another name (task_info).") from None
-            for left in self.root.rglob(".*.*"):        # half written by a process that was killed
-                if left.is_file():
-                    left.unlink(missing_ok=True)
-            yield
+            with open(self.root / ".lock", "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:                                 # nobody has worked on it yet
+            return False
+        return False
+
+    def refuse_busy(self) -> None:
+        """InputError if another process is working on this run."""
+        if self.busy():
+            raise InputError(self._busy_message)
+
+    @property
+    def _busy_message(self) -> str:
+        return (f"{self.root}: another process is at work on this run. Wait until it ends, or give the new run another "
+                "name (task_info).")
 
     def snippet_scores(self, split: str, video: str) -> NDArray[np.float32] | None:
         """CAS fused [P, b] of one video, [T, C + 1], from stage 1's test; None where there is none.
@@ -236,6 +294,13 @@ class Run:
         if not path.exists():
             raise InputError(f"{path}: no detections yet. Train stage {stage} first.")
         return Segments.from_activitynet(path, classes, body="results")
+
+
+def _is_same_file(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 def find_runs(ckpt_path: Path, dataset: str | None = None) -> list[Run]:

@@ -54,7 +54,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Status:
-    """state: failed means that the command said why (`message`), died that it was killed without a word.
+    """state: failed means that the command said why (`message`), died that it was killed without an error message.
 
     stopping: asked to stop, not gone yet; ended: Unix seconds, None while it runs or where nobody saw the end.
     """
@@ -152,7 +152,7 @@ def status(job: Job) -> Status:
                 return Status("cancelled")
             if (said := last_line(job)).startswith("error: "):          # nor could its wrapper write on a full disk
                 return Status("failed", said.removeprefix("error: "))
-            return Status("died", "Killed without a word; memory may have run out.")
+            return Status("died", "Killed without an error message; memory may have run out.")
     try:
         end = read_json(end_file)
         code, ended = end["exit_code"], end["time"]

@@ -6,6 +6,7 @@ import argparse
 import re
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -44,22 +45,33 @@ def train(config: Config, stages: Sequence[int] = STAGES, *, resume: bool = Fals
     """
     from hrpro.training import stage1, stage2  # torch loads only once the settings are sound
 
-    folder = Run.of(config)
-    begun = {stage: resume and any(folder.stage(stage).checkpoint(name).exists() for name in ("last", "best"))
-             for stage in STAGES}
-    for stage in sorted(set(stages)):
-        if stage == 1 and 2 in stages and begun[2]:             # stage 2 only begins once stage 1 is done
-            continue
-        module = {1: stage1, 2: stage2}[stage]
-        module.train(config, resume=begun[stage])
-        module.test(config)
+    run = Run.of(config)
+    with run.exclusive_lock():
+        begun = {stage: resume and any(run.stage(stage).checkpoint(name).exists() for name in ("last", "best"))
+                 for stage in STAGES}
+        for stage in sorted(set(stages)):
+            if stage == 1 and 2 in stages and begun[2]:         # stage 2 only begins once stage 1 is done
+                continue
+            module = {1: stage1, 2: stage2}[stage]
+            module.train(config, resume=begun[stage])
+            module.test(config)
 
 
 def start_training(cfg: str, config: Config, stages: Sequence[int] = STAGES, *, resume: bool = False) -> Job:
     """Train as a background job; InputError if one is at work on this run already."""
-    target = Run.of(config).root
+    run = Run.of(config)
+    refuse_second(config.ckpt_path, run.root)
+    run.refuse_busy()
     arguments = train_arguments(cfg, config, stages, resume=resume)
-    return start(config.ckpt_path, hrpro_command(*arguments), f"train {config.dataset}/{config.task_info}", target)
+    return start(config.ckpt_path, hrpro_command(*arguments), f"train {config.dataset}/{config.task_info}", run.root)
+
+
+def resume_training(job: Job) -> Job:
+    """Start a job's training again from its last checkpoint; InputError if a process is at work on this run."""
+    run = Run(Path(job.target))
+    run.refuse_busy()
+    command = [*job.command, *(["--resume"] if "--resume" not in job.command else [])]
+    return start(job.folder.parent, command, job.label, run.root)
 
 
 def train_arguments(cfg: str, config: Config, stages: Sequence[int] = STAGES, *, resume: bool = False) -> list[str]:

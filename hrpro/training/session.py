@@ -177,7 +177,7 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
     torch.manual_seed(config.seed)
-    with run.alone():
+    with run.exclusive_lock():
         if fresh:
             _start_afresh(folder, config, dataset)
         with EventLog(folder, resume=not fresh) as events:

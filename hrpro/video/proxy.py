@@ -157,5 +157,6 @@ def _fault(video: Path, error: BaseException | None = None) -> str:
     if isinstance(error, InputError):
         return str(error)
     what = "was cancelled" if isinstance(error, Cancelled | KeyboardInterrupt) else \
-        f"failed ({type(error).__name__}: {error})" if error else "ended without a word; memory may have run out"
+        f"failed ({type(error).__name__}: {error})" if error else \
+        "ended without an error message; memory may have run out"
     return f"{video.name}: making a copy that browsers can play {what}. Open the video again to try again."

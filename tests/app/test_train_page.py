@@ -1,6 +1,7 @@
 """The Train page, run by Streamlit's own test driver on real folders."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -8,12 +9,15 @@ import time
 import pytest
 from driving import open_page
 
+from app.paths import ROOT
 from app.runs import job_of
 from app.text import plain
 from hrpro.config import Config
 from hrpro.data.run import Run
+from hrpro.errors import InputError
 from hrpro.files import write_json
 from hrpro.jobs.background import jobs, start, status
+from hrpro.jobs.train import resume_training, start_training
 from hrpro.training.events import EventLog
 
 
@@ -270,6 +274,71 @@ def test_a_clock_that_was_put_back_hides_no_job_and_keeps_no_dead_run_alive(fold
     run.stage(1).events_file.write_text(f"{json.dumps(start_event)}\n{json.dumps(line)}\n")
     test = open_page("train", dataset="tiny", run="terminal")
     assert "Resume" in [button.label for button in test.button]
+
+
+@pytest.fixture
+def terminal_run(folders, make_dataset):
+    """A training that nobody started from the app, in its first steps, and its process."""
+    root = make_dataset(folders[0] / "tiny", num_iters=400, test_iter=200, max_epochs=1, num_threads=1)
+    run = Run(folders[1] / "tiny" / "HR-Pro")
+    command = [sys.executable, "-m", "hrpro", "train", "--cfg", str(root / "config.yaml"), "--ckpt_path",
+               str(folders[1])]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not any(event["event"] == "step" for event in run.events(1)[0]):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(.05)
+    yield run, process, command
+    process.kill()
+    process.wait()
+
+
+def shown(test):
+    return "".join(each.value for each in test.markdown)
+
+
+@pytest.mark.slow
+def test_a_silent_training_in_a_terminal_is_running_until_its_process_ends(folders, terminal_run):
+    run, process, command = terminal_run
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(.3)                                      # stopped, and so deaf to what is done to its log
+    events = run.events(1)[0]
+    run.stage(1).events_file.write_text("".join(f"{json.dumps(event | {'time': event['time'] - 75})}\n"
+                                                for event in events))
+    test = open_page("train", dataset="tiny", run="HR-Pro")
+    assert ":material/play_circle: Running" in shown(test)
+    assert any(caption.value.startswith("No progress for 1 min 1") for caption in test.caption)
+    resume = next(button for button in test.button if button.label == "Resume")
+    assert resume.disabled and "process that this page did not start" in resume.help
+    assert "Cancel" not in [button.label for button in test.button]
+    with pytest.raises(InputError, match="another process is at work on this run"):
+        start_training(command[5], run.config(1), resume=True)
+
+    failed = start(folders[1], [*command, "--resume"], "train tiny/HR-Pro", run.root)
+    while status(failed).running:
+        time.sleep(.05)
+    assert status(failed).state == "failed"
+    with pytest.raises(InputError, match="another process is at work on this run"):
+        resume_training(failed)
+    test = open_page("train", dataset="tiny", run="HR-Pro")
+    assert ":material/play_circle: Running" in shown(test) and "Failed" not in shown(test) and not test.error
+    assert next(button for button in test.button if button.label == "Resume").disabled
+
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(120) == 0
+    test = open_page("train", dataset="tiny", run="HR-Pro")
+    assert ":material/check_circle: Finished" in shown(test) and not test.error
+
+
+@pytest.mark.slow
+def test_a_training_killed_in_a_terminal_has_stopped_unexpectedly(terminal_run):
+    process = terminal_run[1]
+    process.kill()
+    process.wait()
+    test = open_page("train", dataset="tiny", run="HR-Pro")
+    assert ":material/heart_broken: Stopped unexpectedly" in shown(test)
+    assert not next(button for button in test.button if button.label == "Resume").disabled
+    assert any(bar.proto.text.endswith("stopped unexpectedly") for bar in test.get("progress"))
 
 
 def test_devices_that_are_missing_are_off_with_the_reason(folders, tiny):

@@ -93,13 +93,13 @@ def test_watch_reload_cancel_resume_and_stop_the_server(app, page, context):
     assert steps == sorted(set(steps)) and steps[-1] == 500             # going over steps again leaves no trace
 
 
-def test_a_killed_training_is_said_to_have_died_and_resumes(app, page):
+def test_a_killed_training_has_stopped_unexpectedly_and_resumes(app, page):
     open_train(page, app)
     start(page, "killed")
     wait_for_points(page, 3)
     os.killpg(jobs(app.ckpt)[0].pid, signal.SIGKILL)
-    badge(page, "Died")
-    page.get_by_text("Killed without a word").wait_for()
+    badge(page, "Stopped unexpectedly")
+    page.get_by_text("Killed without an error message").wait_for()
     button(page, "Resume").click()
     badge(page, "Running")
     button(page, "Cancel").click()

@@ -1,0 +1,110 @@
+"""A run's lock: one process works on a run, and others can tell."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from hrpro.data.run import Run
+from hrpro.errors import InputError
+
+HOLD = """
+import sys
+from pathlib import Path
+from hrpro.data.run import Run
+with Run(Path(sys.argv[1])).exclusive_lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path / "ckpt" / "tiny" / "run")
+
+
+@pytest.fixture
+def holder(run):
+    """A process that works on the run."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, run.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_run_is_busy_while_its_process_lives_even_stopped(run, holder):
+    assert run.busy()
+    holder.send_signal(signal.SIGSTOP)
+    assert run.busy()
+    with pytest.raises(InputError, match="another process is at work on this run"):
+        run.refuse_busy()
+    with pytest.raises(InputError, match="another process is at work on this run"), run.exclusive_lock():
+        pass
+    holder.kill()
+    holder.wait()
+    assert not run.busy()
+    run.refuse_busy()
+
+
+def test_asking_makes_nothing_and_a_run_that_left_nothing_leaves_no_folder(run, tmp_path):
+    assert not run.busy() and not list(tmp_path.iterdir())
+    with run.exclusive_lock():
+        assert run.busy()
+        with run.exclusive_lock():                      # stages of one training take it again
+            assert run.busy()
+        assert run.busy()
+    assert not run.root.exists()
+    with run.exclusive_lock():
+        (run.root / "stage1").mkdir()
+    assert run.root.exists() and not run.busy()
+
+
+def test_an_error_in_the_locked_part_passes_through(run):
+    with pytest.raises(FileNotFoundError), run.exclusive_lock():
+        (run.root / "nothing").read_text()
+    assert not run.busy()
+
+
+def test_another_thread_is_another_worker(run):
+    refused = []
+
+    def attempt():
+        try:
+            with run.exclusive_lock():
+                pass
+        except InputError as error:
+            refused.append(error)
+
+    with run.exclusive_lock():
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+    assert len(refused) == 1
+
+
+def test_pages_that_ask_all_the_time_keep_no_training_from_starting(run):
+    run.root.mkdir(parents=True)
+    (run.root / "stage1").mkdir()
+    ended = threading.Event()
+
+    def ask():
+        while not ended.is_set():
+            run.busy()
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    with run.exclusive_lock():
+        pass
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(100):
+            with run.exclusive_lock():
+                pass
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
