@@ -16,7 +16,7 @@ from app.text import plain, said_of
 from hrpro.create import VIDEO_SUFFIXES, create_project
 from hrpro.data.validate import FIX, LEVELS, Report
 from hrpro.errors import InputError
-from hrpro.jobs.background import hrpro_command, jobs, start, status
+from hrpro.jobs.background import hrpro_command, read_jobs, start, status
 from hrpro.jobs.train import shell
 
 ICONS = {"error": ":red[:material/error:]", "to do": ":orange[:material/arrow_forward:]",
@@ -155,8 +155,11 @@ def _findings(root: Path, report: Report) -> None:
 
 
 def _trainings() -> None:
-    """Running trainings, each with a link to its page."""
-    running = [job for job in jobs(ckpt_root()) if job.label.startswith("train ") and status(job).running]
+    """Running trainings, each with a link to its page, and job records that cannot be read."""
+    found, broken = read_jobs(ckpt_root())
+    for faults in broken.values():
+        st.warning(plain(faults))
+    running = [job for job in found if job.label.startswith("train ") and status(job).running]
     for job in running:
         dataset, run = Path(job.target).parent.name, Path(job.target).name
         with st.container(horizontal=True, vertical_alignment="center"):

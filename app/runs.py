@@ -18,15 +18,23 @@ from app.text import plain
 from hrpro.config import cfg_of
 from hrpro.data.run import STAGES, Run
 from hrpro.errors import InputError
-from hrpro.jobs.background import Job, Status, cancel, jobs, last_line, progress, running_on, status, tail
+from hrpro.jobs.background import (
+    STATE_WORDS,
+    Job,
+    Status,
+    cancel,
+    jobs,
+    last_line,
+    progress,
+    running_on,
+    status,
+    tail,
+)
 from hrpro.jobs.train import resume_training, shell, start_training
 
-# The words for every state, wherever it is shown.
-BADGES = {"running": ("Running", ":material/play_circle:", "blue"),
-          "stopping": ("Stopping", ":material/stop:", "orange"),
-          "finished": ("Finished", ":material/check_circle:", "green"),
-          "cancelled": ("Cancelled", ":material/cancel:", "gray"), "failed": ("Failed", ":material/error:", "red"),
-          "died": ("Stopped unexpectedly", ":material/heart_broken:", "red")}
+BADGES = {"running": (":material/play_circle:", "blue"), "stopping": (":material/stop:", "orange"),
+          "finished": (":material/check_circle:", "green"), "cancelled": (":material/cancel:", "gray"),
+          "failed": (":material/error:", "red"), "died": (":material/heart_broken:", "red")}
 UNITS = {1: "step", 2: "epoch"}
 LATELY = 86_400                                         # seconds that a run which left nothing is shown
 LOG_LINES = 15
@@ -141,11 +149,12 @@ def _end_of(job: Job, now: Status) -> float:
 
 def _headline(run: Run, job: Job | None, state: str, *, elsewhere: bool) -> None:
     """Name, state and buttons. elsewhere: it is trained by a process that is no job of this app."""
-    label, icon, color = BADGES[state]
+    icon, color = BADGES[state]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(run.dataset)} / {plain(run.name)}**", width="content")
         started = f"Started {time.strftime('%d %b, %H:%M', time.localtime(job.started))}." if job else None
-        st.badge(label, icon=icon, color=color, help=ELSEWHERE.strip() if elsewhere else started)
+        st.badge(STATE_WORDS[state].capitalize(), icon=icon, color=color,
+                 help=ELSEWHERE.strip() if elsewhere else started)
         if elsewhere:
             st.button("Resume", icon=":material/play_arrow:", disabled=True,
                       help=f"{ELSEWHERE}It can be resumed once that has ended.")
@@ -185,7 +194,7 @@ def _progress_text(log: StageLog, state: str) -> str:
     if log.ended.get("event") == "finish":
         return f"{text} · {'trained' if log.mode == 'train' else 'trained and tested'} in {_duration(log.seconds)}"
     if state != "running" or log.ended:                 # the badge says it, in the same word
-        return f"{text} · {BADGES[state][0].lower()}"
+        return f"{text} · {STATE_WORDS[state]}"
     text += f" · {doing}"
     if log.now.get("event") == "step":
         return f"{text} · {log.now['rate']:.0f} videos a second · {_duration(log.now['eta'])} left · {log.device}"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import multiprocessing
-import os
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +23,7 @@ from hrpro.errors import InputError, raise_if
 from hrpro.features.extract import FEATURE_DIM, extract_dataset
 from hrpro.files import locked_folder, read_json, write_atomic, write_json
 from hrpro.labels.operations import LabelStore
+from hrpro.workers import worker_count, worker_pool
 
 VERSION = "demo-1"                                      # another one when films or labels become others
 SEED = 20240
@@ -212,7 +211,8 @@ def make_demo(out: Path, progress: Callable[[float, str], object] = lambda fract
 def _make(making: Path, name: str, progress: Callable[[float, str], object], workers: int | None) -> None:
     """The whole demo called `name`, in a folder that it may have been begun in."""
     scripts = write_scripts()
-    _film_all(scripts, making / "videos", lambda part, text: progress(FILMING * part, text), workers or os.cpu_count())
+    _film_all(scripts, making / "videos", lambda part, text: progress(FILMING * part, text),
+              worker_count(workers))
     _write_labels(scripts, making)
     write_atomic(making / "config.yaml", yaml.safe_dump({"dataset": name} | SETTINGS, sort_keys=False))
     done = extract_dataset(making, lambda part, text: progress(FILMING + (1 - FILMING) * part, text), workers)
@@ -231,16 +231,11 @@ def _refuse_to_lose(out: Path, force: bool) -> None:
 
 
 def _film_all(scripts: list[Script], folder: Path, progress: Callable[[float, str], object], workers: int) -> None:
-    # Fresh processes: a fork would copy whatever threads its parent has in whatever state.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(scripts)), context) as pool:
+    with worker_pool(min(workers, len(scripts))) as pool:
         waiting = {pool.submit(_film_to, script, folder) for script in scripts}
-        try:
-            for count, future in enumerate(as_completed(waiting), 1):
-                future.result()
-                progress(count / len(scripts), f"{count} of {len(scripts)} videos drawn")
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for count, future in enumerate(as_completed(waiting), 1):
+            future.result()
+            progress(count / len(scripts), f"{count} of {len(scripts)} videos drawn")
 
 
 def _film_to(script: Script, folder: Path) -> None:

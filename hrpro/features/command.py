@@ -11,7 +11,7 @@ from hrpro.progress import show
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder with videos/ and the splits")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a processor)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per processor)")
 
 
 def run(args: argparse.Namespace) -> int:

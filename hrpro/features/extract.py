@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from hrpro.files import link_or_copy, read_text, write_atomic
 from hrpro.timebase import Timebase
 from hrpro.video.decode import iter_frames, missing_note
 from hrpro.video.probe import probe
+from hrpro.workers import CONTEXT, worker_count, worker_pool
 
 FEATURE_DIM = DIM
 EXTRACTOR = "hrpro statistics 1"
@@ -87,13 +87,14 @@ def extract_dataset(root: Path, progress: Callable[[float, str], object] = lambd
     """Write features/{train,test}/<video>.npy for all videos of the splits, and features/timebase.yaml.
 
     Videos that have features keep them, so that a run that was broken off goes on; one that fails does not stop the
-    others. progress: is told the fraction done and a sentence with rate and time left; workers: processes, one a
+    others. progress: is told the fraction done and a sentence with rate and time left; workers: processes, one per
     processor if None.
 
     Raises:
-        InputError: splits or videos/ cannot be read, or features/ holds another extractor's features.
+        InputError: splits or videos/ cannot be read, features/ holds another extractor's features, or the number of
+            workers is out of range.
     """
-    root = Path(root)
+    root, workers = Path(root), worker_count(workers)
     folders, files = _plan(root)
     done = Extraction([], [], {}, {})
     for video, targets in folders.items():
@@ -108,7 +109,7 @@ def extract_dataset(root: Path, progress: Callable[[float, str], object] = lambd
         write_atomic(root / "features" / "timebase.yaml",
                      yaml.safe_dump(asdict(TIMEBASE) | {"extractor": EXTRACTOR}, sort_keys=False))
         for video, fault, note in _extract_all({video: (path, folders[video]) for video, path in todo.items()},
-                                               progress, workers or os.cpu_count() or 1):
+                                               progress, workers):
             if fault:
                 done.failed[video] = fault
             else:
@@ -181,30 +182,25 @@ def _extract_to(video: str, path: Path, targets: list[Path]) -> tuple[float, str
 def _extract_all(todo: dict[str, tuple[Path, list[Path]]], progress: Callable[[float, str], object], workers: int
                  ) -> Iterator[tuple[str, str, str]]:
     """(video, fault or "", note or "") as each gets done, the longest files first."""
-    # Fresh processes: a fork would copy whatever threads its parent has in whatever state.
-    context = multiprocessing.get_context("spawn")
-    reports = context.SimpleQueue()
-    size = {video: path.stat().st_size for video, (path, _) in todo.items()}
+    reports = CONTEXT.SimpleQueue()
+    size = {video: path.stat().st_size or 1 for video, (path, _) in todo.items()}
     fraction, seconds, began = dict.fromkeys(todo, 0.), 0., time.monotonic()
-    with ProcessPoolExecutor(min(workers, len(todo)), context, _share, (reports,)) as pool:
-        try:
-            waiting: dict[Future[tuple[float, str]], str] = {pool.submit(_extract_to, video, *todo[video]): video
-                                                 for video in sorted(todo, key=size.get, reverse=True)}
-            while waiting:
-                finished, _ = wait(waiting, timeout=.2, return_when="FIRST_COMPLETED")
-                while not reports.empty():
-                    video, fraction[video] = reports.get()
-                for future in finished:
-                    video = waiting.pop(future)
-                    fraction[video] = 1.
-                    fault = _fault_of(future, todo[video][0])
-                    length, note = (0., "") if fault else future.result()
-                    seconds += length
-                    yield video, fault, note
-                part = sum(fraction[video] * size[video] for video in todo) / sum(size.values())
-                progress(part, _sentence(len(todo) - len(waiting), len(todo), part, seconds, time.monotonic() - began))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with worker_pool(min(workers, len(todo)), _share, reports) as pool:
+        waiting: dict[Future[tuple[float, str]], str] = {pool.submit(_extract_to, video, *todo[video]): video
+                                                         for video in sorted(todo, key=size.get, reverse=True)}
+        while waiting:
+            finished, _ = wait(waiting, timeout=.2, return_when="FIRST_COMPLETED")
+            while not reports.empty():
+                video, fraction[video] = reports.get()
+            for future in finished:
+                video = waiting.pop(future)
+                fraction[video] = 1.
+                fault = _fault_of(future, todo[video][0])
+                length, note = (0., "") if fault else future.result()
+                seconds += length
+                yield video, fault, note
+            part = sum(fraction[video] * size[video] for video in todo) / sum(size.values())
+            progress(part, _sentence(len(todo) - len(waiting), len(todo), part, seconds, time.monotonic() - began))
 
 
 def _fault_of(future: Future[tuple[float, str]], path: Path) -> str:

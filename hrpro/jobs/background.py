@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import re
 import secrets
@@ -16,19 +17,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 
-from hrpro.errors import InputError
-from hrpro.files import read_json, write_atomic, write_json
+from hrpro.errors import InputError, raise_if
+from hrpro.files import is_file_name, is_name, read_json, write_atomic, write_json
 
 GRACE = 30
+STATE_WORDS = {"running": "running", "stopping": "stopping", "finished": "finished", "cancelled": "cancelled",
+               "failed": "failed", "died": "stopped unexpectedly"}
+LAST_TIME = 2**37                                       # Unix seconds, beyond the year 6000: later ones have no date
+REMOVE = "Delete this file; what the job made is kept."
 MARK = "HRPRO_JOB"                                      # the environment variable by which a job's processes are known
 _SOURCE = Path(__file__).resolve().parents[2]
+_KEYS = ("id", "label", "command", "target", "pid", "started")
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,11 @@ class Status:
     def running(self) -> bool:
         return self.state == "running"
 
+    @property
+    def word(self) -> str:
+        """The state in words, a value of STATE_WORDS."""
+        return STATE_WORDS["stopping" if self.running and self.stopping else self.state]
+
 
 def hrpro_command(*arguments: str) -> list[str]:
     """`python -m hrpro …` with this interpreter."""
@@ -85,6 +96,9 @@ def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, gra
     """
     folder = Path(ckpt_root).resolve() / "jobs"
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    values = {"id": name, "label": label, "command": list(command), "target": str(Path(target).resolve()), "pid": 1,
+              "started": time.time()}
+    raise_if([f"{label[:80]!r} cannot be started as a job: {fault}" for fault in _faults(values, name)])
     record = folder / f"{name}.json"
     environment = os.environ | {MARK: name, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(
         filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))}
@@ -97,16 +111,16 @@ def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, gra
                     [sys.executable, "-m", "hrpro.jobs.wrap", str(record), str(grace), *command],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment)
             threading.Thread(target=process.wait, daemon=True).start()  # so that its end leaves no zombie
-            job = Job(name, label, list(command), str(Path(target).resolve()), process.pid, time.time(), folder)
+            values |= {"pid": process.pid, "started": time.time()}
             try:
-                write_json(record, {key: value for key, value in asdict(job).items() if key != "folder"})
+                write_json(record, values)
             except InputError:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
     except OSError as error:
         raise InputError(f"{error.filename or folder}: {error.strerror}, so no job can be started. Free some space or "
                          "make the folder writable.") from error
-    return job
+    return Job(**values, folder=folder)
 
 
 def refuse_second(ckpt_root: Path, target: Path) -> None:
@@ -118,20 +132,70 @@ def refuse_second(ckpt_root: Path, target: Path) -> None:
 
 
 def jobs(ckpt_root: Path) -> list[Job]:
-    """All jobs under a checkpoint folder, newest first; a record that a crash left broken stands for none."""
-    found = []
-    for record in (Path(ckpt_root).resolve() / "jobs").glob("*.json"):
-        with contextlib.suppress(InputError, TypeError):
-            found.append(Job(**read_json(record), folder=record.parent))
-    return sorted(found, key=lambda job: -job.started)
+    """All jobs under a checkpoint folder, newest first, without those whose record is broken; see `read_jobs`."""
+    return read_jobs(ckpt_root)[0]
+
+
+def read_jobs(ckpt_root: Path) -> tuple[list[Job], dict[str, str]]:
+    """All jobs under a checkpoint folder, newest first, and the broken records, {id: what is wrong and the remedy}."""
+    found, broken = [], {}
+    for record in sorted((Path(ckpt_root).resolve() / "jobs").glob("*.json")):
+        try:
+            found.append(_read_job(record))
+        except InputError as error:
+            broken[record.stem] = str(error)
+    return sorted(found, key=lambda job: -job.started), broken
 
 
 def find_job(ckpt_root: Path, name: str) -> Job:
-    """One job by its id; InputError if there is none."""
-    for job in jobs(ckpt_root):
-        if job.id == name:
-            return job
-    raise InputError(f"{Path(ckpt_root) / 'jobs'}: no job {name!r}. `python -m hrpro jobs` lists them.")
+    """One job by its id; InputError if there is none or its record is broken."""
+    record = Path(ckpt_root).resolve() / "jobs" / f"{name}.json"
+    if not is_file_name(name) or not record.exists():
+        raise InputError(f"{Path(ckpt_root) / 'jobs'}: no job {name[:80]!r}. `python -m hrpro jobs` lists them.")
+    return _read_job(record)
+
+
+def _read_job(record: Path) -> Job:
+    try:
+        stamp = record.stat()
+    except OSError as error:
+        raise InputError(f"{record}: cannot be read ({error.strerror}). {REMOVE}") from None
+    return _parse_record(record, (stamp.st_ino, stamp.st_mtime_ns, stamp.st_size))
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse_record(record: Path, stamp: tuple[int, int, int]) -> Job:
+    """The job of a record in one state of the file, whose whole content is checked."""
+    values = read_json(record, REMOVE, REMOVE)
+    if not isinstance(values, dict) or (missing := [key for key in _KEYS if key not in values]):
+        what = f"does not hold {', '.join(missing)}" if isinstance(values, dict) else "does not hold a job's record"
+        raise InputError(f"{record}: {what}. {REMOVE}")
+    raise_if([f"{record}: {fault} {REMOVE}" for fault in _faults(values, record.stem)])
+    return Job(**{key: values[key] for key in _KEYS}, folder=record.parent)
+
+
+def _faults(values: Mapping[str, Any], name: str) -> list[str]:
+    """What is wrong in the values of the record `name`.json, a sentence for each key."""
+    command, target = values["command"], values["target"]
+    sound = {
+        "id": (values["id"] == name and is_file_name(name), f"{name!r}, as the file is named"),
+        "label": (_is_text(values["label"]) and is_name(values["label"]), "one line of text"),
+        "command": (isinstance(command, list) and bool(command) and all(map(_is_text, command)), "a list of words"),
+        "target": (_is_text(target) and Path(target).is_absolute(), "an absolute path"),
+        "pid": (type(values["pid"]) is int and 0 < values["pid"] < 2**31, "a positive whole number below 2^31"),
+        "started": (_is_time(values["started"]), "a time in seconds since 1970"),
+    }
+    return [f"{key!r} is {repr(values[key])[:60]}, but must be {kind}." for key, (holds, kind) in sound.items()
+            if not holds]
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is text that UTF-8 can hold and a command line can take."""
+    return isinstance(value, str) and "\0" not in value and value == value.encode(errors="replace").decode()
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < LAST_TIME
 
 
 def running_on(ckpt_root: Path, target: Path) -> Job | None:
@@ -154,22 +218,38 @@ def status(job: Job) -> Status:
                 return Status("failed", said.removeprefix("error: "))
             return Status("died", "Killed without an error message; memory may have run out.")
     try:
-        end = read_json(end_file)
-        code, ended = end["exit_code"], end["time"]
-    except (InputError, KeyError, TypeError):
-        return Status("died", f"{end_file}: does not say how the job ended; its log may.")
+        code, ended = _read_end(end_file)
+    except InputError as error:
+        return Status("died", str(error))
     if code == 0:
         return Status("finished", exit_code=code, ended=ended)
     if asked or code == 130:
         return Status("cancelled", exit_code=code, ended=ended)
     if code < 0:
-        return Status("died", f"Killed by {signal.Signals(-code).name}"
+        return Status("died", f"Killed by {_signal_name(-code)}"
                       + ("; memory may have run out." if code == -signal.SIGKILL else "."), code, ended)
     return Status("failed", last_line(job).removeprefix("error: "), code, ended)
 
 
+def _read_end(path: Path) -> tuple[int, float]:
+    """Exit code (a signal's number below 0) and Unix seconds of a job's end; InputError if the file is broken."""
+    end = read_json(path)
+    code, ended = (end.get(key) for key in ("exit_code", "time")) if isinstance(end, dict) else (None, None)
+    if type(code) is not int or not -signal.NSIG < code < 256 or not _is_time(ended):
+        raise InputError(f"{path}: does not say how the job ended. See the job's log.")
+    return code, ended
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:                                  # a real-time signal has none
+        return f"signal {number}"
+
+
 def cancel(job: Job) -> None:
-    """Ask a job to stop and return at once; its wrapper kills it after the grace time."""
+    """Ask a job to stop and return at once; its wrapper kills it when the grace time after the first request is over.
+    """
     write_atomic(job.folder / f"{job.id}.cancel", "")
     with contextlib.suppress(ProcessLookupError):
         if _leads(job):
@@ -181,7 +261,7 @@ def cancel(job: Job) -> None:
 
 def tail(job: Job, lines: int = 40) -> list[str]:
     """The last lines of a job's log, at most 64 KiB; of a line rewritten in place (progress) its last state."""
-    if not job.log.exists():
+    if job.log.is_symlink() or not job.log.is_file():   # a job's own log is a file of its own
         return []
     with open(job.log, "rb") as file:
         file.seek(max(0, job.log.stat().st_size - (1 << 16)))
@@ -198,7 +278,7 @@ def progress(job: Job) -> tuple[float | None, str]:
     """(fraction done, what a job last said). A command tells how far it is as `done/total` in its last line, and in
     words after that."""
     text = last_line(job)
-    counts = re.search(r"(\d+) ?/ ?(\d+)", text)
+    counts = re.search(r"(\d{1,15}) ?/ ?(\d{1,15})", text)
     if not counts or not int(counts[2]):
         return None, text
     return min(1.0, int(counts[1]) / int(counts[2])), text[counts.end():].strip() or text
@@ -226,6 +306,12 @@ def _alive(job: Job) -> bool:
 
 def _members(job: Job) -> Iterator[int]:
     """The living processes of a job's group, less strangers to whom its number has passed since."""
+    try:
+        os.killpg(job.pid, 0)                           # asks only: most jobs have ended, and a look at all takes long
+    except ProcessLookupError:
+        return
+    except OSError:                                     # a stranger's
+        pass
     for pid in psutil.pids():
         with contextlib.suppress(OSError, psutil.Error):
             if os.getpgid(pid) == job.pid and psutil.Process(pid).environ().get(MARK) == job.id:

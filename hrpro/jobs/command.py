@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from hrpro.jobs.background import cancel, find_job, jobs, status, tail
+from hrpro.jobs.background import cancel, find_job, read_jobs, status, tail
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,18 +18,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """List the jobs, or cancel one, or show its log; InputError if there is no such job."""
     root = Path(args.ckpt_path)
-    if args.cancel:
+    if args.cancel is not None:
         job = find_job(root, args.cancel)
-        running = status(job).running
-        if running:
+        now = status(job)
+        if now.running:
             cancel(job)
-        print(f"{job.id}: {'asked to stop' if running else 'has already ended'}.")
-    elif args.log:
+        print(f"{job.id}: " + ("has already ended" if not now.running else
+                               "was already asked to stop" if now.stopping else "asked to stop") + ".")
+    elif args.log is not None:
         print("\n".join(tail(find_job(root, args.log), 1000)))
     else:
-        for job in jobs(root):
+        found, broken = read_jobs(root)
+        for job in found:
             now = status(job)
-            state = "stopping" if now.stopping and now.running else now.state
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.started))
-            print(f"{job.id}  {state:9}  {since}  {job.label}" + (f"  ({now.message})" if now.message else ""))
+            print(f"{job.id}  {now.word:20}  {since}  {job.label}" + (f"  ({now.message})" if now.message else ""))
+        for name, faults in broken.items():
+            for fault in faults.splitlines():
+                print(f"{name}  {'broken':20}  {fault}")
     return 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import psutil
 
 from hrpro.errors import InputError
 from hrpro.files import write_json
@@ -32,8 +35,33 @@ def main(record: Path, grace: int, command: list[str]) -> None:
     # command's start: until then the signal's default ends wrapper and command together.
     signal.signal(signal.SIGALRM, give_up)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: signal.alarm(grace))
-    end(process.wait())
+        signal.signal(number, lambda *_: _begin_grace(grace))
+    code = process.wait()
+    signal.alarm(0)
+    _kill_group()
+    end(code)
+
+
+def _begin_grace(seconds: int) -> None:
+    """Have SIGALRM sent after the grace time; the first request counts, a later one does not postpone it."""
+    if not signal.getitimer(signal.ITIMER_REAL)[0]:
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, .01))
+
+
+def _kill_group() -> None:
+    """End what the command left running in its process group, such as the workers of a command that was killed."""
+    until, mine = time.monotonic() + 10, os.getpgrp()
+    while time.monotonic() < until:                     # one may start another meanwhile
+        left = 0
+        for process in psutil.process_iter():
+            with contextlib.suppress(OSError, psutil.Error):
+                if process.pid != os.getpid() and os.getpgid(process.pid) == mine \
+                        and process.status() != psutil.STATUS_ZOMBIE:
+                    process.kill()
+                    left += 1
+        if not left:
+            return
+        time.sleep(.02)
 
 
 if __name__ == "__main__":

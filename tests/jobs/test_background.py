@@ -1,5 +1,6 @@
 """Real processes, real signals."""
 
+import argparse
 import json
 import os
 import resource
@@ -14,7 +15,18 @@ import psutil
 import pytest
 
 from hrpro.errors import InputError
-from hrpro.jobs.background import cancel, find_job, jobs, progress, running_on, start, status, tail
+from hrpro.jobs.background import (
+    cancel,
+    find_job,
+    jobs,
+    progress,
+    read_jobs,
+    refuse_second,
+    running_on,
+    start,
+    status,
+    tail,
+)
 from hrpro.jobs.command import add_arguments, run
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(60)"
@@ -55,6 +67,13 @@ def begin(tmp_path):
             os.killpg(job.pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def call(root, *arguments):
+    """Run `python -m hrpro jobs` in this process."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return run(parser.parse_args(["--ckpt_path", str(root), *arguments]))
 
 
 def ended(job):
@@ -112,6 +131,26 @@ def test_cancel_kills_after_the_grace_time(begin):
     wait(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
+def test_the_first_cancel_counts(begin, tmp_path, capsys):
+    job = begin(STUBBORN, grace=2)
+    began = time.monotonic()
+    cancel(job)
+    for _ in range(4):
+        time.sleep(.4)
+        cancel(job)
+    assert ended(job).state == "cancelled"
+    assert 1.9 < time.monotonic() - began < 3.5
+
+
+def test_what_a_command_leaves_running_ends_with_its_job(begin):
+    leaves = ("import subprocess, sys; code = 'import time; time.sleep(60)'; "
+              "print(subprocess.Popen([sys.executable, '-c', code]).pid, flush=True); sys.exit(3)")
+    job = begin(leaves, ready=False)
+    assert ended(job).exit_code == 3
+    left = int(tail(job)[0])
+    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+
+
 def test_cancel_at_once_after_the_start(begin):
     job = begin(SLEEP, ready=False)
     cancel(job)
@@ -129,9 +168,102 @@ def test_an_end_that_cannot_be_read_is_said(begin):
     job = begin("pass", ready=False)
     ended(job)
     end = job.folder / f"{job.id}.end"
-    for broken in ("", "{}", "[]", '{"exit_code": 0, "ti'):
+    for broken in ("", "{}", "[]", '{"exit_code": 0, "ti', '{"exit_code": "0", "time": 1}', '{"exit_code": 0}',
+                   '{"exit_code": true, "time": 1}', '{"exit_code": 0.0, "time": 1}', '{"exit_code": 0, "time": null}',
+                   '{"exit_code": -99999, "time": 1}', '{"exit_code": 1e400, "time": 1}', "null", "\xff\xfe",
+                   '{"exit_code": 0, "time": 1e300}', '{"exit_code": 99999999999999999999999, "time": 1}'):
         end.write_text(broken)
-        assert status(job).state == "died" and end.name in status(job).message
+        assert status(job).state == "died" and end.name in status(job).message, broken
+    for code, name in ((-9, "SIGKILL; memory"), (-35, "signal 35."), (-11, "SIGSEGV")):
+        end.write_text(json.dumps({"exit_code": code, "time": 5}))
+        assert status(job).state == "died" and f"Killed by {name}" in status(job).message
+
+
+SOUND = {"id": "20260101-000000-abcdef", "label": "train tiny/HR-Pro", "command": ["python", "-m", "hrpro", "train"],
+         "target": "/x/tiny/HR-Pro", "pid": 999_999, "started": 1_767_225_600.5}
+NAME = SOUND["id"]
+
+
+@pytest.mark.parametrize("content", [
+    "", "{}", "[]", "null", "7", '"a"', '{"id": "202', "\xff", *(json.dumps(SOUND | changed) for changed in (
+        {"id": "another"}, {"id": "../../escape"}, {"id": 5}, {"id": None}, {"label": None}, {"label": "a\nb"},
+        {"label": "\x1b[2J"}, {"label": ""}, {"label": ["x"]}, {"command": []}, {"command": "python"},
+        {"command": [1]}, {"command": ["a\0b"]}, {"command": None}, {"command": {"a": 1}}, {"target": 5},
+        {"target": ""}, {"target": "tiny/HR-Pro"}, {"target": "/x\0y"}, {"target": ["/x"]}, {"pid": 0}, {"pid": -1},
+        {"pid": True}, {"pid": 1.5}, {"pid": "1"}, {"pid": None}, {"pid": 2**31}, {"pid": 10**18}, {"started": "a"},
+        {"started": None}, {"started": -1}, {"started": 1e300}, {"started": True}, {"started": [1]})),
+    *(json.dumps({key: value for key, value in SOUND.items() if key != lost}) for lost in SOUND)])
+def test_a_broken_record_is_listed_with_its_remedy_and_stops_nothing(begin, tmp_path, capsys, content):
+    (tmp_path / "jobs").mkdir()
+    record = tmp_path / "jobs" / f"{NAME}.json"
+    record.write_bytes(content.encode("latin-1"))
+    found, broken = read_jobs(tmp_path)
+    assert not found and list(broken) == [NAME]
+    remedies = "Delete this file; what the job made is kept.", "Save the file as UTF-8."
+    assert all(line.startswith(f"{record}: ") and line.endswith(remedies) for line in broken[NAME].splitlines())
+    assert call(tmp_path) == 0
+    assert f"{NAME}  {'broken':20}  {record}: " in capsys.readouterr().out
+    for option in ("--log", "--cancel"):
+        with pytest.raises(InputError, match=r"Delete this file|UTF-8"):
+            call(tmp_path, option, NAME)
+    refuse_second(tmp_path, tmp_path / "run")           # as each training does
+    record.unlink()
+    assert read_jobs(tmp_path) == ([], {})
+
+
+def test_a_record_is_read_again_when_it_changes_and_may_hold_more(tmp_path):
+    (tmp_path / "jobs").mkdir()
+    record = tmp_path / "jobs" / f"{NAME}.json"
+    record.write_text(json.dumps(SOUND | {"later": {"version": 2}}))
+    assert [job.pid for job in jobs(tmp_path)] == [999_999]
+    record.write_text(json.dumps(SOUND | {"pid": 7}))
+    assert [job.pid for job in jobs(tmp_path)] == [7] == [find_job(tmp_path, NAME).pid]
+
+
+def test_no_id_leads_out_of_the_jobs_folder(tmp_path, capsys):
+    folder = tmp_path / "ckpt" / "jobs"
+    folder.mkdir(parents=True)
+    for name in ("escape", "jobs/../../escape"):
+        (tmp_path / f"{Path(name).name}.json").write_text(json.dumps(SOUND | {"id": "escape"}))
+    (tmp_path / "escape.log").write_text("secret")
+    linked = folder / f"{NAME}.json"
+    linked.write_text(json.dumps(SOUND))
+    (folder / f"{NAME}.log").symlink_to(tmp_path / "escape.log")
+    for name in ("../../escape", "../escape", f"{tmp_path}/escape", "..", ".", "", "a\0b", "x" * 300, "\udcff", "none"):
+        for option in ("--log", "--cancel"):
+            with pytest.raises(InputError, match="no job"):
+                call(tmp_path / "ckpt", option, name)
+    assert call(tmp_path / "ckpt", "--log", NAME) == 0
+    assert "secret" not in capsys.readouterr().out
+    assert not (tmp_path / "escape.cancel").exists()
+
+
+def test_what_cannot_be_recorded_is_not_started(tmp_path):
+    for label, target in (("two\nlines", "run"), ("", "run"), ("fine", "\udcff")):
+        with pytest.raises(InputError, match="cannot be started as a job"):
+            start(tmp_path, [sys.executable, "-c", "pass"], label, tmp_path / target)
+    assert not (tmp_path / "jobs").exists()
+
+
+def test_hundreds_of_records_are_listed_fast(tmp_path, capsys):
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    for number in range(500):                           # a third each killed without a trace, finished, failed
+        name = f"20260101-{number:06}-abcdef"
+        record = SOUND | {"id": name, "started": 1_767_225_600 + number}
+        (folder / f"{name}.json").write_text(json.dumps(record))
+        (folder / f"{name}.log").write_text("step 1\n")
+        if number % 3:
+            (folder / f"{name}.end").write_text(json.dumps({"exit_code": number % 3 - 1, "time": 1_767_225_700}))
+    began = time.perf_counter()
+    assert call(tmp_path) == 0
+    first, began = time.perf_counter() - began, time.perf_counter()
+    for _ in range(10):
+        assert running_on(tmp_path, tmp_path / "x") is None and len(jobs(tmp_path)) == 500
+    again = (time.perf_counter() - began) / 20
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 500 and [line.split()[1] for line in lines[:3]] == ["finished", "stopped", "failed"]
+    assert first < 1 and again < .05
 
 
 def test_killed_command_is_said_to_have_died(begin):
@@ -240,20 +372,19 @@ def test_progress_is_read_off_the_last_line(begin):
 
 
 def test_command_line_lists_cancels_and_shows(begin, tmp_path, capsys):
-    import argparse
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-
-    def call(*arguments):
-        assert run(parser.parse_args(["--ckpt_path", str(tmp_path), *arguments])) == 0
+    def said(*arguments):
+        assert call(tmp_path, *arguments) == 0
         return capsys.readouterr().out
 
-    assert call() == ""
+    assert said() == ""
     job = begin(POLITE)
-    assert job.id in call() and "running" in call() and "a test" in call()
-    assert "asked to stop" in call("--cancel", job.id)
+    assert job.id in said() and "running" in said() and "a test" in said()
+    assert said("--cancel", job.id) == f"{job.id}: asked to stop.\n"
     ended(job)
-    assert "cancelled" in call() and "already ended" in call("--cancel", job.id)
-    assert call("--log", job.id).split() == ["ready", "saved"]
+    assert "cancelled" in said() and "already ended" in said("--cancel", job.id)
+    assert said("--log", job.id).split() == ["ready", "saved"]
     with pytest.raises(InputError, match="no job 'nosuch'"):
-        call("--cancel", "nosuch")
+        said("--cancel", "nosuch")
+    stubborn = begin(STUBBORN, target="another")
+    assert "asked to stop" in said("--cancel", stubborn.id)
+    assert "was already asked to stop" in said("--cancel", stubborn.id) and "stopping" in said()
