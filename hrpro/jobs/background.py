@@ -139,11 +139,15 @@ def jobs(ckpt_root: Path) -> list[Job]:
 def read_jobs(ckpt_root: Path) -> tuple[list[Job], dict[str, str]]:
     """All jobs under a checkpoint folder, newest first, and the broken records, {id: what is wrong and the remedy}."""
     found, broken = [], {}
-    for record in sorted((Path(ckpt_root).resolve() / "jobs").glob("*.json")):
+    folder = Path(ckpt_root).resolve() / "jobs"
+    names: list[str] = []
+    with contextlib.suppress(OSError):                  # no such folder yet; `start` says why one cannot be used
+        names = sorted(os.listdir(folder))              # noqa: PTH208
+    for name in filter(lambda name: name.endswith(".json"), names):
         try:
-            found.append(_read_job(record))
+            found.append(_read_job(f"{folder}{os.sep}{name}"))
         except InputError as error:
-            broken[record.stem] = str(error)
+            broken[name.removesuffix(".json")] = str(error)
     return sorted(found, key=lambda job: -job.started), broken
 
 
@@ -152,20 +156,21 @@ def find_job(ckpt_root: Path, name: str) -> Job:
     record = Path(ckpt_root).resolve() / "jobs" / f"{name}.json"
     if not is_file_name(name) or not record.exists():
         raise InputError(f"{Path(ckpt_root) / 'jobs'}: no job {name[:80]!r}. `python -m hrpro jobs` lists them.")
-    return _read_job(record)
+    return _read_job(str(record))
 
 
-def _read_job(record: Path) -> Job:
+def _read_job(record: str) -> Job:
     try:
-        stamp = record.stat()
+        stamp = os.stat(record)                         # noqa: PTH116  hundreds at each look: a Path takes as long again
     except OSError as error:
         raise InputError(f"{record}: cannot be read ({error.strerror}). {REMOVE}") from None
     return _parse_record(record, (stamp.st_ino, stamp.st_mtime_ns, stamp.st_size))
 
 
 @functools.lru_cache(maxsize=4096)
-def _parse_record(record: Path, stamp: tuple[int, int, int]) -> Job:
+def _parse_record(path: str, stamp: tuple[int, int, int]) -> Job:
     """The job of a record in one state of the file, whose whole content is checked."""
+    record = Path(path)
     values = read_json(record, REMOVE, REMOVE)
     if not isinstance(values, dict) or (missing := [key for key in _KEYS if key not in values]):
         what = f"does not hold {', '.join(missing)}" if isinstance(values, dict) else "does not hold a job's record"
