@@ -17,24 +17,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 
-from hrpro.errors import InputError, raise_if
+from hrpro.errors import InputError
 from hrpro.files import is_file_name, is_name, read_json, write_atomic, write_json
+from hrpro.schema import Number, mismatch, short_repr
 
 GRACE = 30
 STATE_WORDS = {"running": "running", "stopping": "stopping", "finished": "finished", "cancelled": "cancelled",
                "failed": "failed", "died": "stopped unexpectedly"}
-LAST_TIME = 2**37                                       # Unix seconds, beyond the year 6000: later ones have no date
 REMOVE = "Delete this file; what the job made is kept."
 MARK = "HRPRO_JOB"                                      # the environment variable by which a job's processes are known
 _SOURCE = Path(__file__).resolve().parents[2]
-_KEYS = ("id", "label", "command", "target", "pid", "started")
+_TIME = Number(0, 2**37)                                # Unix seconds; much later ones have no date
+_RECORD = {"id": str, "label": str, "command": [str], "target": str, "pid": Number(1, 2**31 - 1, whole=True),
+           "started": _TIME}
+_END = {"exit_code": Number(-64, 255, whole=True), "time": _TIME}
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, gra
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     values = {"id": name, "label": label, "command": list(command), "target": str(Path(target).resolve()), "pid": 1,
               "started": time.time()}
-    raise_if([f"{label[:80]!r} cannot be started as a job: {fault}" for fault in _faults(values, name)])
+    if fault := _fault(values, name):
+        raise InputError(f"{label[:80]!r} cannot be started as a job: {fault}. Rename the folder.")
     record = folder / f"{name}.json"
     environment = os.environ | {MARK: name, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(
         filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))}
@@ -172,35 +176,26 @@ def _parse_record(path: str, stamp: tuple[int, int, int]) -> Job:
     """The job of a record in one state of the file, whose whole content is checked."""
     record = Path(path)
     values = read_json(record, REMOVE, REMOVE)
-    if not isinstance(values, dict) or (missing := [key for key in _KEYS if key not in values]):
-        what = f"does not hold {', '.join(missing)}" if isinstance(values, dict) else "does not hold a job's record"
-        raise InputError(f"{record}: {what}. {REMOVE}")
-    raise_if([f"{record}: {fault} {REMOVE}" for fault in _faults(values, record.stem)])
-    return Job(**{key: values[key] for key in _KEYS}, folder=record.parent)
+    if fault := _fault(values, record.stem):
+        raise InputError(f"{record}: {fault}. {REMOVE}")
+    return Job(**{key: values[key] for key in _RECORD}, folder=record.parent)
 
 
-def _faults(values: Mapping[str, Any], name: str) -> list[str]:
-    """What is wrong in the values of the record `name`.json, a sentence for each key."""
-    command, target = values["command"], values["target"]
-    sound = {
-        "id": (values["id"] == name and is_file_name(name), f"{name!r}, as the file is named"),
-        "label": (_is_text(values["label"]) and is_name(values["label"]), "one line of text"),
-        "command": (isinstance(command, list) and bool(command) and all(map(_is_text, command)), "a list of words"),
-        "target": (_is_text(target) and Path(target).is_absolute(), "an absolute path"),
-        "pid": (type(values["pid"]) is int and 0 < values["pid"] < 2**31, "a positive whole number below 2^31"),
-        "started": (_is_time(values["started"]), "a time in seconds since 1970"),
-    }
-    return [f"{key!r} is {repr(values[key])[:60]}, but must be {kind}." for key, (holds, kind) in sound.items()
-            if not holds]
+def _fault(values: Any, name: str) -> str:
+    """What is wrong in the values of the record `name`.json; empty if nothing is."""
+    if fault := mismatch(values, _RECORD):
+        return fault
+    sound = {"id": (values["id"] == name and is_file_name(name), f"{name!r}, as the file is named"),
+             "label": (_is_text(values["label"]) and is_name(values["label"]), "one line of text"),
+             "command": (bool(values["command"]) and all(map(_is_text, values["command"])), "words of a command"),
+             "target": (_is_text(values["target"]) and Path(values["target"]).is_absolute(), "an absolute path")}
+    return next((f"{key} must be {kind}, not {short_repr(values[key])}" for key, (holds, kind) in sound.items()
+                 if not holds), "")
 
 
-def _is_text(value: Any) -> bool:
-    """Whether a value is text that UTF-8 can hold and a command line can take."""
-    return isinstance(value, str) and "\0" not in value and value == value.encode(errors="replace").decode()
-
-
-def _is_time(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < LAST_TIME
+def _is_text(text: str) -> bool:
+    """Whether UTF-8 can hold a text and a command line can take it."""
+    return "\0" not in text and text == text.encode(errors="replace").decode()
 
 
 def running_on(ckpt_root: Path, target: Path) -> Job | None:
@@ -239,10 +234,9 @@ def status(job: Job) -> Status:
 def _read_end(path: Path) -> tuple[int, float]:
     """Exit code (a signal's number below 0) and Unix seconds of a job's end; InputError if the file is broken."""
     end = read_json(path)
-    code, ended = (end.get(key) for key in ("exit_code", "time")) if isinstance(end, dict) else (None, None)
-    if type(code) is not int or not -signal.NSIG < code < 256 or not _is_time(ended):
-        raise InputError(f"{path}: does not say how the job ended. See the job's log.")
-    return code, ended
+    if fault := mismatch(end, _END):
+        raise InputError(f"{path}: does not say how the job ended ({fault}). See the job's log.")
+    return end["exit_code"], end["time"]
 
 
 def _signal_name(number: int) -> str:
