@@ -78,6 +78,16 @@ def write_atomic(path: Path, content: bytes | str | Callable[[IO[bytes]], None])
             file.write(content.encode() if isinstance(content, str) else content)
 
 
+def write_if_changed(path: Path, text: str) -> None:
+    """Replace `path` by `text` unless it holds that already; see `replacing` for errors."""
+    try:
+        same = path.read_bytes() == text.encode()
+    except OSError:
+        same = False
+    if not same:
+        write_atomic(path, text)
+
+
 def write_json(path: Path, value: Any, *, indent: bool = False) -> None:
     """Replace `path` by `value` as JSON; numpy arrays and scalars are written as lists and numbers."""
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)

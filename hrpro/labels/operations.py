@@ -45,7 +45,7 @@ from hrpro.config import config_of
 from hrpro.data.dataset import DataSet, open_dataset
 from hrpro.data.points import Points
 from hrpro.errors import InputError
-from hrpro.files import locked_folder, write_atomic
+from hrpro.files import locked_folder, write_atomic, write_if_changed
 from hrpro.labels.rules import (
     KINDS,
     TABLES,
@@ -281,8 +281,8 @@ class LabelStore:
     def project(self) -> Path | None:
         """Write classes.txt and point_labels/points.csv from the log, by rename; the CSV's path, None without a log.
 
-        Does nothing while both are of the last operation known here. Videos that the data set no longer has are left
-        out of the CSV; their points stay in the log.
+        Writes only what differs, so that a data set which cannot be written can be trained on. Videos that the data
+        set no longer has are left out of the CSV; their points stay in the log.
 
         Raises:
             InputError: a file could not be written.
@@ -301,7 +301,7 @@ class LabelStore:
             # A reader in between must know every class of the CSV: new ones are listed before it, old ones leave after.
             if set(points.classes) - set(listed):
                 self._list_classes([*points.classes, *(name for name in listed if name not in points.classes)])
-            points.save(path, fps)
+            write_if_changed(path, points.to_csv(fps))
             if set(listed) - set(points.classes):
                 self._list_classes(points.classes)
             with self._mutex:
