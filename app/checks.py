@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from hrpro.data.validate import Report, signature, validate
+from hrpro.errors import InputError
 
 PATIENCE = .3                                           # seconds that a page waits; small data sets need less
 
@@ -41,4 +42,11 @@ def _pool() -> ThreadPoolExecutor:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _check(root: Path, state: tuple[int, int]) -> Future[Report]:
     """The check of a data set in one state of its files."""
-    return _pool().submit(validate, root)
+    return _pool().submit(_report, root)
+
+
+def _report(root: Path) -> Report:
+    try:
+        return validate(root)
+    except InputError as error:
+        return Report.unreadable(root, error.faults)

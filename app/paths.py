@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hrpro.errors import InputError
+from hrpro.errors import InputError, printable
 from hrpro.files import is_file_name
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,10 +23,34 @@ def ckpt_root() -> Path:
 
 
 def data_sets() -> list[str]:
-    """Names of the data sets' folders, sorted as people do; sound or not."""
-    root = data_root()
-    names = (path.name for path in root.iterdir() if path.is_dir() and path.name[0] not in "._")
-    return sorted(names, key=lambda name: (name.casefold(), name)) if root.is_dir() else []
+    """Names of the data sets' folders, sorted as people do; sound or not, but such as can be opened."""
+    names = (path.name for path in _entries() if not _obstacle(path) and path.is_dir())
+    return sorted(names, key=lambda name: (name.casefold(), name))
+
+
+def unusable_folders() -> list[str]:
+    """Sentences on what lies among the data sets and cannot be opened."""
+    return sorted(printable(f"{path}: {why}") for path in _entries() if (why := _obstacle(path)))
+
+
+def _entries() -> list[Path]:
+    """What lies among the data sets and is not hidden."""
+    try:
+        return [path for path in data_root().iterdir() if path.name[0] not in "._"]
+    except OSError:
+        return []
+
+
+def _obstacle(path: Path) -> str:
+    """Why a folder cannot be opened, and what to do; empty for one that can, and for a file."""
+    if not is_file_name(path.name):
+        return "its name is not UTF-8 text of 200 bytes at most, or has control characters. Rename it." \
+            if os.path.isdir(path) else ""              # noqa: PTH112  Path.is_dir raises some errors
+    if path.is_symlink() and not os.path.exists(path):  # noqa: PTH110
+        return "is a link that leads nowhere. Remove it, or link an existing folder."
+    if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK):      # noqa: PTH112
+        return "cannot be read. Change its permissions."
+    return ""
 
 
 def inside(root: Path, *names: str) -> Path:

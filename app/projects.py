@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.checks import PATIENCE, checked, last_report
-from app.paths import ckpt_root, data_root, data_sets
+from app.paths import ckpt_root, data_root, data_sets, unusable_folders
 from app.runs import job_of, job_progress, relative_to_cwd
 from app.state import choose
 from app.text import plain, said_of
@@ -41,6 +41,9 @@ def overview() -> None:
         if not names:
             st.info("There is no data set yet. Make the demo to see everything at work, or create a project from your "
                     "own videos. A data set in the layout of dataset/README.md appears here on its own.")
+    with st.container():
+        for sentence in unusable_folders():
+            st.error(plain(sentence))
     with st.container():
         for name in names:
             root = data_root() / name

@@ -237,8 +237,8 @@ def _doubled(raw: bytes) -> set[str]:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can stand alone on a line: not empty, no control characters, no outer spaces."""
-    return text == text.strip() != "" and not re.search(r"[\x00-\x1f\x7f]", text)
+    """Whether a text can be alone on a line: not empty, no control characters, no outer spaces, valid UTF-8."""
+    return text == text.strip() != "" and not re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text)
 
 
 def is_file_name(text: str) -> bool:

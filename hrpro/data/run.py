@@ -23,7 +23,7 @@ from hrpro.config import Config, check
 from hrpro.data.run_forms import event_fault, reports_fault
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
-from hrpro.files import read_array, read_json
+from hrpro.files import is_file_name, read_array, read_json
 
 STAGES = (1, 2)
 LAST_EVENTS = 1 << 16                                   # bytes at the end of events.jsonl that hold the last event
@@ -308,9 +308,8 @@ def find_runs(ckpt_path: Path, dataset: str | None = None) -> list[Run]:
     if not Path(ckpt_path).is_dir():
         return []
     pattern = f"{glob.escape(dataset) if dataset else '*'}/*/stage[12]/config.json"
-    found = [config.parent.parent for config in Path(ckpt_path).glob(pattern)]
-    age = {root: max((root / "stage1").stat().st_mtime if (root / "stage1").exists() else 0,
-                     (root / "stage2").stat().st_mtime if (root / "stage2").exists() else 0) for root in set(found)}
+    found = {config.parent.parent for config in Path(ckpt_path).glob(pattern)}
+    age = {root: max(map(_changed, (root / "stage1", root / "stage2"))) for root in found if is_file_name(root.name)}
     return [Run(root) for root in sorted(age, key=lambda root: -age[root])]
 
 
@@ -322,3 +321,11 @@ def newest_result(runs: Sequence[Run]) -> Run | None:
     ready = [run for run in runs if any(run.stage(stage).final_result.exists() for stage in STAGES)]
     finished = (run for run in ready if run.outcome(max(run.stages, default=1)) == "finish")
     return next(finished, next(iter([*ready, *runs]), None))
+
+
+def _changed(folder: Path) -> float:
+    """When a folder was changed last, Unix seconds; 0 if there is none that can be read."""
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.

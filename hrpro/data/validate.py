@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import orjson
 
 from hrpro.config import Config, config_of
 from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, read_names, read_points
-from hrpro.errors import InputError, preview
+from hrpro.errors import InputError, preview, system_remedy
 from hrpro.files import looking_like
 from hrpro.labels.operations import LabelStore, log_file
 
@@ -37,6 +38,14 @@ class Report:
     counts: dict[str, Any]
     findings: list[Finding]
     broken: bool
+
+    @classmethod
+    def unreadable(cls, root: Path, faults: Sequence[str]) -> Report:
+        """The report of a data set that could not be checked at all."""
+        none = {"videos": 0, "features": 0, "segments": 0, "points": 0}
+        counts = {"videos": 0, "video_files": 0, "classes": 0, "segments": 0, "points": 0,
+                  "splits": {split: none for split in SPLITS}}
+        return cls(root, counts, [Finding("error", fault) for fault in faults], True)
 
     @property
     def ready(self) -> bool:
@@ -69,9 +78,17 @@ def validate(root: Path) -> Report:
     """Check a data set's folder; every fault of all its files is found together.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, or the system does not let it be read.
     """
-    root, faults = Path(root), []
+    try:
+        return _validate(Path(root))
+    except OSError as error:
+        raise InputError(f"{error.filename or root}: cannot be read ({error.strerror}). "
+                         f"{system_remedy(error)}") from error
+
+
+def _validate(root: Path) -> Report:
+    faults: list[str] = []
     try:
         config = config_of(root)
     except InputError as error:
@@ -112,7 +129,7 @@ def signature(root: Path) -> tuple[int, int]:
         folders[:] = [name for name in folders if place not in seen and name != "cache" and not name.startswith(".")]
         seen.add(place)
         for name in files:
-            with contextlib.suppress(FileNotFoundError):                # a temporary one, replaced by now
+            with contextlib.suppress(OSError):          # a temporary one, replaced by now; a link that leads nowhere
                 entry = Path(folder, name).stat()
                 stamps.append((folder, name, entry.st_size, entry.st_mtime_ns))
     return len(stamps), hash(frozenset(stamps))
