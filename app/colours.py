@@ -1,4 +1,4 @@
-"""One colour a class, the same on every page: told apart by colour-blind eyes, readable on light and on dark ground."""
+"""One colour per class, the same on every page: distinct for colour-blind eyes too, visible on light and dark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ LIGHT_GROUND, DARK_GROUND = "#ffffff", "#12161c"  # as in .streamlit/config.toml
 COUNT = 200
 CONTRAST = 3.0  # WCAG 2.2, 1.4.11: graphical objects against both grounds
 
-_FIRST = "#2f7fd8"
+# The first 20 classes, found by simulated annealing: the least CIEDE2000 and OKLab distances among the first 5, 7, 10,
+# 14 and 20 colours, to normal and to colour-blind eyes, are as large together as could be found (tests pin them).
+_FIRST = ("#0c9bef", "#bc1674", "#b09114", "#476e12", "#2b50f7", "#8b769f", "#bf6a5d", "#d00b0d", "#e95bca", "#58927e",
+          "#fe4681", "#5c67a4", "#c87d9e", "#c327c4", "#1f76f5", "#976845", "#22715c", "#ef073e", "#798fca", "#865585")
 # Severity 1 of Machado, Oliveira, Fernandes 2009, on linear RGB: protanopia, deuteranopia, tritanopia.
 _BLIND = np.array([
     [[.152286, 1.052583, -.204868], [.114503, .786281, .099216], [-.003882, -.048116, 1.051998]],
@@ -31,20 +34,24 @@ def colour(index: int) -> str:
 
 @cache
 def palette() -> tuple[str, ...]:
-    """200 colours, each as far as can be from all before it, for normal and for colour-blind eyes alike.
+    """200 colours: the first 20 are chosen together, each later one is as far as possible from all before it.
 
-    Distance is Euclidean in OKLab: the least over four kinds of sight, and a tenth of the normal one. The first
+    Distance is Euclidean in OKLab: the least over four kinds of sight, plus a tenth of the normal one. The first
     classes are the most distinct, so any beginning of the list is a good palette of that size.
     """
-    candidates = _candidates()
+    candidates, chosen = _candidates(), np.stack([_linear(name) for name in _FIRST])
     seen = _as_seen(candidates)                                                           # [4, N, 3]
-    first = np.abs(candidates - _linear(_FIRST)).sum(axis=1).argmin()
-    chosen, nearest = [first], np.full(len(candidates), np.inf)
+    nearest = np.min([_gap(seen, colour) for colour in chosen], axis=0)
     while len(chosen) < COUNT:
-        gap = np.linalg.norm(seen - seen[:, chosen[-1], None], axis=2)
-        nearest = np.minimum(nearest, gap.min(axis=0) + gap[0] / 10)
-        chosen.append(int(nearest.argmax()))
-    return tuple(_hex(candidates[index]) for index in chosen)
+        chosen = np.vstack([chosen, candidates[nearest.argmax()]])
+        nearest = np.minimum(nearest, _gap(seen, chosen[-1]))
+    return tuple(_hex(colour) for colour in chosen)
+
+
+def _gap(seen: NDArray, colour: NDArray) -> NDArray[np.float64]:
+    """Distance [N] of colours as they are seen [4, N, 3] from one in linear RGB."""
+    gap = np.linalg.norm(seen - _as_seen(colour[None]), axis=2)
+    return gap.min(axis=0) + gap[0] / 10
 
 
 def contrast(one: str, other: str) -> float:
