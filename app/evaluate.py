@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 from collections import Counter
@@ -21,6 +22,7 @@ from app.mistakes import Mistakes
 from app.paths import ckpt_root
 from app.results import CHECKPOINTS, Result, result
 from app.runs import relative_to_cwd
+from app.state import in_address
 from app.text import plain, said_of
 from hrpro.config import cfg_of
 from hrpro.data.dataset import DataSet
@@ -52,8 +54,10 @@ def choose_stage(run: Run) -> int | None:
     ready = [stage for stage in STAGES if run.stage(stage).final_result.exists()]
     if not ready:
         return None
-    return st.segmented_control("Stage", ready, default=ready[-1], required=True, key=f"stage {run.root} {ready}",
-                                persist_state="session",
+    key = f"stage {run.root} {ready}"
+    changed = in_address("stage", key, {f"{stage}": stage for stage in ready}.get)
+    return st.segmented_control("Stage", ready, default=None if key in st.session_state else ready[-1], required=True,
+                                key=key, persist_state="session", on_change=changed,
                                 help="Stage 1: snippet scores cut into proposals. Stage 2: proposals refined and "
                                      "scored again.")
 
@@ -221,13 +225,23 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
     """Lists of false positives and of misses, to be watched in Explore one after the other."""
     precision = measured.precision
     first, second, third, fourth = st.columns([1, 2, 2, 3], vertical_alignment="bottom", gap="medium")
-    k = first.selectbox("tIoU", range(len(precision.tiou)), int(np.abs(precision.tiou - TIOU).argmin()),
-                        format_func=lambda k: f"{precision.tiou[k]:g}", key=f"list tIoU {len(precision.tiou)}",
-                        persist_state="session")
-    label = second.selectbox("Class", precision.classes, index=None, placeholder="all",
-                             key=f"list class {dataset.name}", persist_state="session")
+    names, at, of = [f"{tiou:g}" for tiou in precision.tiou], f"list tIoU {len(precision.tiou)}", \
+        f"list class {dataset.name}"
+    tiou_changed = in_address("tiou", at, {name: k for k, name in enumerate(names)}.get, names.__getitem__)
+    class_changed = in_address("of", of, {name: name for name in precision.classes}.get, lambda label: label or "")
+    order_changed = in_address("by", "list order", {name: name for name in ORDERS_OF_MISTAKES}.get)
+
+    def other_tiou() -> None:
+        tiou_changed()
+        st.query_params.pop("least", None)              # it begins at the best score of that tIoU
+
+    k = first.selectbox("tIoU", range(len(names)),
+                        0 if at in st.session_state else int(np.abs(precision.tiou - TIOU).argmin()),
+                        format_func=names.__getitem__, key=at, persist_state="session", on_change=other_tiou)
+    label = second.selectbox("Class", precision.classes, index=None, placeholder="all", key=of,
+                             persist_state="session", on_change=class_changed)
     order = third.selectbox("Sort by", ORDERS_OF_MISTAKES, format_func=ORDERS_OF_MISTAKES.get, key="list order",
-                            persist_state="session")
+                            persist_state="session", on_change=order_changed)
     with fourth:
         least = _least_score(precision, k, key=f"list score {measured.run.root} {measured.stage}")
     lists = [(title, Mistakes(kind, measured.stage, float(precision.tiou[k]), label, least, order))
@@ -252,8 +266,16 @@ def _least_score(precision: AveragePrecision, k: int, *, key: str) -> float:
         return best.score
     step = 10. ** math.floor(math.log10((score[0] - score[-1]) / 100))
     digits = max(0, round(-math.log10(step)))
-    return st.slider("Scores from", float(score[-1]), float(score[0]), best.score, step, f"%.{digits}f",
-                     key=f"{key} {k} {score[0]} {score[-1]} {best.score}",
+    key = f"{key} {k} {score[0]} {score[-1]} {best.score}"
+
+    def read(text: str) -> float | None:
+        with contextlib.suppress(ValueError):
+            return float(text) if score[-1] <= float(text) <= score[0] else None
+        return None
+
+    changed = in_address("least", key, read, repr)
+    return st.slider("Scores from", float(score[-1]), float(score[0]),
+                     None if key in st.session_state else best.score, step, f"%.{digits}f", key=key, on_change=changed,
                      help=f"Detections with a lower score are not counted. It starts at {best.score:.4g}, where F1 is "
                           "highest at this tIoU. mAP counts all detections.")
 
@@ -298,12 +320,13 @@ def listed(chosen: Mistakes, precision: AveragePrecision, rows: NDArray[np.intp]
 
 
 def kept_tabs(names: Sequence[str]) -> Sequence[DeltaGenerator]:
-    """Tabs; the open one is so again when a person comes back from another page."""
+    """Tabs; the open one is in the URL (`?tab=`), and is open again when a person comes back from another page."""
     def keep() -> None:
-        st.session_state["evaluate tab"] = st.session_state["tab"]
+        st.session_state["evaluate tab"] = st.query_params["tab"] = st.session_state["tab"]
 
-    if "tab" not in st.session_state:                   # just come; another default later would draw all anew
-        st.session_state["evaluate tab at first"] = st.session_state.get("evaluate tab")
+    if "tab" not in st.session_state:                   # just opened: another default later would draw everything again
+        wanted = st.query_params.get("tab")
+        st.session_state["evaluate tab at first"] = wanted if wanted in names else st.session_state.get("evaluate tab")
     return st.tabs(names, default=st.session_state["evaluate tab at first"], key="tab", on_change=keep)
 
 

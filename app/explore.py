@@ -11,10 +11,10 @@ import streamlit as st
 
 from app.evidence import Evidence
 from app.lanes import KINDS, highest_score, lanes, likely_classes
-from app.mistakes import ASIDE, Watched
+from app.mistakes import Watched
 from app.results import Result, result
 from app.runs import relative_to_cwd
-from app.state import moment, previous_next
+from app.state import MOMENT, moment, previous_next
 from app.text import plain
 from app.timeline import segments_layer, timeline
 from hrpro.data.dataset import SPLITS, DataSet
@@ -119,7 +119,7 @@ def _chosen(dataset: DataSet, table: pd.DataFrame, split: str, text: str, label:
 def _open(video: str) -> None:
     """Put a video into the URL, from its beginning."""
     st.query_params["video"] = video
-    for of_another in ASIDE:
+    for of_another in MOMENT:
         st.query_params.pop(of_another, None)
 
 

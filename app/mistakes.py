@@ -28,7 +28,6 @@ from hrpro.evaluation.mistakes import (
 
 KINDS = {"wrong": "False positive", "missed": "Miss"}
 ORDERS = {"cost": "mAP cost", "score": "score, or length of a miss"}
-ASIDE = ("t", "class", "mistake", "of", "least", "by")  # what a URL says of a moment, beside its video
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,13 @@ class Mistakes:
         one = self.pool(precision)[rows[at]]
         return {"video": one.videos[one.video[0]], "t": f"{max(0, one.start[0]):.2f}",
                 "class": one.classes[one.label[0]], "mistake": f"{self.kind}-{self.stage}-{self.tiou:g}-{at + 1}",
-                **({"of": self.label} if self.label else {}),
-                **({"least": repr(self.least)} if np.isfinite(self.least) else {}),
-                **({"by": self.order} if self.order != "score" else {})}
+                **self.choices}
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """URL parameters for what was chosen for the list: class, least score and order."""
+        return {**({"of": self.label} if self.label else {}),
+                **({"least": repr(float(self.least))} if np.isfinite(self.least) else {}), "by": self.order}
 
     def _k(self, precision: AveragePrecision) -> int | None:
         at = np.flatnonzero(np.isclose(precision.tiou, self.tiou))
@@ -132,7 +135,8 @@ def watched(dataset: DataSet, run: Run | None) -> Watched | None:
                       lambda to: query.update(mistakes.address(precision, rows, to)),
                       ("This is the first.", "This is the last."))
         st.page_link("pages/evaluate.py", label="Back to the list", icon=":material/list:",
-                     query_params={"dataset": dataset.name, "run": run.name})
+                     query_params={"dataset": dataset.name, "run": run.name, "tab": "Mistakes",
+                                   "stage": f"{mistakes.stage}", "tiou": f"{mistakes.tiou:g}", **mistakes.choices})
     overlapped = other.classes[other.label[0]] if len(other) else None
     lowest = one.score[0] if mistakes.wrong else other.score[0] if len(other) else np.inf
     return Watched(one, f"{KINDS[kind].lower()} · {one.classes[one.label[0]]}", mistakes.wrong,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from app.paths import ckpt_root, data_root, data_sets
 from app.text import plain
 from hrpro.data.run import Run, find_runs, newest_result
+
+MOMENT = ("t", "class", "mistake", "of", "least", "by")  # what a URL says about a moment, beside its video
 
 
 def choose_dataset() -> Path:
@@ -54,6 +57,31 @@ def choose(key: str, value: str) -> None:
         st.query_params[key] = value
 
 
+def in_address(name: str, key: str, read: Callable[[str], Any],
+               write: Callable[[Any], str] = str) -> Callable[[], None]:
+    """Let `?name=` decide the choice of the widget `key`, so that a link or a reload finds it again.
+
+    Args:
+        read: text of the URL -> value of the widget, or None if it is not one.
+        write: value -> text, "" to leave it out.
+
+    Returns:
+        The widget's `on_change`, which writes the choice into the URL.
+    """
+    text = st.query_params.get(name)
+    value = None if text is None else read(text)
+    if value is not None:
+        st.session_state[key] = value
+
+    def changed() -> None:
+        if text := write(st.session_state[key]):
+            st.query_params[name] = text
+        else:
+            st.query_params.pop(name, None)
+
+    return changed
+
+
 def moment() -> float:
     """The second that `?t=` names; 0 for what is none."""
     try:
@@ -81,6 +109,9 @@ def _choose(key: str, label: str, options: Sequence[str], default: str | None = 
 
     def changed() -> None:
         st.session_state.pop(guessed, None)
+        if key == "dataset":                            # a moment in a video of the other one
+            for of_another in ("video", *MOMENT):
+                st.query_params.pop(of_another, None)
         choose(key, st.session_state[box])
 
     named, kept = st.query_params.get(key), st.session_state.get(key)

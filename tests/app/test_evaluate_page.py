@@ -133,6 +133,20 @@ def test_curves_follow_class_and_thresholds(world):
     assert any("at least one" in caption.value for caption in test.caption)
 
 
+def test_a_link_opens_the_list_that_it_names_and_the_choice_goes_into_the_address(world):
+    test = open_page("evaluate", tab="Mistakes", stage="1", tiou="0.3", of="wave")
+    assert field(test, "Stage").value == 1
+    at, of = (next(box for box in test.selectbox if box.key.startswith(f"list {name}")) for name in ("tIoU", "class"))
+    assert (at.format_func(at.value), of.value) == ("0.3", "wave") and not test.exception
+    at.set_value(0).run()
+    next(box for box in test.selectbox if box.key.startswith("list class")).set_value(None).run()
+    field(test, "Stage").set_value(2).run()
+    assert {name: test.query_params.get(name) for name in ("stage", "tiou", "of")} == {
+        "stage": "2", "tiou": "0.1", "of": None}
+    other = open_page("evaluate", tab="nonsense", stage="7", tiou="x", of="nobody")
+    assert field(other, "Stage").value == 2 and not other.exception
+
+
 def test_lists_of_mistakes_against_a_loop(run, data):
     precision = result(load_dataset(data), run, 2).precision
     chosen = Mistakes("wrong", 2, .5, "wave")

@@ -154,6 +154,8 @@ def test_mistakes_are_watched_one_by_one_from_the_moment_that_was_clicked(viewer
         video, start = wrong.videos[wrong.video[number - 1]], wrong.start[number - 1]
         viewer.page.wait_for_url(f"**/explore?*video={video}*")
         viewer.until(f"stage.current.id === '{video}' && stage.lanes[0].layers[0].items[0][0] === {start:.4f}")
+    viewer.page.reload()
+    viewer.ready()
     viewer.page.get_by_role("link", name="Back to the list").click()
     viewer.page.get_by_text(f"False positives: {len(wrong):,}").wait_for()
     assert viewer.page.get_by_role("tab", name="Mistakes").get_attribute("aria-selected") == "true"
