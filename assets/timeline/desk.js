@@ -1,5 +1,6 @@
 /** The annotation desk: the stage, the lists beside it, and labels that are on screen at once and saved soon after. */
 
+import { Address } from "./address.js";
 import { Aside } from "./aside.js";
 import { clockText } from "./axis.js";
 import { button, closeOutageDialogs, el, fillWindow, icon } from "./dom.js";
@@ -10,14 +11,16 @@ import {
 import { lowerBound } from "./hit.js";
 import { Labels } from "./labels.js";
 import { Model } from "./model.js";
-import { ClassPanel, PointPanel, QueuePanel, VideoPanel } from "./panels.js";
+import { ClassPanel, PointPanel, QueuePanel, trains, VideoPanel } from "./panels.js";
 import { Stage } from "./stage.js";
 import { browserStorage, keep } from "./storage.js";
 import { Sync, waitingElsewhere } from "./sync.js";
 import { Watched } from "./watched.js";
 
-const LOOK_AGAIN = 3000;    // milliseconds after the last label that the queue is made anew
+const LOOK_AGAIN = 3000;    // milliseconds after the last label until the suggestions are fetched again
 const REACTION = .25;       // seconds from seeing to pressing, of a person who waits for the event
+const LEAST_LANES = 6;      // that the timeline has room for, so that new classes do not move the layout
+const SCORES = 80;          // pixels of the two score lanes
 
 export class Desk {
   #truth = new Map();
@@ -38,46 +41,53 @@ export class Desk {
     this.watched = new Watched({ storage, key: `hrpro.watched.${dataset}` });
     this.videos = new VideoPanel({ labels: this.labels, onOpen: (id) => this.turnTo(id) });
     this.queue = new QueuePanel({ model: this.model, colourOf, onGo: (moment) => this.visit(moment) });
-    this.videos.root.append(this.queue.root);
     this.classes = new ClassPanel({ labels: this.labels, colourOf,
       onChoose: (name) => this.choose({ label: name }), onAdd: (name) => this.push(addClass(this.current, name)),
       onEdit: (name) => editClass(this, name) });
     this.points = new PointPanel({ labels: this.labels, selection: this.selection, colourOf,
       onPick: (point, more) => this.goTo(point, more), onRelabel: (label) => this.change(() => ({ label })),
       onRemove: () => this.remove(), onFlag: () => this.flag(), onFilter: () => this.refresh(true) });
+    this.address = new Address();
     this.saved = el("span", { class: "badge save", role: "status" });
+    this.split = el("span", { class: "badge split", role: "status" });
     this.message = el("span", { class: "message", role: "alert" });
-    this.who = el("input", { class: "who", "aria-label": "Your name", title: "Your name, kept with each label",
+    this.who = el("input", { class: "who", "aria-label": "Your name", title: "Your name, saved with each label",
       value: storage.getItem("hrpro.name") || data.who, maxlength: "200",
       onchange: () => keep(storage, "hrpro.name", this.who.value.trim()) });
     this.suggested = el("span", { class: "badge suggestion", role: "status" });
-    this.cost = el("span", { class: "cost", title: "Time at this video and what was played; kept in this browser" });
-    this.modelChoice = el("select", { "aria-label": "Model", title: "A run whose scores and proposals are shown",
+    this.cost = el("span", { class: "cost",
+      title: "The share of this video that was played and the time spent on it; stored in this browser only" });
+    this.modelChoice = el("select", { "aria-label": "Model",
+      title: data.runs.length ? "The run whose scores, detections and suggestions are shown"
+        : "Train a model; its scores and detections can then be shown here",
       onchange: () => {
         this.model.choose(this.modelChoice.value);
         this.queue.load();
         this.stage.focus();
       } },
-    el("option", { value: "" }, data.runs.length ? "no model" : "no model yet"),
+    el("option", { value: "" }, data.runs.length ? "No model" : "No model yet"),
     ...data.runs.map((run) => el("option", { value: run }, run)));
     this.modelChoice.disabled = !data.runs.length;
-    if (!data.runs.length) this.modelChoice.title = "Train a run; then its scores and proposals can be shown here";
     if (!data.runs.includes(this.model.run)) this.model.run = "";
     this.modelChoice.value = this.model.run;
-    this.fold = button("Fold the scores (S)", icon("scores"), () => this.act("foldScores"),
-      { hidden: !this.model.run });
+    this.queue.root.prepend(el("label", { class: "row model" }, "Model ", this.modelChoice));
+    this.videos.root.append(this.queue.root);
+    this.fold = button("Show or hide the scores (S)", icon("scores"), () => this.act("foldScores"));
+    this.fold.disabled = !this.model.run;
     this.done = el("input", { type: "checkbox", onchange: () => {
       this.push(markDone(this.current, this.done.checked));
       this.stage.focus();
     } });
-    this.stage.tools.append(this.suggested, this.modelChoice, this.fold,
+    this.stage.foot.prepend(this.suggested);
+    this.stage.tools.append(this.fold,
       button("Undo (Ctrl+Z)", icon("undo"), () => this.act("undo")),
       button("Redo (Ctrl+Shift+Z)", icon("redo"), () => this.act("redo")),
-      el("label", { class: "done", title: "Everything that happens in this video is labelled" }, this.done, "done"));
+      el("label", { class: "done", title: "Mark the video complete: every action in it is labelled" }, this.done,
+        "Complete"));
     this.setAside = button("Operations that the server could not take; they are kept in this browser", "",
       () => showAside(this.root, this.aside).then(() => this.showSaved()), { hidden: true });
-    this.bar = el("footer", { class: "bar" }, this.saved, this.setAside, this.message, this.cost,
-      el("label", {}, "Name ", this.who));
+    this.bar = el("footer", { class: "bar" }, this.saved, this.setAside, this.split, this.message, this.cost,
+      el("label", {}, "Your name ", this.who));
     this.root = el("div", { class: "desk" }, this.videos.root, this.stage.root,
       el("aside", { class: "panel labels", "aria-label": "Labels" }, this.classes.root, this.points.root), this.bar);
     parent.append(this.root);
@@ -94,6 +104,7 @@ export class Desk {
 
   dispose() {
     this.sync?.stop();
+    this.address.stop();
     this.watched.keep();
     clearInterval(this.working);
     clearTimeout(this.looking);
@@ -113,19 +124,23 @@ export class Desk {
     }
     this.labels.open(desk);
     this.videos.videos = desk.videos;
+    this.stage.reserve(Math.max(desk.classes.length, LEAST_LANES), this.data.runs.length ? SCORES : 0);
     const elsewhere = Object.entries(waitingElsewhere(this.storage, "hrpro.queue", this.data.dataset))
-      .map(([name, count]) => `${count} of ${name}`).join(", ");
-    const waiting = elsewhere && `Labels wait here to be saved: ${elsewhere}. Open it under that name and they are sent.`;
-    this.say([desk.notices.at(-1), waiting].filter(Boolean).join(" ") || (desk.classes.length ? ""
-      : "Name a class at the right; then key 1, or a click in its lane, sets a point."));
+      .map(([name, count]) => `${name} (${count})`).join(", ");
+    const waiting = elsewhere && `This browser holds unsaved labels of other data sets: ${elsewhere}. Open them to save.`;
+    const missing = this.data.video && !desk.videos.some((video) => video.id === this.data.video)
+      && `This data set has no video "${this.data.video}"; another one is shown.`;
+    this.say([desk.notices.at(-1), waiting, missing].filter(Boolean).join(" ") || (desk.classes.length ? ""
+      : "Add a class on the right. Then press 1 or click in its lane to add a point."));
     this.sync = new Sync({ url: this.url, labels: this.labels, who: () => this.who.value.trim() || this.data.who,
       storage: this.storage, key: `hrpro.queue.${this.data.dataset}`, aside: this.aside,
       onStatus: () => this.showSaved(), onNews: (news) => this.news(news) });
     const remembered = browserStorage("sessionStorage").getItem(this.memory);
     const wanted = [this.data.video, remembered].find((id) => desk.videos.some((video) => video.id === id));
-    const first = wanted ?? desk.videos.find((video) => video.file)?.id ?? desk.videos[0]?.id;
+    const { videos } = this.videos;
+    const first = wanted ?? videos.find((video) => video.file)?.id ?? videos[0]?.id;
     if (!first) {
-      this.refuse("This data set has no video yet. Add some on the Projects page.");
+      this.refuse("This data set has no videos yet. Add some on the Projects page.");
       return;
     }
     await this.open(first, wanted === this.data.video ? this.data.seek : 0);
@@ -136,15 +151,16 @@ export class Desk {
     this.stage.focus();
   }
 
-  /** There is nothing to label: instead of the desk, why. */
+  /** Show why there is nothing to label, instead of the desk. */
   refuse(sentence) {
     this.root.replaceChildren(el("p", { class: "refusal", role: "alert" }, sentence, el("br"),
       el("a", { href: `${this.data.base}/?dataset=${encodeURIComponent(this.data.dataset)}` }, "Go to Projects")));
   }
 
-  /** The video plays: what is seen is tinted. */
+  /** With each picture of the screen: tint what was played, and keep the address at this moment. */
   watch() {
     const { clock } = this.stage;
+    if (this.current) this.address.show(this.current, clock.time);
     if (this.watched.see(clock.playing ? clock.time : null)) this.stage.watched = this.watched.spans;
   }
 
@@ -169,7 +185,7 @@ export class Desk {
 
   /** The chosen run's proposals and curves came, or another run was chosen. */
   modelled() {
-    this.fold.hidden = !this.model.run;
+    this.fold.disabled = !this.model.run;
     if (this.model.note) this.say(this.model.note);
     this.refresh(true);
   }
@@ -184,26 +200,31 @@ export class Desk {
       if (response.ok) return response.json();
       this.say(await response.text());
     } catch {
-      this.say("The app does not answer. Is it still running?");
+      this.say("No answer from the app. Is it still running?");
     }
     return null;
   }
 
   /** Go to a video, unless it is there already and may be playing. */
   turnTo(id) {
-    if (id !== this.current) this.open(id);
+    if (id !== this.wanted) this.open(id);
     this.stage.focus();
   }
 
   async open(id, seconds = 0) {
     const video = this.videos.videos.find((candidate) => candidate.id === id);
-    this.wanted = id;
+    this.wanted = this.videos.current = id;
     const state = await this.fetchJson(`${this.url}/${encodeURIComponent(id)}`);
-    if (!state || this.gone || this.wanted !== id) return;
+    if (this.gone || this.wanted !== id) return;
+    if (!state) {
+      this.wanted = this.videos.current = this.current;
+      return;
+    }
     if (this.current !== id) this.stage.open(video, seconds ?? 0);
     this.current = id;
+    this.split.textContent = trains(video) ? ""
+      : `${video.split ? "Test video" : "In no split"}: points here are not used for training`;
     keep(browserStorage("sessionStorage"), this.memory, id);
-    this.videos.current = id;
     this.selection.clear();
     this.watched.keep();
     this.watched.open(id, this.sync.who());
@@ -229,8 +250,8 @@ export class Desk {
     this.refresh();
   }
 
-  /** The log is another than it was. */
-  async readAnew() {
+  /** The log was replaced by another one: read it from the start. */
+  async readAgain() {
     const desk = await this.fetchJson(this.url);
     if (!desk || this.gone) return;
     this.labels.open(desk);
@@ -239,7 +260,7 @@ export class Desk {
   }
 
   news({ refused, notes = [], reload }) {
-    if (reload) this.readAnew();
+    if (reload) this.readAgain();
     if (refused.length) this.say(refused.map((ack) => ack.refused + (ack.kept ? " It is set aside." : "")).join(" "));
     else if (notes.length) this.say(notes.map((ack) => ack.note).join(" "));
     for (const id of [...this.selection]) if (!this.labels.points.has(id)) this.selection.delete(id);
@@ -247,7 +268,7 @@ export class Desk {
   }
 
   say(text) {
-    this.message.textContent = text;
+    this.message.textContent = this.message.title = text;
   }
 
   showSaved() {
@@ -261,19 +282,20 @@ export class Desk {
     this.setAside.hidden = !this.aside.count;
     this.setAside.textContent = `${this.aside.count} set aside`;
     this.saved.className = `badge save ${state}`;
-    this.saved.textContent = state === "saved" ? (at ? `saved ${at.toLocaleTimeString("en-GB")}` : "connected")
+    this.saved.textContent = this.saved.title = state === "saved" ? (at ? `saved ${at.toLocaleTimeString("en-GB")}` : "connected")
       : state === "saving" ? `saving ${waiting} …`
         : waiting ? `${waiting} not saved yet: ${reason}` : reason;
   }
 
   /** Show the labels as they are now: the timeline with the next picture of the screen, the lists right after it. */
-  refresh(anew = false) {
-    if (anew || this.#painted !== this.labels.now) {
+  refresh(again = false) {
+    if (again || this.#painted !== this.labels.now) {
       this.#painted = this.labels.now;
       const { active } = this.classes;
       const decided = Map.groupBy([...this.labels.segments.values()].filter((one) => !one.refused), (one) => one.label);
-      this.stage.setLanes([...this.model.lanes(active, active && this.colour(active)),
-        ...[...this.labels.lanes].map(([label, points]) => this.lane(label, points, decided.get(label) ?? []))]);
+      this.stage.setLanes([
+        ...[...this.labels.lanes].map(([label, points]) => this.lane(label, points, decided.get(label) ?? [])),
+        ...this.model.lanes(active, active && this.colour(active))]);
       this.stage.dimmed = this.points.hidden;
       this.done.checked = this.labels.isDone(this.current);
     }
@@ -310,10 +332,10 @@ export class Desk {
     const { point, decided, suggestion } = this.pending;
     this.stage.suggestion = suggestion ?? null;
     this.stage.edges = suggestion ?? (decided && !decided.refused ? decided : null);
-    this.suggested.textContent = suggestion
-      ? `${clockText(suggestion.start)} – ${clockText(suggestion.end)}? Enter takes, X refuses`
-      : decided ? (decided.refused ? "refused: Enter takes it after all" : "accepted: X refuses it after all")
-        : point && this.model.run && this.model.curves ? "the model sees nothing here" : "";
+    this.suggested.textContent = this.suggested.title = suggestion
+      ? `${clockText(suggestion.start)} – ${clockText(suggestion.end)} · Enter: accept · X: reject`
+      : decided ? (decided.refused ? "Rejected · Enter: accept" : "Accepted · X: reject")
+        : point && this.model.run && this.model.curves ? `No "${point.label}" detected here` : "";
   }
 
   /** Enter or X on the suggestion for the selected point. */
@@ -329,7 +351,7 @@ export class Desk {
     this.push(segment.id ? moveSegment(segment, start, end) : decide({ ...segment, start, end }, false));
   }
 
-  /** Mark the selected points as doubtful, with a note, or take the mark away. */
+  /** Flag the selected points for review, with a note, or clear their flags. */
   async flag() {
     const { chosen } = this;
     if (!chosen.length) return;
@@ -386,11 +408,11 @@ export class Desk {
       this.selection.delete(point.id);
       this.select([], true);
     } else this.select([point.id], more);
-    this.points.list.reveal(point.id);
   }
 
   goTo(point, more) {
     this.pick(point, more);
+    this.stage.reveal(this.stage.lanes.findIndex((lane) => lane.editable && lane.label === point.label));
     this.stage.clock.seekFrame(this.stage.clock.frames.of(point));
     this.stage.axis.follow(point.time);
   }

@@ -1,4 +1,4 @@
-/** Small windows that ask a person for something. Each promises the answer, or null where it was closed without. */
+/** Dialogs. Each resolves to the person's answer, or to null if it was closed without one. */
 
 import { button, el } from "./dom.js";
 import { mergeClass, removeClass, renameClass, styleClasses } from "./edits.js";
@@ -31,24 +31,24 @@ function form(onsubmit, ...children) {
 
 /** Who labels here; asked once, kept in this browser, and changed in the bar below. */
 export async function askName(parent, input) {
-  const name = await ask(parent, "Who labels here?", (close) => {
+  const name = await ask(parent, "Your name", (close) => {
     const field = el("input", { type: "text", value: input.value, maxlength: "200", "aria-label": "Name",
       autofocus: true });
-    return [el("p", {}, "Each label carries the name of who set it."),
-      form(() => close(field.value.trim()), field, el("button", { type: "submit" }, "Begin"))];
+    return [el("p", {}, "It is saved with each label that you set."),
+      form(() => close(field.value.trim()), field, el("button", { type: "submit" }, "Start"))];
   });
   if (name) input.value = name;
   input.dispatchEvent(new Event("change"));
 }
 
-/** Why points are doubtful: a text, "" to take the mark away, null to leave all as it is. */
+/** Why points are flagged for review: a text, "" to clear the flag, null to change nothing. */
 export function askNote(parent, note) {
-  return ask(parent, "What is doubtful?", (close) => {
+  return ask(parent, "Note for review", (close) => {
     const field = el("input", { type: "text", value: note, maxlength: "500", "aria-label": "Note", autofocus: true,
-      placeholder: "doubtful" });
-    return [form(() => close(field.value.trim() || "doubtful"), field, el("button", { type: "submit" }, "Mark")),
-      el("div", { class: "row" }, button("No doubt any more", "Not doubtful", () => close("")),
-        button("Leave it as it is", "Cancel", () => close(null)))];
+      placeholder: "to review" });
+    return [form(() => close(field.value.trim() || "to review"), field, el("button", { type: "submit" }, "Flag")),
+      el("div", { class: "row" }, button("Clear flag", "Clear flag", () => close("")),
+        button("Cancel", "Cancel", () => close(null)))];
   });
 }
 
@@ -64,7 +64,7 @@ export async function showAside(parent, aside) {
   if (discard) aside.discard();
 }
 
-/** Name, colour, key and place of a class; merge it into another, or remove it. desk: the annotation desk. */
+/** Name, colour, key and position of a class; merge it into another, or remove it. desk: the annotation desk. */
 export async function editClass(desk, name) {
   const { labels, current: video } = desk;
   const entry = labels.entry(name);
@@ -76,12 +76,12 @@ export async function editClass(desk, name) {
       ..."1234567890".split("").map((digit) => el("option", { value: digit }, digit)));
     key.value = entry.style.key ?? "";
     const { length } = labels.classes;
-    const place = el("select", { "aria-label": "Place" },
+    const place = el("select", { "aria-label": "Position" },
       ...labels.classes.map((_, index) => el("option", { value: `${index}` }, `${index + 1} of ${length}`)));
     place.value = `${labels.classes.indexOf(name)}`;
     const into = el("select", { "aria-label": "Merge into" }, el("option", { value: "" }, "…"),
       ...others.map((other) => el("option", { value: other }, other)));
-    const used = entry.count ? { disabled: true, title: `It has ${entry.count} points: merge it instead` } : {};
+    const used = entry.count ? { disabled: true, title: `It has points (${entry.count}). Merge it into another class instead` } : {};
     const rename = () => {
       const next = title.value.trim();
       if (next && next !== name) close(renameClass(video, entry, next));
@@ -90,10 +90,10 @@ export async function editClass(desk, name) {
     return [
       form(rename, el("label", {}, "Name ", title), el("button", { type: "submit" }, "Rename")),
       form(() => recolour(colour.value), el("label", {}, "Colour ", colour),
-        el("button", { type: "submit" }, "Recolour"), button("Back to the palette's colour", "Palette", () => recolour(undefined))),
+        el("button", { type: "submit" }, "Set colour"), button("Use the palette's colour again", "Reset colour", () => recolour(undefined))),
       form(() => close(giveKey(video, labels, name, key.value)), el("label", {}, "Digit key ", key),
-        el("button", { type: "submit" }, "Give")),
-      form(() => close(movePlace(video, labels, name, Number(place.value))), el("label", {}, "Place ", place),
+        el("button", { type: "submit" }, "Set key")),
+      form(() => close(movePlace(video, labels, name, Number(place.value))), el("label", {}, "Position ", place),
         el("button", { type: "submit" }, "Move")),
       others.length ? form(() => into.value && close(mergeClass(video, entry, labels.entry(into.value))),
         el("label", {}, "Merge into ", into), el("button", { type: "submit" }, "Merge")) : "",
@@ -107,14 +107,14 @@ export async function editClass(desk, name) {
   desk.stage.focus();
 }
 
-/** A digit for one class; whoever had it goes back to an automatic one. */
+/** A digit for one class; the class that had it gets an automatic one. */
 export function giveKey(video, labels, name, digit) {
   const entries = labels.classes.map((other) => labels.entry(other));
   return styleClasses(video, entries.filter((entry) => entry.name === name || (digit && entry.style.key === digit)),
     (entry) => ({ key: entry.name === name ? digit || undefined : undefined }));
 }
 
-/** The class at another place; all classes get theirs in writing. */
+/** The class at another position; the positions of all classes are written down. */
 export function movePlace(video, labels, name, place) {
   const names = labels.classes.filter((other) => other !== name);
   names.splice(place, 0, name);

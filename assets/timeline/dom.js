@@ -1,6 +1,6 @@
 /** Making elements. Text always goes in as text. */
 
-const LEAST_HEIGHT = 560;
+const LEAST_HEIGHT = 330;      // pixels: a window of 800 pixels at a zoom of 150 % still shows the whole timeline
 
 const SHAPES = {
   play: "M5 3l10 6-10 6z", pause: "M4 3h4v12H4zM10 3h4v12h-4z", back: "M12 3v12L5 9zM3 3h2v12H3z",
@@ -36,7 +36,7 @@ export function icon(name) {
   return svg;
 }
 
-/** Change a text only if it is another: each change lays out the page again. */
+/** Change a text only if it differs: each change lays out the page again. */
 export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -45,18 +45,18 @@ export function button(label, content, onclick, attributes = {}) {
   return el("button", { type: "button", title: label, "aria-label": label, onclick, ...attributes }, content);
 }
 
-/** Let an element reach the window's lower edge; returns {fit, stop}. */
+/** Let an element reach the window's lower edge, by its CSS variable `--room`; returns {fit, stop}. */
 export function fillWindow(element) {
   const fit = () => {
     const above = element.getBoundingClientRect().top;
-    element.style.height = `${Math.max(innerHeight - Math.max(above, 0) - 12, LEAST_HEIGHT)}px`;
+    element.style.setProperty("--room", `${Math.max(innerHeight - Math.max(above, 0) - 12, LEAST_HEIGHT)}px`);
   };
   fit();
   window.addEventListener("resize", fit);
   return { fit, stop: () => window.removeEventListener("resize", fit) };
 }
 
-/** Close Streamlit's dialog of a lost connection, until stopped: it would take mouse and keys from who goes on. */
+/** Close Streamlit's dialog about a lost connection, until stopped: it would block mouse and keys. */
 export function closeOutageDialogs() {
   const observer = new MutationObserver(() => {
     for (const dialog of document.querySelectorAll('[data-testid="stDialog"]')) {
@@ -122,7 +122,11 @@ export class List {
     const index = this.#items.findIndex((item) => this.key(item) === wanted);
     if (index < 0) return;
     const top = index * this.rowHeight;
-    if (top < this.#top) this.root.scrollTop = top;
-    else if (top + this.rowHeight > this.#top + this.#height) this.root.scrollTop = top + this.rowHeight - this.#height;
+    const bottom = top + this.rowHeight - Math.max(this.#height, this.rowHeight);
+    const scroll = Math.max(Math.min(this.#top, top), bottom);
+    if (scroll === this.#top) return;
+    this.root.scrollTop = scroll;
+    this.#top = this.root.scrollTop;
+    this.render();
   }
 }

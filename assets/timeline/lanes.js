@@ -1,7 +1,7 @@
 /** Where the bands and lanes stand on the canvas. */
 
 export const GUTTER = 150;
-const LANE = 22;
+export const LANE = 22;
 
 /** The fixed bands on top; film: whether there is a filmstrip. */
 export function bands(film) {
@@ -13,6 +13,20 @@ export function bands(film) {
 
 export function contentHeight(lanes) {
   return lanes.reduce((sum, lane) => sum + (lane.height ?? LANE), 0);
+}
+
+/**
+ * Lanes that stay at the lower edge of `top` to `bottom` while the others scroll: each {lane, y, height}. They take at
+ * most a third of the room, so that the others stay usable in a low window.
+ */
+export function pinnedRows(lanes, top, bottom) {
+  const most = Math.floor((bottom - top) / 3 / Math.max(lanes.length, 1));
+  const heights = lanes.map((lane) => Math.min(lane.height ?? LANE, most));
+  let y = bottom - heights.reduce((sum, height) => sum + height, 0);
+  return lanes.map((lane, index) => {
+    y += heights[index];
+    return { lane, y: y - heights[index], height: heights[index] };
+  });
 }
 
 /** The lanes in view, each {lane, y, height}, between `top` and `bottom` with `scroll` pixels above. */

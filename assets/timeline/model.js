@@ -1,4 +1,4 @@
-/** What a chosen run says of the video on the desk: its proposals and score curves, from their routes. */
+/** What the chosen run stored about the video on the desk: its proposals and score curves, from their routes. */
 
 import { columnOf, fetchArray } from "./arrays.js";
 import { keep } from "./storage.js";
@@ -39,7 +39,7 @@ export class Model {
     if (!run || !video) return;
     const answer = await fetch(`${this.url}/${encodeURIComponent(run)}/${encodeURIComponent(video)}`).catch(() => null);
     if (this.video !== video || this.run !== run) return;
-    if (!answer?.ok) this.note = answer ? await answer.text() : "The app does not answer.";
+    if (!answer?.ok) this.note = answer ? await answer.text() : "No answer from the app.";
     else {
       const { proposals, curves } = await answer.json();
       const scores = curves && await fetchArray(curves.url);
@@ -60,12 +60,13 @@ export class Model {
     return this.layers.get(label);
   }
 
-  /** Lanes of the active class's score and of the background. */
+  /** Two pinned lanes: the score of the active class, with a hint while there is none, and that of the background. */
   lanes(active, colour) {
     if (!this.curves || this.folded) return [];
-    const rows = [[active, active && `${active} score`, colour], ["", "background", undefined]];
-    return rows.filter(([label]) => label !== null && this.layer(label)).map(([label, text, own]) =>
-      ({ id: `score ${label}`, label: text, colour: own, points: [], ...CURVES, layers: [this.layer(label)] }));
+    const first = active === null ? "Choose a class" : this.layer(active) ? `${active} score` : `${active}: no score`;
+    return [[active, first, colour], ["", "Background score", undefined]].map(([label, text, own]) =>
+      ({ id: `score ${label}`, label: text, colour: own, points: [], pinned: true, ...CURVES,
+        layers: [label === null ? null : this.layer(label)].filter(Boolean) }));
   }
 
   /** Proposals of a class, as a layer's items. */

@@ -28,7 +28,7 @@ function paintLanes(context, scene) {
   context.beginPath();
   context.rect(0, bands.top, width, height - bands.top);
   context.clip();
-  for (const row of scene.rows) {
+  for (const row of scene.rows.toReversed()) {          // pinned ones come first, and are painted over the others
     const { lane, y } = row;
     context.fillStyle = lane.id === scene.activeLane ? theme.soft : theme.ground;
     context.fillRect(0, y, width, row.height);
@@ -317,8 +317,8 @@ function nearestIndex(times, seconds) {
   return index;
 }
 
-function paintScrollbar(context, { width, height, bands, scroll, content, theme }) {
-  const room = height - bands.top;
+function paintScrollbar(context, { width, bands, scroll, content, theme }) {
+  const room = bands.bottom - bands.top;
   if (content <= room) return;
   context.fillStyle = theme.faint;
   context.globalAlpha = .5;

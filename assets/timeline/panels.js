@@ -4,51 +4,75 @@ import { clockText } from "./axis.js";
 import { button, el, icon, List, put } from "./dom.js";
 import { initials } from "./lanes.js";
 
-const STATES = { new: "new", work: "in work", done: "done" };
+const STATES = { new: "new", work: "in progress", done: "complete" };
+const SPLITS = { train: "train", test: "test", "train/test": "both", "": "none" };
 
-/** A video is done when someone says so: having points is not being labelled completely. */
+/** Whether points in a video are used for training: only those in the training split are. */
+export function trains(video) {
+  return video.split.includes("train");
+}
+
+/** A video is complete only if somebody marked it so: having points does not mean that every action has one. */
 export function stateOf(labels, video) {
   return labels.isDone(video) ? "done" : labels.count(video) ? "work" : "new";
 }
 
-/** The text without regard to case and accents, for filters. */
+/** The text without case and accents, for filters. */
 export function plain(text) {
   return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 }
 
 export class VideoPanel {
+  #videos = [];
+
   /** onOpen(id): a video was chosen. */
   constructor({ labels, onOpen }) {
-    Object.assign(this, { labels, videos: [], current: null });
+    Object.assign(this, { labels, current: null });
     this.filter = el("input", { type: "search", placeholder: "Filter videos", "aria-label": "Filter videos",
       oninput: () => this.refresh() });
     this.state = el("select", { "aria-label": "State", onchange: () => this.refresh() },
-      el("option", { value: "" }, "all"),
+      el("option", { value: "" }, "Any state"),
       ...Object.entries(STATES).map(([value, text]) => el("option", { value }, text)));
+    this.split = el("select", { "aria-label": "Split", onchange: () => this.refresh() },
+      ...[["", "Any split"], ["train", "train"], ["test", "test"], ["none", "none"]].map(([value, text]) =>
+        el("option", { value }, text)));
     this.summary = el("p", { class: "summary" });
     this.list = new List({
       rowHeight: 32, label: "Videos", key: (video) => video.id,
       draw: (video) => {
         const state = stateOf(labels, video.id);
-        return el("button", { type: "button", class: `video ${state}`, title: video.id, onclick: () => onOpen(video.id),
-          "aria-current": video.id === this.current ? "true" : null,
-          "aria-label": `${video.id}, ${STATES[state]}, ${pointsText(labels.count(video.id))}` },
-        icon(state), el("span", { class: "name" }, video.id),
+        const about = `${video.id}, ${STATES[state]}, ${pointsText(labels.count(video.id))}, `
+          + `split: ${SPLITS[video.split]}${trains(video) ? "" : " (points here are not used for training)"}`;
+        return el("button", { type: "button", class: `video ${state}`, title: about, "aria-label": about,
+          onclick: () => onOpen(video.id), "aria-current": video.id === this.current ? "true" : null },
+        icon(state), el("span", { class: "name" }, video.id), el("span", { class: "split" }, SPLITS[video.split]),
         el("span", { class: "count" }, `${labels.count(video.id)}`));
       },
     });
     this.root = el("aside", { class: "panel videos", "aria-label": "Videos" },
-      el("div", { class: "row" }, this.filter, this.state), this.summary, this.list.root,
+      el("div", { class: "row" }, this.filter), el("div", { class: "row" }, this.state, this.split), this.summary,
+      this.list.root,
       el("div", { class: "row" },
         button("Previous video (P)", "Previous", () => this.step(-1, onOpen)),
         button("Next video (N)", "Next", () => this.step(1, onOpen))));
   }
 
+  /** All videos, those that train first. */
+  get videos() {
+    return this.#videos;
+  }
+
+  set videos(videos) {
+    this.#videos = [...videos].sort((one, other) => trains(other) - trains(one));
+  }
+
   get shown() {
     const wanted = plain(this.filter.value);
     const state = this.state.value;
+    const split = this.split.value;
     return this.videos.filter((video) => (video.plain ??= plain(video.id)).includes(wanted)
-      && (!state || stateOf(this.labels, video.id) === state));
+      && (!state || stateOf(this.labels, video.id) === state)
+      && (!split || (split === "none" ? !video.split : video.split.includes(split))));
   }
 
   step(direction, onOpen) {
@@ -61,7 +85,7 @@ export class VideoPanel {
   refresh() {
     const done = this.videos.filter((video) => this.labels.isDone(video.id)).length;
     const points = this.videos.reduce((sum, video) => sum + this.labels.count(video.id), 0);
-    put(this.summary, `${done} of ${this.videos.length} done, ${pointsText(points)}`);
+    put(this.summary, `${done} of ${this.videos.length} complete · ${pointsText(points)}`);
     this.list.set(this.shown);
   }
 }
@@ -92,7 +116,7 @@ export class ClassPanel {
       this.name.value = "";
     } }, this.name, el("button", { type: "submit", title: "Add the class" }, "Add"));
     this.root = el("section", { class: "classes", "aria-label": "Classes" },
-      el("div", { class: "row" }, el("h3", {}, "Classes"), this.filter), this.list.root, form);
+      el("div", { class: "row head" }, el("h3", {}, "Classes"), this.filter), this.list.root, form);
   }
 
   get shown() {
@@ -111,36 +135,53 @@ function pointsText(count) {
   return count === 1 ? "1 point" : `${count} points`;
 }
 
-/** What a chosen run thinks most worth labelling next, in all videos. */
+/** What the chosen model suggests to label next, in the training videos or in all. */
 export class QueuePanel {
   /** model: Model; onGo(moment): one was chosen. */
   constructor({ model, colourOf, onGo }) {
     Object.assign(this, { model, onGo, moments: [], at: -1 });
     this.title = el("h3", {});
+    this.all = el("input", { type: "checkbox", onchange: () => this.load() });
     this.list = new List({
-      rowHeight: 40, label: "Most worth labelling", key: (moment) => moment.id,
+      rowHeight: 40, label: "Suggestions", key: (moment) => moment.id,
       draw: (moment) => el("button", { type: "button", class: "moment", onclick: () => this.go(moment),
         "aria-current": this.moments[this.at] === moment ? "true" : null,
         title: `${moment.label} in ${moment.video} at ${clockText(moment.time)}: ${moment.why}` },
       el("span", { class: "tag", style: `--class:${colourOf(moment.label)}` }, initials(moment.label)),
       el("span", { class: "name" }, moment.why, el("small", {}, `${clockText(moment.time, 0)} ${moment.video}`))),
     });
-    this.root = el("section", { class: "queue", "aria-label": "Most worth labelling next", hidden: true },
-      el("div", { class: "row" }, this.title, button("Look again", icon("redo"), () => this.load())), this.list.root);
+    this.hint = el("p", { class: "summary hint" });
+    this.list.root.append(this.hint);
+    this.root = el("section", { class: "queue", "aria-label": "What to label next" },
+      el("div", { class: "row head" }, this.title,
+        el("label", { title: "Also suggest videos outside the training split, where points are not used for training" },
+          this.all, "All videos"),
+        button("Refresh", icon("redo"), () => this.load())), this.list.root);
   }
 
   async load() {
     const { run, url } = this.model;
-    this.root.hidden = !run;
-    if (!run) return;
-    const answer = await fetch(`${url}/${encodeURIComponent(run)}`).catch(() => null);
-    if (this.model.run !== run) return;
+    if (!run) {
+      Object.assign(this, { moments: [], at: -1 });
+      this.#say("Suggestions");
+      return;
+    }
+    const all = this.all.checked;
+    const answer = await fetch(`${url}/${encodeURIComponent(run)}${all ? "?all" : ""}`).catch(() => null);
+    if (this.model.run !== run || this.all.checked !== all) return;
     const said = answer?.ok ? await answer.json() : { count: 0, moments: [] };
     const [here, before] = [this.moments[this.at]?.id, this.at];
     this.moments = said.moments.map((moment) => ({ ...moment, id: JSON.stringify(Object.values(moment)) }));
     this.at = this.moments.findIndex((moment) => moment.id === here);
     if (here && this.at < 0) this.at = Math.min(before, this.moments.length) - 1;       // settled: the next is next
-    this.title.textContent = answer?.ok ? `${said.count} worth a look` : answer ? await answer.text() : "No answer";
+    this.#say(answer?.ok ? (said.count === 1 ? "1 suggestion" : `${said.count} suggestions`)
+      : answer ? await answer.text() : "No answer");
+  }
+
+  #say(title) {
+    this.title.textContent = this.title.title = title;
+    this.hint.textContent = this.moments.length ? "" : !this.model.run ? "Choose a model to see what to label next."
+      : this.all.checked ? "Nothing to label or check." : "Nothing to label or check in the training videos.";
     this.list.set(this.moments);
   }
 
@@ -167,12 +208,14 @@ const ORDERS = {
 };
 
 export class PointPanel {
+  #followed = null;
+
   /** onPick(point, more), onRelabel(name), onRemove(), onFlag(): with the selection; onFilter(): `hidden` changed. */
   constructor({ labels, colourOf, selection, onPick, onRelabel, onRemove, onFlag, onFilter }) {
     Object.assign(this, { labels, selection, onRelabel });
     this.order = el("select", { "aria-label": "Sort points by", onchange: () => this.refresh() },
-      el("option", { value: "time" }, "by time"), el("option", { value: "label" }, "by class"),
-      el("option", { value: "who" }, "by person"));
+      el("option", { value: "time" }, "By time"), el("option", { value: "label" }, "By class"),
+      el("option", { value: "who" }, "By annotator"));
     this.whose = el("select", { "aria-label": "Whose points", onchange: () => onFilter() });
     this.title = el("h3", {});
     this.relabel = el("select", { "aria-label": "Relabel the selection", onchange: () => {
@@ -180,48 +223,57 @@ export class PointPanel {
       this.relabel.value = "";
     } });
     this.bar = el("div", { class: "row selection" }, this.relabel,
-      button("Mark as doubtful, with a note (D)", icon("flag"), onFlag),
+      button("Flag for review, with a note (D)", icon("flag"), onFlag),
       button("Delete the selection (Del)", "Delete", onRemove));
     this.list = new List({
       rowHeight: 28, label: "Points", key: (point) => point.id,
       draw: (point) => el("button", { type: "button", class: "point", onclick: (event) => onPick(point, event.shiftKey),
         "aria-pressed": selection.has(point.id) ? "true" : "false",
         title: `${point.label} at ${clockText(point.time)}, frame ${point.frame}, by ${point.who || "you"}`
-          + `${point.doubt ? `. Doubtful: ${point.doubt}` : ""}` },
+          + `${point.doubt ? `. For review: ${point.doubt}` : ""}` },
       el("span", { class: "tag", style: `--class:${colourOf(point.label)}` }, initials(point.label)),
       el("span", { class: "time" }, clockText(point.time)), el("span", { class: "name" }, point.label),
       point.doubt ? icon("flag") : null,
       el("span", { class: "who" }, point.waiting ? "…" : point.who)),
     });
     this.root = el("section", { class: "points", "aria-label": "Points of this video" },
-      el("div", { class: "row" }, this.title, this.order), this.whose, this.bar, this.list.root);
+      this.title, el("div", { class: "row" }, this.order, this.whose), this.bar, this.list.root);
   }
 
-  /** Whether a point is left out by the choice of person or of doubtful ones; null where none is. */
+  /** Whether a point is hidden by the choice of annotator or of flagged ones; null if none is. */
   get hidden() {
     const chosen = this.whose.value;
     if (!chosen) return null;
-    return chosen === "doubtful" ? (point) => !point.doubt
+    return chosen === "flagged" ? (point) => !point.doubt
       : (point) => `by ${point.who}` !== chosen && !point.waiting;
   }
 
   refresh() {
     const { sorted, classes } = this.labels;
     const people = [...new Set(sorted.map((point) => point.who).filter(Boolean))].sort();
-    const doubtful = sorted.some((point) => point.doubt);
-    this.#offer(this.whose, [["", "everyone's"], ...(doubtful || this.whose.value === "doubtful"
-      ? [["doubtful", "doubtful"]] : []), ...people.map((name) => [`by ${name}`, name])]);
-    this.whose.hidden = people.length < 2 && !doubtful && !this.whose.value;
+    const flagged = sorted.some((point) => point.doubt);
+    this.#offer(this.whose, [["", "All annotators"], ...(flagged || this.whose.value === "flagged"
+      ? [["flagged", "Flagged"]] : []), ...people.map((name) => [`by ${name}`, name])]);
     const { hidden } = this;
     const shown = hidden ? sorted.filter((point) => !hidden(point)) : sorted;
     put(this.title, hidden ? `${shown.length} of ${pointsText(sorted.length)}` : pointsText(sorted.length));
     this.list.set(this.order.value === "time" ? shown : [...shown].sort(ORDERS[this.order.value]));
-    this.bar.hidden = !this.selection.size;
+    for (const control of this.bar.children) control.disabled = !this.selection.size;
     this.#offer(this.relabel, [["", ""], ...classes.map((name) => [name, name])]);
-    put(this.relabel.options[0], `Relabel ${this.selection.size} …`);
+    put(this.relabel.options[0], this.selection.size ? `Relabel ${this.selection.size} …` : "Relabel …");
+    this.#follow();
   }
 
-  /** Options [value, text] of a select box, made anew only where they changed. */
+  /** Scroll the one selected point into view when it was just selected, changed, or sorted to another place. */
+  #follow() {
+    const [id] = this.selection;
+    const point = this.selection.size === 1 ? this.labels.points.get(id) : null;
+    const place = point && `${id} ${point.time} ${point.label} ${this.order.value} ${this.whose.value}`;
+    if (place && place !== this.#followed) this.list.reveal(id);
+    this.#followed = place;
+  }
+
+  /** Options [value, text] of a select box, replaced only if they changed. */
   #offer(box, options) {
     const offered = JSON.stringify(options);
     if (box.offered === offered) return;

@@ -7,12 +7,14 @@ import { button, el, icon, put } from "./dom.js";
 import { Frames } from "./frames.js";
 import { edgeAt, nearestPoint, pointsInBox, rowAt, windowPart } from "./hit.js";
 import { actionOf, keysText, TABLE } from "./keys.js";
-import { bands, contentHeight, GUTTER, rowsInView, scrollTo } from "./lanes.js";
+import { bands, contentHeight, GUTTER, LANE, pinnedRows, rowsInView, scrollTo } from "./lanes.js";
+import { legendLine, legendList } from "./legend.js";
 import { paint, paintMarks, paintPlayhead } from "./paint.js";
 import { Source } from "./source.js";
 
 const CLICK = 4;              // pixels that a hand may tremble
 const MARGIN = 16;            // pixels under the last lane
+const ROOM_FOR_FILM = 190;    // pixels of the timeline from which the filmstrip is shown
 const MARKS_PAUSE = 1000;     // milliseconds; the overview's marks are many, and no hurry
 const TEXT_PAUSE = 100;       // milliseconds between texts that change while playing: each lays out the page
 
@@ -77,18 +79,20 @@ export class Stage {
     const act = (name) => () => this.#act(name, 0);
     this.playButton = button("Play or pause (Space)", icon("play"), act("playPause"));
     this.timeText = el("span", { class: "time" });
-    this.rateText = el("span", { class: "rate", title: "Speed (+ and -)" });
-    this.frameBadge = el("span", { class: "badge frame", role: "status" });
+    this.rateText = el("span", { class: "rate", title: "Playback speed (+ and -)" });
+    this.frameBadge = el("span", { class: "badge frame", role: "status", title: "The frame that is on screen; "
+      + "✓: the browser confirms that it is the one that was asked for" });
     this.tools = el("span", { class: "tools" });
     this.transport = el("div", { class: "transport" },
-      button("One frame back (,)", icon("back"), act("frameBack")), this.playButton,
-      button("One frame on (.)", icon("forward"), act("frameForward")), this.timeText, this.rateText,
+      button("Previous frame (,)", icon("back"), act("frameBack")), this.playButton,
+      button("Next frame (.)", icon("forward"), act("frameForward")), this.timeText, this.rateText,
       button("Fit the selection or the whole video (F)", icon("fit"), act("fit")), this.frameBadge, this.tools,
-      button("All keys (?)", "?", act("help"), { class: "help" }));
+      button("Keys and legend (?)", "?", act("help"), { class: "help" }));
     this.help = this.#buildHelp();
     this.timeline = el("div", { class: "timeline" }, this.canvas);
+    this.foot = el("div", { class: "foot" }, legendLine(Boolean(this.desk)));
     this.root = el("div", { class: "stage" }, el("div", { class: "screen" }, this.video, this.fault), this.transport,
-      this.timeline, this.help);
+      this.timeline, this.foot, this.help);
     this.root.addEventListener("click", (event) => {
       if (event.detail > 0 && event.target.closest("button")) this.focus();
     });
@@ -98,11 +102,12 @@ export class Stage {
     const rows = TABLE.filter((row) => this.desk || !row.desk)
       .map((row) => el("tr", {}, el("th", { scope: "row" }, keysText(row)), el("td", {}, row.does)));
     const mouse = this.desk
-      ? "Click in a class's lane: point there. Drag: move, also into another lane. Double click: play 2 s around. "
-        + "Shift+drag: correct an edge of the suggested or accepted segment. "
-        + "Drag over empty lanes: select. Wheel: zoom. Shift+wheel or middle button: pan. Wheel over the names: scroll."
-      : "Click: go there. Double click: play 2 s around. Wheel: zoom. Shift+wheel or middle button: pan.";
-    const dialog = el("dialog", { class: "keys", "aria-label": "Keys" }, el("table", {}, ...rows), el("p", {}, mouse));
+      ? "Click in a lane: add a point. Drag a point: move it, also to another lane. Double click: play 2 s around it. "
+        + "Shift+drag: correct an edge of the suggested or accepted segment. Drag over empty lanes: select. "
+        + "Wheel: zoom. Shift+wheel or middle button: pan. Wheel over the names: scroll."
+      : "Click: go there. Double click: play 2 s around it. Wheel: zoom. Shift+wheel or middle button: pan.";
+    const dialog = el("dialog", { class: "keys", "aria-label": "Keys and legend" }, el("table", {}, ...rows),
+      el("p", {}, mouse), legendList(Boolean(this.desk)));
     dialog.append(el("form", { method: "dialog" }, el("button", {}, "Close")));
     return dialog;
   }
@@ -117,11 +122,12 @@ export class Stage {
     this.current = video;
     const path = `${encodeURIComponent(this.dataset)}/${encodeURIComponent(video.id)}`;
     this.#film = this.#marksOf = null;
+    this.timeText.style.minWidth = `${2 * clockText(video.duration).length + 3}ch`;
     this.#span(video.duration);
     const frames = new Frames(video);
     this.clock.open(video.file ? `${this.base}/videos/${path}` : null, frames, seconds);
     this.note = video.file ? ""
-      : `There is no file of this video. Put it into ${this.dataset}/videos, named ${video.id}.mp4.`;
+      : `No file for this video. Put it into ${this.dataset}/videos, named ${video.id}.mp4.`;
     this.changed();
     if (!video.file) return;
     this.source = new Source({ base: this.base, path, clock: this.clock,
@@ -129,7 +135,7 @@ export class Stage {
         this.#span(about.duration);
         if (!replaced) return;
         this.#fetchFilm(video, path);
-        this.desk?.say("This video's file was replaced. Its frame times were read anew; the points are as they were.");
+        this.desk?.say("This video's file was replaced. Its frame times were read again; the points are unchanged.");
       },
       onNote: (text) => {
         this.note = text;
@@ -156,10 +162,28 @@ export class Stage {
     if (whole || this.axis.duration !== duration) this.axis.reset(duration);
   }
 
-  /** Other lanes, see app/timeline.py; one with `points` and `editable` takes labels. */
+  /**
+   * Give the timeline room for so many lanes, whatever lanes come later, so that the layout never moves.
+   *
+   * @param {number} count - lanes of a class
+   * @param {number} more - pixels for other lanes
+   */
+  reserve(count, more) {
+    this.reserved = true;
+    this.#room(count * LANE + more);
+  }
+
+  #room(pixels) {
+    this.timeline.style.setProperty("--lanes", `${bands(true).top + pixels + MARGIN}px`);
+  }
+
+  /**
+   * Other lanes, see app/timeline.py. One with `points` and `editable` takes labels; those with `pinned`, which come
+   * last, stay at the lower edge.
+   */
   setLanes(lanes) {
     this.lanes = lanes;
-    this.timeline.style.height = `${bands(true).top + contentHeight(lanes) + MARGIN}px`;
+    if (!this.reserved) this.#room(contentHeight(lanes));
     this.#marksStale ??= setTimeout(() => {
       this.#marksOf = this.#marksStale = null;
       this.changed();
@@ -183,7 +207,8 @@ export class Stage {
 
   reveal(laneIndex) {
     if (laneIndex < 0 || !this.scene) return;
-    this.scroll = scrollTo(this.lanes, laneIndex, this.scene.height - this.scene.bands.top, this.scroll);
+    const { top, bottom } = this.scene.bands;
+    this.scroll = scrollTo(this.lanes, laneIndex, bottom - top, this.scroll);
     this.changed();
   }
 
@@ -235,13 +260,16 @@ export class Stage {
       if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
     }
     for (const axis of [this.axis, this.overview]) axis.place(GUTTER, width - GUTTER - 8);
-    const place = bands(this.current?.file);
-    const content = contentHeight(this.lanes);
-    this.scroll = Math.max(0, Math.min(this.scroll, content - (height - place.top)));
+    const place = bands(this.current?.file && height >= ROOM_FOR_FILM);
+    const pinned = pinnedRows(this.lanes.filter((lane) => lane.pinned), place.top, height);
+    const free = this.lanes.filter((lane) => !lane.pinned);
+    place.bottom = pinned[0]?.y ?? height;
+    const content = contentHeight(free);
+    this.scroll = Math.max(0, Math.min(this.scroll, content - (place.bottom - place.top)));
     this.scene = {
       width, height, ratio, axis: this.axis, start: this.axis.start, end: this.axis.end, overview: this.overview,
       bands: place, lanes: this.lanes, content,
-      rows: rowsInView(this.lanes, place.top, height, this.scroll), scroll: this.scroll, film: this.#film ?? {},
+      rows: [...pinned, ...rowsInView(free, place.top, place.bottom, this.scroll)], scroll: this.scroll, film: this.#film ?? {},
       selection: this.selection, activeLane: this.activeLane, watched: this.watched, dimmed: this.dimmed,
       suggestion: this.#drag?.kind === "edge" ? this.#drag.segment : this.suggestion,
       theme: readTheme(this.canvas), marks: null,

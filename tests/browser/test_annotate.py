@@ -214,9 +214,10 @@ def test_real_clips_play_and_take_points(page, app, shared):
 
 def test_the_key_table_opens_and_streamlits_own_keys_stay_its_own(desk):
     desk.key("?")
-    dialog = desk.page.get_by_role("dialog", name="Keys")
+    dialog = desk.page.get_by_role("dialog", name="Keys and legend")
     dialog.wait_for()
-    assert "point of class n at the playhead" in dialog.inner_text()
+    assert "add a point of class n at the playhead" in dialog.inner_text()
+    assert "the higher its score" in dialog.get_by_role("list", name="Legend").inner_text()
     desk.key("1")
     desk.key("Escape")
     dialog.wait_for(state="hidden")
@@ -257,9 +258,9 @@ def test_done_is_a_persons_word(desk):
     row = desk.page.get_by_role("button", name="even, ").first
     assert "new" in row.get_attribute("aria-label")
     desk.click("HighJump", 1)
-    desk.page.get_by_role("button", name="even, in work, 1 point").wait_for()
-    desk.page.get_by_label("done").check()
-    desk.page.get_by_role("button", name="even, done, 1 point").wait_for()
+    desk.page.get_by_role("button", name="even, in progress, 1 point").wait_for()
+    desk.page.get_by_label("Complete").check()
+    desk.page.get_by_role("button", name="even, complete, 1 point").wait_for()
     desk.page.locator(".badge.save.saved").wait_for()
     assert LabelStore(desk.store_root).done() == {"even"}
 
@@ -271,7 +272,7 @@ def test_an_empty_project_under_a_base_path_says_how_to_begin(page, tmp_path):
     app.start()
     try:
         desk = Desk(page, app, "Empty")
-        page.get_by_text("Name a class at the right").wait_for()
+        page.get_by_text("Add a class on the right").wait_for()
         page.get_by_label("New class").fill("dive")
         page.get_by_label("New class").press("Enter")
         page.wait_for_function("() => window.stage().lanes.length === 1")

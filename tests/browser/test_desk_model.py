@@ -52,12 +52,11 @@ def says(desk: Desk, text: str) -> None:
 
 
 def test_the_segment_for_a_point_is_there_at_once_and_taken_corrected_and_refused(desk):
-    desk.page.get_by_text("16 worth a look").wait_for(state="detached")
     choose_model(desk)
     desk.click("HighJump", 1.5)
-    says(desk, "0:01.00 – 0:02.00? Enter takes")
+    says(desk, "0:01.00 – 0:02.00 · Enter: accept · X: reject")
     desk.key("Enter")
-    says(desk, "accepted")
+    says(desk, "Accepted")
     assert segments(desk) == [("HighJump", 1, 2, False)]
     desk.page.keyboard.down("Shift")
     desk.drag(desk.spot("HighJump", 2), desk.spot("HighJump", 2.6))
@@ -65,7 +64,7 @@ def test_the_segment_for_a_point_is_there_at_once_and_taken_corrected_and_refuse
     (label, start, end, refused), = segments(desk)
     assert (label, start, refused) == ("HighJump", 1, False) and end == pytest.approx(2.6, abs=.05)
     desk.key("x")
-    says(desk, "refused")
+    says(desk, "Rejected")
     desk.key("Control+z", "Control+z")
     assert segments(desk) == [("HighJump", 1, 2, False)]
     desk.key("Delete")
@@ -77,17 +76,17 @@ def test_the_segment_for_a_point_is_there_at_once_and_taken_corrected_and_refuse
 def test_without_a_proposal_the_scores_draw_the_segment_or_say_that_there_is_none(desk):
     choose_model(desk)
     desk.click("прыжок", 6.5)
-    says(desk, "0:05.76 – 0:07.04?")
+    says(desk, "0:05.76 – 0:07.04 ·")
     desk.key("x")
     assert segments(desk) == [("прыжок", 5.76, 7.04, True)]
     desk.click("прыжок", 1)
-    says(desk, "the model sees nothing here")
+    says(desk, 'No "прыжок" detected here')
     desk.page.reload()
     desk.page.wait_for_function("() => window.stage()?.lanes.some((lane) => lane.id.startsWith('score'))"), "is kept"
     desk.key("s")
     desk.page.wait_for_function("() => !window.stage().lanes.some((lane) => lane.id.startsWith('score'))")
     desk.click("прыжок", 6.9)
-    says(desk, "0:05.76 – 0:07.04?")
+    says(desk, "0:05.76 – 0:07.04 ·")
 
 
 def test_the_queue_says_what_is_worth_labelling_and_leads_there(desk):
@@ -96,16 +95,16 @@ def test_the_queue_says_what_is_worth_labelling_and_leads_there(desk):
     desk.click("HighJump", 6.4)
     desk.saved(3)
     choose_model(desk)
-    desk.page.get_by_text("6 worth a look").wait_for()
+    desk.page.get_by_text("6 suggestions").wait_for()
     texts = desk.page.locator(".queue .moment .name").all_inner_texts()
     assert [text.split("\n")[0] for text in texts] == [
-        "proposal without a point", "scores 0.01 for Run up", "scores 0.01 for Run up", "scores 0.01 for HighJump",
-        "point 0.4 s outside a proposal", "2 points in one proposal"]
+        "unlabelled detection", *["low score for Run up (0.01)"] * 2, "low score for HighJump (0.01)",
+        "point 0.4 s outside a detection", "2 points in one detection"]
     desk.key("q")
     desk.page.wait_for_function("() => window.stage().clock.shown === 37")
     desk.key("1")
     assert ("HighJump", 37) in desk.saved(4)
-    desk.page.get_by_role("button", name="2 points in one proposal").click()
+    desk.page.get_by_role("button", name="2 points in one detection").click()
     desk.page.wait_for_function("() => window.stage().selection.size === 1 && window.stage().clock.shown === 95")
 
 
@@ -128,17 +127,17 @@ def test_classes_are_renamed_merged_recoloured_moved_and_given_keys_and_all_is_u
     dialog.get_by_role("button", name="Rename").click()
     assert desk.saved(2) == [("走り高跳び", 25), ("Run up", 75)]
     dialog = edit(desk, "Run up")
-    dialog.get_by_label("Place").select_option("0")
+    dialog.get_by_label("Position").select_option("0")
     dialog.get_by_role("button", name="Move", exact=True).click()
     assert desk.saved(2) == [("Run up", 75), ("走り高跳び", 25)]
     dialog = edit(desk, "прыжок")
     dialog.get_by_label("Key", exact=True).select_option("7")
-    dialog.get_by_role("button", name="Give").click()
+    dialog.get_by_role("button", name="Set key").click()
     desk.key("End", "7")
     assert ("прыжок", 199) in desk.saved(3)
     dialog = edit(desk, "прыжок")
     dialog.get_by_label("Colour").first.fill("#12ab34")
-    dialog.get_by_role("button", name="Recolour").click()
+    dialog.get_by_role("button", name="Set colour").click()
     lane_has(desk, "прыжок", "colour", "#12ab34")
     dialog = edit(desk, "прыжок")
     dialog.get_by_label("Merge into").select_option("Run up")
@@ -170,7 +169,7 @@ def test_two_hundred_classes_are_found_and_favourites_have_digits(page, app, cli
     page.wait_for_function("() => window.stage().scene.rows.some((row) => row.lane.label.startsWith('class 150'))")
     dialog = edit(desk, "class 150 with a rather long name")
     dialog.get_by_label("Key", exact=True).select_option("1")
-    dialog.get_by_role("button", name="Give").click()
+    dialog.get_by_role("button", name="Set key").click()
     lane_has(desk, "class 150", "key", "1")
     desk.key("1")
     assert desk.saved(1) == [("class 150 with a rather long name", 0)]
@@ -187,17 +186,17 @@ def test_points_are_flagged_with_a_note_and_shown_by_person(desk):
     desk.page.get_by_label("Whose points").select_option("")
     desk.click("HighJump", 1)
     desk.key("d")
-    dialog = desk.page.get_by_role("dialog", name="What is doubtful?")
-    dialog.get_by_label("Note").fill("a hop?")
-    dialog.get_by_label("Note").press("Enter")
+    dialog = desk.page.get_by_role("dialog", name="Note for review")
+    dialog.get_by_label("Note", exact=True).fill("a hop?")
+    dialog.get_by_label("Note", exact=True).press("Enter")
     desk.saved(2)
     assert [row.get("doubt") for row in LabelStore(desk.store_root).points()] == ["a hop?", None]
-    desk.page.get_by_label("Whose points").select_option("doubtful")
+    desk.page.get_by_label("Whose points").select_option("flagged")
     row = desk.page.locator(".points .point")
     row.nth(1).wait_for(state="detached")
-    assert "Doubtful: a hop?" in row.get_attribute("title")
+    assert "For review: a hop?" in row.get_attribute("title")
     desk.key("d")
-    dialog.get_by_role("button", name="No doubt any more").click()
+    dialog.get_by_role("button", name="Clear flag").click()
     desk.saved(2)
     assert not any("doubt" in row for row in LabelStore(desk.store_root).points())
 
@@ -205,9 +204,9 @@ def test_points_are_flagged_with_a_note_and_shown_by_person(desk):
 def test_the_name_is_asked_once_and_goes_with_each_label(context, app, clip):
     page = context.new_page()
     page.goto(f"{app.url}/annotate?dataset={clip}")
-    dialog = page.get_by_role("dialog", name="Who labels here?")
+    dialog = page.get_by_role("dialog", name="Your name")
     dialog.get_by_label("Name").fill("Zoë")
-    dialog.get_by_role("button", name="Begin").click()
+    dialog.get_by_role("button", name="Start").click()
     dialog.wait_for(state="detached")
     page.close()
     desk = Desk(context.new_page(), app, clip)

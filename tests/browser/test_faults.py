@@ -342,7 +342,7 @@ def test_where_a_browser_keeps_nothing_labels_are_saved_all_the_same(page, app, 
         { get() { throw new DOMException("The request was denied.", "SecurityError"); } });""")
     page.add_init_script(STAGE[STAGE.index("window.stage ="):])
     page.goto(f"{app.url}/annotate?dataset={clip}")
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Start").click()
     page.wait_for_function("() => window.stage()?.clock.ready && window.stage().clock.shown !== null")
     page.keyboard.press("1")
     page.locator(".badge.save.saved").get_by_text("saved").wait_for()
