@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from hrpro import files
+from hrpro.data.folder import video_files
 from hrpro.errors import InputError, printable
 from hrpro.files import is_file_name
 
@@ -59,10 +61,7 @@ def inside(root: Path, *names: str) -> Path:
     Raises:
         InputError: a name that is empty or would leave its folder.
     """
-    path = root.joinpath(*map(_plain_name, names))
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise InputError(f"{'/'.join(names)}: leads out of {root.name}. Put the files themselves there, not links.")
-    return path
+    return files.inside(root, *map(_plain_name, names))
 
 
 def _plain_name(name: str) -> str:
@@ -87,10 +86,8 @@ def video_file(dataset_root: Path, video: str) -> Path | None:
     """The video's own file, `videos/<video>.<ext>`; None if there is none.
 
     Raises:
-        InputError: no plain name.
+        InputError: no plain name, or the file is not in the data set but linked from elsewhere.
     """
-    inside(dataset_root / "videos", video)
-    folder = dataset_root / "videos"
-    found = sorted(path for path in folder.iterdir() if path.stem == video and path.is_file()) \
-        if folder.is_dir() else []
-    return inside(folder, found[0].name) if found else None
+    _plain_name(video)
+    found = [path for path in video_files(dataset_root) if path.stem == video]
+    return inside(dataset_root, "videos", found[0].name) if found else None

@@ -51,6 +51,7 @@ from streamlit import config
 from app.paths import ASSETS, ckpt_root, data_set, inside, video_file
 from hrpro.data.dataset import SPLITS, timebase_of
 from hrpro.data.features import feature_length, score_timebase
+from hrpro.data.folder import video_files
 from hrpro.data.run import STAGES, Run
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
@@ -154,9 +155,11 @@ def _video(request: Request) -> Response:
         path = _file_of(request)
         if "copy" in request.query_params:
             path = proxy_path(path, _cache_of(path))
-            if not path.exists():
+            if not path.is_file():
                 raise InputError(f"{path}: no such copy. Ask /frames for it first.")
-    kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    kind = mimetypes.guess_type(path)[0] or ""
+    if not kind.startswith(("video/", "audio/")):       # a page or a drawing could run scripts
+        kind = "application/octet-stream"
     return FileResponse(path, media_type=kind, headers=FRESH)
 
 
@@ -217,8 +220,8 @@ def _desk(request: Request) -> Response:
     store = _store(request)
     dataset, counts, done = store.dataset, store.counts(), store.done()
     split = dataset.split_of
-    folder = store.root / "videos"
-    files = {path.stem for path in folder.iterdir()} if folder.is_dir() else set()
+    with http_error(422):
+        files = {path.stem for path in video_files(store.root)}
     videos = [{"id": video, "duration": seconds, "fps": dataset.fps[video], "file": video in files,
                "split": split[video],
                "count": counts[video], "done": video in done} for video, seconds in dataset.duration.items()]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from bisect import bisect_left
 from typing import Any
 
 from hrpro.data.run import Run
+from hrpro.files import open_regular
 
 
 class StageLog:
@@ -38,7 +40,7 @@ class StageLog:
         path = self.run.stage(self.stage).events_file
         identity = b""
         if path.exists():
-            with open(path, "rb") as file:
+            with contextlib.suppress(OSError), open_regular(path) as file:              # `events` says why
                 identity = file.read(80)                # the first event's time is in it
         if identity[:len(self._identity)] != self._identity:
             self._clear()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hrpro.errors import InputError, raise_if
-from hrpro.files import is_file_name
+from hrpro.files import inside, is_file_name
 from hrpro.schema import short_repr
 from hrpro.timebase import Timebase
 from hrpro.yaml_files import parse_yaml, read_yaml
@@ -237,6 +237,7 @@ def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) ->
                              f"Known are {', '.join(config_names())}, or give the path of a YAML file.")
     values, faults, places = _read_settings(path), [], {key: f"--{key}" for key in given}
     if (path.parent / "gt_full.json").exists():
+        inside(path.parent, path.name)
         values = {"dataset": path.absolute().parent.name, "data_path": str(path.parent)} | values
     for text in overrides:
         key, equals, value = text.partition("=")
@@ -258,7 +259,7 @@ def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) ->
 
 def cfg_of(data_root: Path) -> str:
     """What `--cfg` is for a data set: its own config.yaml, else the name of the one for its folder, else thumos."""
-    own = Path(data_root) / "config.yaml"
+    own = inside(data_root, "config.yaml")
     named = (name for name in config_names()
              if _read_settings(CONFIG_DIR / f"{name}.yaml").get("dataset") == Path(data_root).resolve().name)
     return str(own) if own.exists() else next(named, "thumos")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import gc
 import json
@@ -10,6 +11,7 @@ import math
 import os
 import re
 import shutil
+import stat
 import tempfile
 import unicodedata
 import zipfile
@@ -81,7 +83,8 @@ def write_atomic(path: Path, content: bytes | str | Callable[[IO[bytes]], None])
 def write_if_changed(path: Path, text: str) -> None:
     """Replace `path` by `text` unless it holds that already; see `replacing` for errors."""
     try:
-        same = path.read_bytes() == text.encode()
+        with open_regular(path) as file:
+            same = file.read() == text.encode()
     except OSError:
         same = False
     if not same:
@@ -119,10 +122,13 @@ def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]
     return shape, fortran, dtype
 
 
+MOST_ARRAY = 512 << 20                                  # bytes; 200 classes over 100 hours have 360 MB
+
+
 def read_array(archive: zipfile.ZipFile, name: str) -> NDArray | None:
     """One array of an archive that `write_arrays` wrote, read-only; None if it has none of that name.
 
-    Takes no more memory than the archive has bytes, whatever its headers claim.
+    Takes no more memory than the array has bytes in the archive, whatever its header claims, and `MOST_ARRAY` at most.
 
     Raises:
         OSError, ValueError, zipfile.BadZipFile: the archive is broken or was written by something else.
@@ -132,6 +138,8 @@ def read_array(archive: zipfile.ZipFile, name: str) -> NDArray | None:
         return None
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
         raise ValueError(f"{name!r} is compressed or encrypted")
+    if info.file_size > MOST_ARRAY:
+        raise ValueError(f"{name!r} is larger than {MOST_ARRAY >> 20} MiB")
     try:
         with archive.open(info) as file:
             shape, fortran, dtype = read_array_header(file)
@@ -180,10 +188,39 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def read_bytes(path: Path, remedy: str = "Check the path.") -> bytes:
-    """The file's bytes; InputError if it is missing or unreadable."""
+MOST_BYTES = 2 << 30                                    # of a file that is read as a whole; ActivityNet's has 30 MB
+
+
+def open_regular(path: Path, most: int | None = MOST_BYTES, *, append: bool = False) -> IO[bytes]:
+    """Open a file for reading. most: bytes that it may have, None if it is not read as a whole.
+
+    append: also for writing at its end, unbuffered; it is made if it is missing.
+
+    Raises:
+        OSError: missing, unreadable, too large, or not a regular file: reading a pipe can wait for ever, and a device
+            may have no end.
+    """
+    mode = os.O_RDWR | os.O_APPEND | os.O_CREAT if append else os.O_RDONLY
+    handle = os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     try:
-        return Path(path).read_bytes()
+        status = os.fstat(handle)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if most is not None and status.st_size > most:
+            raise OSError(errno.EFBIG, f"larger than {most >> 30} GiB", str(path))
+        return os.fdopen(handle, "a+b", buffering=0) if append else os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_bytes(path: Path, remedy: str = "Check the path.") -> bytes:
+    """The file's bytes; InputError if it is missing, unreadable, not a regular file or larger than `MOST_BYTES`."""
+    try:
+        with open_regular(path) as file:
+            return file.read()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. {remedy}") from None
     except OSError as error:
@@ -251,6 +288,37 @@ def looking_like(names: Iterable[str], others: Iterable[str]) -> set[str]:
     """The names that differ from one of the others for computers alone: é is one sign, or two as macOS names files."""
     plain = {unicodedata.normalize("NFC", other) for other in others if not other.isascii()}
     return {name for name in names if not name.isascii() and unicodedata.normalize("NFC", name) in plain}
+
+
+def inside(root: Path, *parts: str | Path) -> Path:
+    """The path `root/parts…` of something in a data set, out of which no symbolic link may lead.
+
+    The folder itself may be a link. A hard link is a file like any other: it has no path that leads elsewhere.
+
+    Raises:
+        InputError: the path leads out of `root`.
+    """
+    path = Path(root).joinpath(*parts)
+    if leads_out(path, root):
+        raise InputError(f"{path}: leads out of {root}, to {os.path.realpath(path)}. Put the files themselves there, "
+                         "or hard links, not symbolic links.")
+    return path
+
+
+def links_outside(root: Path) -> list[Path]:
+    """The symbolic links under `root` that lead out of it, sorted."""
+    return sorted(Path(folder, name) for folder, folders, files in os.walk(root) for name in (*folders, *files)
+                  if is_link_outside(Path(folder, name), root))
+
+
+def is_link_outside(path: Path, root: Path) -> bool:
+    """Whether a path under `root` is itself a symbolic link that leads out of it."""
+    return path.is_symlink() and leads_out(path, root)
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a path under `root` is outside of it once links are followed."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
@@ -19,7 +20,7 @@ from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.data.truth import Truth
 from hrpro.errors import InputError, preview, printable, raise_if
-from hrpro.files import is_file_name, looking_like, read_json, read_text
+from hrpro.files import inside, is_file_name, is_link_outside, looking_like, read_json, read_text
 from hrpro.timebase import Timebase
 
 SPLITS = ("train", "test")
@@ -164,12 +165,12 @@ def examine(config: Config, *, features: bool = True, points_file: Path | None =
             return default
 
     findings: list[Finding] = []
-    database = attempt(None, _read_database, root / "gt_full.json")
+    database = attempt(None, lambda: _read_database(inside(root, "gt_full.json")))
     duration, fps = _read_rates(root / "gt_full.json", database or {}, findings)
     videos = tuple(duration)
     if not (classes_file and classes_file.exists()):
-        classes_file = root / "classes.txt"
-    listed = attempt([], read_names, classes_file) if classes_file.exists() else []
+        classes_file = attempt(None, inside, root, "classes.txt")
+    listed = attempt([], read_names, classes_file) if classes_file and classes_file.exists() else []
     classes = _classes(listed, database or {})
     annotated = Segments.empty(classes, videos)
     if database:
@@ -179,8 +180,9 @@ def examine(config: Config, *, features: bool = True, points_file: Path | None =
     points, points_file = Points.empty(classes, videos), points_file or attempt(None, find_points, root, config.points)
     if points_file:
         points = attempt(points, read_points, points_file, classes, fps, duration, findings, database)
-    ambiguous = attempt(Segments.empty(("ambiguous",), videos), _read_ambiguous, root / "Ambiguous_test.txt", videos)
-    splits = {split: attempt([], _read_split, root / f"split_{split}.txt", database, duration, findings)
+    ambiguous = attempt(Segments.empty(("ambiguous",), videos),
+                        lambda: _read_ambiguous(inside(root, "Ambiguous_test.txt"), videos))
+    splits = {split: attempt([], _read_split, root, split, database, duration, findings)
               for split in SPLITS}
     findings += _check_ground_truth(truth, duration, set(splits["test"]).difference(config.blocked_videos))
     dataset = DataSet(root, classes, duration, fps, splits, truth, points, points_file or root / "point_labels",
@@ -197,14 +199,13 @@ def examine(config: Config, *, features: bool = True, points_file: Path | None =
 
 def find_points(root: Path, setting: str) -> Path:
     """The point file that the setting `points` names; `auto` prefers points.csv, labelled in the app."""
-    folder = root / "point_labels"
+    folder = inside(root, "point_labels")
     if setting != "auto":
-        path = folder / setting
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if not Path(os.path.normpath(folder / setting)).is_relative_to(folder):
             raise InputError(f"points={setting}: leaves {folder}. Name a file under it.")
-        return path
-    labelled = folder / "points.csv"
-    return labelled if labelled.exists() else folder / "point_gaussian.csv"
+        return inside(root, "point_labels", setting)
+    labelled = inside(root, "point_labels", "points.csv")
+    return labelled if labelled.exists() else inside(root, "point_labels", "point_gaussian.csv")
 
 
 def _read_database(path: Path) -> dict[str, dict[str, Any]]:
@@ -317,9 +318,15 @@ def read_names(path: Path) -> list[str]:
     return [line.strip() for line in read_text(path, DATUM_REMEDY).split("\n") if line.strip()]
 
 
-def _read_split(path: Path, database: dict | None, usable: Container[str], findings: list[Finding]) -> list[str]:
+def split_file(root: Path, split: str) -> Path:
+    """The file that lists a split's videos; InputError if it leads out of the data set."""
+    return inside(root, f"split_{split}.txt")
+
+
+def _read_split(root: Path, split: str, database: dict | None, usable: Container[str],
+                findings: list[Finding]) -> list[str]:
     """Videos of a split, once each; only usable ones, unless there are no annotations to compare with."""
-    names = read_names(path)
+    names = read_names(path := split_file(root, split))
     twins = looking_like(set(names) - database.keys(), database) if database else ()
     for video, count in Counter(names).items():
         if count > 1:
@@ -350,7 +357,7 @@ def timebase_of(root: Path) -> Timebase:
 
 def _open_features(dataset: DataSet, config: Config) -> None:
     """Open both splits' features; videos without sound ones leave their split."""
-    folder = dataset.root / "features"
+    folder = inside(dataset.root, "features")
     timebase = read_timebase(folder, config.timebase)
     if not any(folder.glob("*/*.npy")):
         dataset.find("to do", f"{folder}: no features yet. Extract them (`python -m hrpro extract "
@@ -359,14 +366,19 @@ def _open_features(dataset: DataSet, config: Config) -> None:
         return
     for split in SPLITS:
         videos = dataset.splits[split]
-        dataset.features[split], faults = open_features(folder / split, timebase, config.feature_dim, videos)
+        dataset.features[split], faults = open_features(inside(dataset.root, "features", split), timebase,
+                                                        config.feature_dim, videos)
         if videos and len(faults) == len(videos):
             first = next(iter(faults.values()))
             dataset.find("error", f"{folder / split}: none of the {split} split's {len(videos)} videos has usable "
                          f"features; the first: {first}")
         else:
-            for fault in faults.values():
-                dataset.find("left out", fault)
+            linked = [video for video in faults if is_link_outside(folder / split / f"{video}.npy", dataset.root)]
+            if linked:
+                dataset.find("left out", f"{folder / split}: {len(linked)} file(s) are links that lead out of the data "
+                             f"set: {preview(linked)}. Put the files themselves there, or hard links.")
+            for video in faults.keys() - set(linked):
+                dataset.find("left out", faults[video])
         dataset.splits[split] = [video for video in videos if video not in faults]
         for video in dataset.splits[split]:
             if video not in dataset.duration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrpro.errors import InputError
-from hrpro.files import read_array_header
+from hrpro.files import inside, open_regular, read_array_header
 from hrpro.schema import Number, mismatch
 from hrpro.timebase import Timebase
 from hrpro.yaml_files import read_yaml
@@ -27,10 +28,9 @@ def read_header(path: Path) -> tuple[tuple[int, int], np.dtype]:
         InputError: missing, not .npy, cut off, not two-dimensional, not floating point, or without a snippet.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path, None) as file:
             shape, _, dtype = read_array_header(file)
-            begin = file.tell()
-        size = path.stat().st_size
+            begin, size = file.tell(), os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Extract the video's features.") from None
     except OSError as error:
@@ -54,7 +54,7 @@ def read_timebase(root: Path, default: Timebase) -> Timebase:
     Raises:
         InputError: the file is there but at fault.
     """
-    path = root / "timebase.yaml"
+    path = inside(root.parent, root.name, "timebase.yaml")
     if not path.exists():
         return default
     values = read_yaml(path)
@@ -69,7 +69,7 @@ def read_timebase(root: Path, default: Timebase) -> Timebase:
 
 def feature_length(root: Path, split: str, video: str, default: int) -> int:
     """Number of feature rows that the data set under `root` has of a video; `default` where it has no such file."""
-    header = root / "features" / split / f"{video}.npy"
+    header = inside(root, "features", split, f"{video}.npy")
     return read_header(header)[0][0] if header.exists() else default
 
 
@@ -105,6 +105,8 @@ def open_features(root: Path, timebase: Timebase, dim: int,
     for video in videos:
         path = root / f"{video}.npy"
         try:
+            if path.is_symlink():
+                inside(root.parent.parent, root.parent.name, root.name, path.name)
             (length, width), _ = read_header(path)
         except InputError as error:
             faults[video] = str(error)

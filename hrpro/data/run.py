@@ -23,9 +23,10 @@ from hrpro.config import Config, check
 from hrpro.data.run_forms import event_fault, reports_fault
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
-from hrpro.files import is_file_name, read_array, read_json
+from hrpro.files import is_file_name, open_regular, read_array, read_json
 
 STAGES = (1, 2)
+MOST_ARCHIVE = 4 << 30                                  # bytes of all the scores of a split
 LAST_EVENTS = 1 << 16                                   # bytes at the end of events.jsonl that hold the last event
 PROBE_TIME = .5                                         # seconds that a lock is waited for: `Run.busy` may hold it
 _held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())   # runs that this thread has locked
@@ -100,7 +101,7 @@ class StageFolder:
 @functools.lru_cache(maxsize=4)
 def _archive(path: Path, changed_ns: int) -> zipfile.ZipFile:
     """An .npz whose directory, of hundreds of arrays, is read once for each state of the file."""
-    return zipfile.ZipFile(path)
+    return zipfile.ZipFile(open_regular(path, MOST_ARCHIVE))
 
 
 CLASSES = "names/classes"                               # the class names' place beside the scores
@@ -145,9 +146,14 @@ class Run:
         path = self.stage(stage).events_file
         if not path.exists():
             return [], 0
-        with open(path, "rb") as file:
-            file.seek(offset)
-            whole = file.read().rpartition(b"\n")[0]
+        try:
+            with open_regular(path) as file:
+                file.seek(offset)
+                whole = file.read().rpartition(b"\n")[0]
+        except OSError as error:
+            if faults is not None:
+                faults.append(f"{path}: cannot be read ({error.strerror}).")
+            return [], offset
         events = []
         for line in whole.split(b"\n") if whole else []:
             try:
@@ -202,7 +208,7 @@ class Run:
         while True:
             try:
                 root.mkdir(parents=True, exist_ok=True)
-                file = open(root / ".lock", "wb")       # noqa: SIM115  closed below
+                file = open_regular(root / ".lock", append=True)
             except OSError as error:
                 raise InputError(f"{self.root}: cannot be written ({error.strerror}). Make the folder writable."
                                  ) from None
@@ -227,7 +233,7 @@ class Run:
         Asks for a shared lock and gives it back at once, which `exclusive_lock` waits out.
         """
         try:
-            with open(self.root / ".lock", "rb") as file:
+            with open_regular(self.root / ".lock") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,9 +16,10 @@ import numpy as np
 import orjson
 
 from hrpro.config import Config, config_of
-from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, read_names, read_points
+from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, read_names, read_points, split_file
+from hrpro.data.folder import video_files
 from hrpro.errors import InputError, preview, system_remedy
-from hrpro.files import looking_like
+from hrpro.files import leads_out, links_outside, looking_like
 from hrpro.labels.operations import LabelStore, log_file
 
 LEVELS = ("error", "to do", "left out", "note")
@@ -97,20 +99,17 @@ def _validate(root: Path) -> Report:
     settings_read = not faults
     dataset, broken = examine(config, features=settings_read)
     faults += broken
-    if (log := log_file(root)).exists():
-        try:
+    try:
+        if (log := log_file(root)).exists():
             LabelStore.replay(log)
-        except InputError as error:
-            faults += error.faults
+    except InputError as error:
+        faults += error.faults
     findings = [Finding("error", fault) for fault in faults] + dataset.findings
     if not settings_read:
         findings.append(Finding("note", f"{root / 'features'}: not checked until the settings are mended."))
-    listed = {split: _names(root / f"split_{split}.txt") for split in SPLITS}
-    files = _video_files(root / "videos")
-    findings += [Finding("note", f"{path}: is a link to a file outside the data set, which the app does not open. Put "
-                                 "the file itself, or a hard link, there.")
-                 for path in sorted((root / "videos").glob("*"))
-                 if path.is_symlink() and not path.resolve().is_relative_to(root.resolve())]
+    listed = {split: _names(root, split) for split in SPLITS}
+    files = _video_files(root)
+    findings += _check_links(dataset)
     if not broken:
         findings += _check_videos(dataset, listed, files)
     findings += _check_spare_features(root, listed) + _check_point_files(dataset)
@@ -121,32 +120,51 @@ def _validate(root: Path) -> Report:
 def signature(root: Path) -> tuple[int, int]:
     """Changes whenever a file of the data set does: (number of files, hash of their names, sizes and times).
 
-    Links are followed, as those are who read the files.
+    Folders that are links are not walked: those that may be read lead to others of the data set.
     """
-    stamps, seen = [], set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        place = os.path.realpath(folder)                                # a link may lead round in a circle
-        folders[:] = [name for name in folders if place not in seen and name != "cache" and not name.startswith(".")]
-        seen.add(place)
-        for name in files:
-            with contextlib.suppress(OSError):          # a temporary one, replaced by now; a link that leads nowhere
-                entry = Path(folder, name).stat()
-                stamps.append((folder, name, entry.st_size, entry.st_mtime_ns))
+    stamps = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name != "cache" and not name.startswith(".")]
+        for name in (*files, *folders):
+            with contextlib.suppress(OSError):          # a temporary one, replaced by now
+                entry = Path(folder, name).lstat()
+                if not stat.S_ISDIR(entry.st_mode):
+                    stamps.append((folder, name, entry.st_size, entry.st_mtime_ns))
     return len(stamps), hash(frozenset(stamps))
 
 
-def _names(path: Path) -> set[str]:
+def _names(root: Path, split: str) -> set[str]:
     try:
-        return set(read_names(path))
+        return set(read_names(split_file(root, split)))
     except InputError:                                  # `examine` has said so
         return set()
 
 
-def _video_files(folder: Path) -> Counter[str]:
+def _video_files(root: Path) -> Counter[str]:
     """How many files under videos/ bear each video's name."""
-    if not folder.is_dir():
+    try:
+        return Counter(path.stem for path in video_files(root))
+    except InputError:                                  # `_check_links` says so
         return Counter()
-    return Counter(path.stem for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+
+
+def _check_links(dataset: DataSet) -> list[Finding]:
+    """Symbolic links that lead out of the data set, one finding for each of its parts.
+
+    Those of files that `examine` reads, and of the log, are findings already.
+    """
+    root, by_part = dataset.root, {}
+    known = {"features", "config.yaml", "gt_full.json", "classes.txt", "Ambiguous_test.txt",
+             *(f"split_{split}.txt" for split in SPLITS)}
+    if dataset.points_file.name == "point_labels":      # none was found
+        known.add("point_labels")
+    for path in links_outside(root):
+        part, *rest = path.relative_to(root).parts
+        if part not in known and path not in (root / "labels", root / "labels" / "operations.jsonl"):
+            by_part.setdefault(part, []).append("/".join(rest) or part)
+    return [Finding("note", f"{root / part}: {len(links)} symbolic link(s) lead out of the data set and are not "
+                            f"followed: {preview(links)}. Put the files themselves there, or hard links.")
+            for part, links in by_part.items()]
 
 
 def _count(dataset: DataSet, listed: dict[str, set[str]], files: Counter[str]) -> dict[str, Any]:
@@ -210,7 +228,7 @@ def _check_point_files(dataset: DataSet) -> list[Finding]:
     folder = dataset.root / "point_labels"
     messages, known = [], dataset.unusable | dataset.duration.keys()
     for path in sorted([*folder.glob("*.csv"), *folder.glob("human/*.txt")]):
-        if path != dataset.points_file:                 # that one's faults are known already
+        if path != dataset.points_file and not leads_out(path, dataset.root):           # those faults are known already
             found: list[Finding] = []
             try:
                 read_points(path, dataset.classes, dataset.fps, dataset.duration, found, known)

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from hrpro.data.dataset import SPLITS, read_names
+from hrpro.data.dataset import SPLITS, read_names, split_file
 from hrpro.data.features import read_header
+from hrpro.data.folder import video_files
 from hrpro.errors import InputError, raise_if
 from hrpro.features.snippets import CLIP, DIM, HEIGHT, STRETCH, WIDTH, describe
-from hrpro.files import link_or_copy, read_text, write_atomic
+from hrpro.files import inside, is_link_outside, link_or_copy, read_text, write_atomic
 from hrpro.timebase import Timebase
 from hrpro.video.decode import iter_frames, missing_note
 from hrpro.video.probe import probe
@@ -102,11 +103,11 @@ def extract_dataset(root: Path, progress: Callable[[float, str], object] = lambd
         if there:
             _spread(there[0], targets)
             done.kept.append(video)
-        elif len(files.get(video, ())) != 1:
-            done.failed[video] = _which_file(root, video, files.get(video, []))
+        elif fault := _file_fault(root, video, files.get(video, [])):
+            done.failed[video] = fault
     todo = {video: files[video][0] for video in folders if video not in done.failed and video not in done.kept}
     if todo:
-        write_atomic(root / "features" / "timebase.yaml",
+        write_atomic(inside(root, "features", "timebase.yaml"),
                      yaml.safe_dump(asdict(TIMEBASE) | {"extractor": EXTRACTOR}, sort_keys=False))
         for video, fault, note in _extract_all({video: (path, folders[video]) for video, path in todo.items()},
                                                progress, workers):
@@ -122,26 +123,32 @@ def extract_dataset(root: Path, progress: Callable[[float, str], object] = lambd
 
 def _plan(root: Path) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
     """{video of a split: its feature files} and {name: files under videos/ that bear it}."""
-    if not (root / "videos").is_dir():
+    if not inside(root, "videos").is_dir():
         raise InputError(f"{root / 'videos'}: no such folder. Put the videos there, named as in the splits.")
     folders: dict[str, list[Path]] = {}
     for split in SPLITS:
-        for video in dict.fromkeys(read_names(root / f"split_{split}.txt")):
-            folders.setdefault(video, []).append(root / "features" / split / f"{video}.npy")
+        for video in dict.fromkeys(read_names(split_file(root, split))):
+            folders.setdefault(video, []).append(inside(root, "features", split) / f"{video}.npy")
     raise_if([f"{root}: the splits name a video {video!r}, which is no file name. Use plain names."
               for video in folders if Path(video).name != video])
-    others = root / "features" / "timebase.yaml"
+    others = inside(root, "features", "timebase.yaml")
     if any((root / "features").glob("*/*.npy")) and not (others.exists() and EXTRACTOR in read_text(others)):
         raise InputError(f"{root / 'features'}: holds features of another extractor. Move that folder away to have "
                          "these made.")
     files: dict[str, list[Path]] = {}
-    for path in sorted((root / "videos").iterdir()):
-        if path.is_file() and not path.name.startswith("."):
-            files.setdefault(path.stem, []).append(path)
+    for path in video_files(root):
+        files.setdefault(path.stem, []).append(path)
     return folders, files
 
 
-def _which_file(root: Path, video: str, found: list[Path]) -> str:
+def _file_fault(root: Path, video: str, found: list[Path]) -> str:
+    """Why the files under a video's name are not the one to read; empty if they are."""
+    if len(found) == 1:
+        try:
+            inside(root, found[0].relative_to(root))
+        except InputError as error:
+            return str(error)
+        return ""
     if found:
         return f"{root / 'videos'}: {', '.join(path.name for path in found)} bear the same name. Keep one."
     return f"{root / 'videos' / video}.*: no such video file. Put it there, or remove the video from the splits."
@@ -149,7 +156,7 @@ def _which_file(root: Path, video: str, found: list[Path]) -> str:
 
 def _is_sound(path: Path) -> bool:
     try:
-        return read_header(path)[0][1] == FEATURE_DIM
+        return not is_link_outside(path, path.parents[2]) and read_header(path)[0][1] == FEATURE_DIM
     except InputError:
         return False
 

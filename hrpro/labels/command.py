@@ -18,7 +18,7 @@ import orjson
 from hrpro.data.points import Points
 from hrpro.data.run import Run
 from hrpro.errors import InputError, preview, printable
-from hrpro.files import write_atomic
+from hrpro.files import read_bytes, write_atomic
 from hrpro.labels.agreement import TOLERANCES, compare, f1_curve
 from hrpro.labels.history import (
     ROW_ONLY,
@@ -89,7 +89,7 @@ def _log(args: argparse.Namespace) -> None:
     chosen = [operation for operation in operations[args.since:]
               if args.who in (None, operation["who"]) and (args.video is None or concerns(operation, args.video))]
     if args.json:
-        lines = store.log.read_bytes().split(b"\n") if chosen else []
+        lines = read_bytes(store.log).split(b"\n") if chosen else []
         print("".join(f"{lines[operation['seq'] - 1].decode()}\n" for operation in chosen), end="")
         return
     if not operations:

@@ -45,7 +45,7 @@ from hrpro.config import config_of
 from hrpro.data.dataset import DataSet, open_dataset
 from hrpro.data.points import Points
 from hrpro.errors import InputError
-from hrpro.files import locked_folder, write_atomic, write_if_changed
+from hrpro.files import inside, locked_folder, open_regular, write_atomic, write_if_changed
 from hrpro.labels.rules import (
     KINDS,
     TABLES,
@@ -108,7 +108,7 @@ class LabelStore:
         store._mutex, store._dataset_stamp = threading.RLock(), None
         store._reset()
         try:
-            with open(log, "rb") as file:
+            with open_regular(log) as file:
                 fcntl.flock(file, fcntl.LOCK_SH)
                 cut = store._read_tail(file, until)
         except OSError as error:
@@ -177,7 +177,7 @@ class LabelStore:
                         self._reset()
                         self._show_import()
                 elif known != self._seen:
-                    with open(self.log, "rb") as file:
+                    with open_regular(log_file(self.root)) as file:
                         fcntl.flock(file, fcntl.LOCK_SH)
                         cut = self._read_tail(file)
             except OSError as error:
@@ -287,7 +287,7 @@ class LabelStore:
         Raises:
             InputError: a file could not be written.
         """
-        path = self.root / "point_labels" / "points.csv"
+        path = inside(self.root, "point_labels", "points.csv")
         self.refresh()
         if not self._operations:
             return None
@@ -309,7 +309,7 @@ class LabelStore:
         return path
 
     def _list_classes(self, names: Sequence[str]) -> None:
-        write_atomic(self.root / "classes.txt", "".join(f"{name}\n" for name in names))
+        write_atomic(inside(self.root, "classes.txt"), "".join(f"{name}\n" for name in names))
 
     def _reset(self) -> None:
         self._seen, self._offset, self._last, self._projected = None, 0, b"", -1
@@ -350,8 +350,8 @@ class LabelStore:
         """The log, open for appending, with all other writers shut out and their operations taken in."""
         while True:
             try:
-                self.log.parent.mkdir(exist_ok=True)
-                file = open(self.log, "a+b", buffering=0)                         # noqa: SIM115
+                log_file(self.root).parent.mkdir(exist_ok=True)
+                file = open_regular(self.log, append=True)
             except OSError as error:
                 raise InputError(f"{self.log}: cannot be written ({error.strerror}); the labels wait in the browser. "
                                  "Make the file and its folder writable.") from error
@@ -405,9 +405,9 @@ class LabelStore:
             raise InputError(f"{self.log}: its last line is not whole, as while a copy is put back; the labels wait. "
                              f"Try again when it has stayed as it is for {SETTLED} s.")
         file.seek(self._offset)
-        side = self.log.with_name(f"{self.log.name}.cut")
+        side = inside(self.root, "labels", f"{self.log.name}.cut")
         try:
-            with open(side, "ab") as target:
+            with open_regular(side, append=True) as target:
                 target.write(file.read() + b"\n")
                 target.flush()
                 os.fsync(target.fileno())
@@ -583,8 +583,8 @@ class LabelStore:
 
 
 def log_file(root: Path) -> Path:
-    """Where a data set's operation log lies."""
-    return Path(root) / "labels" / "operations.jsonl"
+    """Where a data set's operation log is; InputError if it leads out of the data set."""
+    return inside(root, "labels", "operations.jsonl")
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from typing import Any
 
 from hrpro.data.run import StageFolder
 from hrpro.errors import Cancelled, InputError
+from hrpro.files import open_regular
 
 STEP_INTERVAL = .5                                      # seconds between two step events
 
@@ -39,7 +40,7 @@ class EventLog:
             if not resume:
                 for old in self._path.parent.glob("events.*"):
                     old.unlink()
-            self._file = open(self._path, "a+b", buffering=0)           # noqa: SIM115  closed on exit
+            self._file = open_regular(self._path, append=True)          # closed on exit
             self._file.seek(-min(1, self._file.tell()), os.SEEK_END)
             if self._file.read() not in (b"", b"\n"):   # cut off by a crash: what follows is a line of its own
                 self._file.write(b"\n")

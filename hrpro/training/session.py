@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import shutil
 import signal
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,7 +26,7 @@ from hrpro.data.run import Run, StageFolder
 from hrpro.data.segments import Segments
 from hrpro.errors import Cancelled, InputError
 from hrpro.evaluation.average_precision import AveragePrecision, average_precision
-from hrpro.files import read_json, write_atomic, write_json
+from hrpro.files import open_regular, read_bytes, read_json, write_atomic, write_json
 from hrpro.labels.operations import project_points
 from hrpro.proposals.soft_nms import drop_ambiguous, soft_nms
 from hrpro.schema import Number, mismatch, short_repr
@@ -221,7 +223,7 @@ def _start_afresh(folder: StageFolder, config: Config, dataset: DataSet) -> None
         write_atomic(folder.classes_file, "".join(f"{name}\n" for name in dataset.classes))
         folder.root.joinpath("points.txt").unlink(missing_ok=True)
         copy = folder.root / ("points.csv" if dataset.points_file.suffix == ".csv" else "points.txt")
-        write_atomic(copy, dataset.points_file.read_bytes())
+        write_atomic(copy, read_bytes(dataset.points_file))
         # They may be others by now than those that were read with the data set.
         dataset.points = read_points(copy, dataset.classes, dataset.fps, dataset.duration, [])
 
@@ -346,8 +348,13 @@ def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...], *, res
     if not path.exists():
         raise InputError(f"{path}: no such checkpoint. Run this stage with --mode train first.")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        fault = _checkpoint_fault(state, path.stat().st_size, resume)
+        with open_regular(path, None) as file:
+            size = os.fstat(file.fileno()).st_size
+            if sum(entry.file_size for entry in zipfile.ZipFile(file).infolist()) > size:
+                raise ValueError("unpacks to more than its size")
+            file.seek(0)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        fault = _checkpoint_fault(state, size, resume)
     except Exception as error:                          # torch raises many kinds for a broken archive
         fault = f"reading it ends in {type(error).__name__}"
     if fault:

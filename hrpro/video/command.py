@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from hrpro.data.folder import video_files
 from hrpro.errors import Cancelled, InputError, raise_if
+from hrpro.files import inside
 from hrpro.progress import show
 
 
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     cache, failed, todo, playable, notes = args.dataset / "cache", [], [], 0, []
     for path in _files(args.dataset, args.videos):
         try:
-            info = probe(path)
+            info = probe(inside(args.dataset, path.relative_to(args.dataset)))
         except InputError as error:
             failed += error.faults
             continue
@@ -75,10 +77,9 @@ def _cancel(*_: object) -> NoReturn:
 
 
 def _files(root: Path, wanted: list[str]) -> list[Path]:
-    folder = root / "videos"
+    folder, files = root / "videos", video_files(root)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Put the videos there.")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
     if not wanted:
         return files
     found = {name: [path for path in files if path.name == name] or [path for path in files if path.stem == name]

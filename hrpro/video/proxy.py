@@ -19,15 +19,20 @@ from pathlib import Path
 from typing import IO
 
 from hrpro.errors import Cancelled, InputError
-from hrpro.files import read_json, replacing_by_name, write_json
+from hrpro.files import inside, read_json, replacing_by_name, write_json
 from hrpro.video.probe import probe, version_of
 
 _SOURCE = Path(__file__).resolve().parents[2]
 
 
 def proxy_path(video: Path, cache_dir: Path) -> Path:
-    """Where the copy of the video file as it is now lies, made or not; InputError if there is no such video."""
-    return Path(cache_dir) / "proxies" / f"{Path(video).name}.{version_of(video)}.mp4"
+    """Where the copy of the video file as it is now is, made or not.
+
+    Raises:
+        InputError: there is no such video, or the place leads out of the data set around the cache.
+    """
+    cache = Path(cache_dir)
+    return inside(cache.parent, cache.name, "proxies", f"{Path(video).name}.{version_of(video)}.mp4")
 
 
 def make_proxy(source: Path, cache_dir: Path, progress: Callable[[float], object] = lambda fraction: None,
@@ -128,7 +133,7 @@ def _order(video: Path, target: Path, again: bool) -> dict[str, object]:
 def _lock_of(folder: Path) -> IO[bytes]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return open(folder / ".lock", "wb")
+        return open(inside(folder.parent.parent, folder.parent.name, folder.name, ".lock"), "ab")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}), so no copy of a video can be made. Make it "
                          "writable.") from None

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from hrpro.errors import InputError
-from hrpro.files import read_json, write_atomic, write_json
+from hrpro.files import inside, read_json, write_atomic, write_json
 from hrpro.video.decode import frames_at
 from hrpro.video.probe import VideoInfo, probe, version_of
 
@@ -46,12 +46,13 @@ def filmstrip(video_path: Path, cache_dir: Path, count: int = 100,
         InputError: the video cannot be read, or the cache not be written.
     """
     video_path = Path(video_path)
-    sprite = Path(cache_dir) / "filmstrips" / f"{video_path.name}.jpg"
-    manifest = sprite.with_suffix(".json")
+    cache = Path(cache_dir)
+    sprite, manifest = (inside(cache.parent, cache.name, "filmstrips", f"{video_path.name}.{kind}")
+                        for kind in ("jpg", "json"))
     made_from = {"version": version_of(video_path), "count": count, "edition": _EDITION}
     with contextlib.suppress(InputError, AttributeError, KeyError, TypeError):          # none yet, or no manifest
         content = read_json(manifest)
-        if content.pop("made_from") == made_from and sprite.exists():
+        if content.pop("made_from") == made_from and sprite.is_file():
             return Filmstrip(sprite, tuple(content.pop("times")), **content)
     info = info_of(video_path)
     times = _moments(info, min(count, info.frames))

@@ -184,7 +184,7 @@ def test_a_video_that_is_a_link_out_and_a_linked_data_set(world, tmp_path):
     small.rename(tmp_path / "small")
     small.symlink_to(tmp_path / "small")
     test = open_page("explore", video="test_0")
-    assert "not links" in test.warning[0].value and not shown(test)["video"]["file"]
+    assert "not symbolic links" in test.warning[0].value and not shown(test)["video"]["file"]
     assert data_set("small").is_dir()
 
 
