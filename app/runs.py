@@ -16,7 +16,7 @@ from app.results import NO_TRUTH, load_dataset
 from app.run_log import StageLog
 from app.text import plain
 from hrpro.config import cfg_of
-from hrpro.data.run import STAGES, Run
+from hrpro.data.run import STAGES, Run, find_runs
 from hrpro.errors import InputError
 from hrpro.jobs.background import (
     STATE_WORDS,
@@ -56,6 +56,14 @@ def begun(dataset: Path) -> list[Run]:
             latest.setdefault(job.target, job)
     return [Run(Path(target)) for target, job in latest.items() if (now := status(job)).running
             or (now.state in ("failed", "died") and time.time() - job.started < LATELY)]
+
+
+def training_now(dataset: Path) -> set[str]:
+    """Names of the data set's runs that are being trained, by a job or by another process."""
+    folder = ckpt_root() / dataset.name
+    by_jobs = {Path(job.target).name for job in jobs(ckpt_root())
+               if Path(job.target).parent == folder and status(job).running}
+    return by_jobs | {run.name for run in find_runs(ckpt_root(), dataset.name) if run.busy()}
 
 
 def relative_to_cwd(words: Sequence[str]) -> list[str]:
@@ -151,7 +159,7 @@ def _headline(run: Run, job: Job | None, state: str, *, elsewhere: bool) -> None
     """Name, state and buttons. elsewhere: it is trained by a process that is no job of this app."""
     icon, color = BADGES[state]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{plain(run.dataset)} / {plain(run.name)}**", width="content")
+        st.subheader(f"{plain(run.dataset)} / {plain(run.name)}", anchor="run", width="content")
         started = f"Started {time.strftime('%d %b, %H:%M', time.localtime(job.started))}." if job else None
         st.badge(STATE_WORDS[state].capitalize(), icon=icon, color=color,
                  help=ELSEWHERE.strip() if elsewhere else started)

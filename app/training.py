@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.checks import checked
 from app.paths import ckpt_root
-from app.runs import begun, job_of, relative_to_cwd
+from app.runs import begun, job_of, relative_to_cwd, training_now
 from app.settings import missing_devices, settings_form
 from app.state import choose
 from app.text import plain, said_of
@@ -52,26 +52,45 @@ def _start(dataset: Path, config: Config | None, chain: tuple[int, ...], obstacl
     config: None if settings are at fault, which `obstacles` then says.
     """
     data_obstacles = _data_obstacles(dataset)
-    job = job_of(Run.of(config).root) if config else None
-    if job and status(job).running:
+    running = training_now(dataset)
+    if config and config.task_info in running:
         obstacles = [*obstacles, "A run of this name is in progress. Wait until it ends, cancel it, or choose another "
                                  "name."]
     obstacles = [*data_obstacles, *obstacles]
-    if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=bool(obstacles),
-                 width="stretch"):
+    confirmed = _running_is_known(dataset, running)
+    # A click belongs to the button that was on the screen: the second one of a double click finds another button.
+    count = f"starts {dataset.name}"
+    if st.button("Start training", type="primary", icon=":material/play_arrow:", width="stretch",
+                 key=f"start {dataset.name} {st.session_state.setdefault(count, 0)}",
+                 disabled=bool(obstacles) or not confirmed) and confirmed and not obstacles:
         try:
             start_training(cfg_of(dataset), config, chain)
         except InputError as error:
             st.error(plain(str(error)))
         else:
+            st.session_state[count] += 1
             choose("run", config.task_info)
-            for key in ("wish", "suggested name"):
+            for key in ("wish", "suggested name", "started"):
                 st.session_state[f"{key} {dataset.name}"] = config.task_info
             st.rerun()
     if obstacles:
         st.warning("\n\n".join(obstacles), icon=":material/block:")
     if data_obstacles:
         st.page_link("pages/projects.py", label="See it on Projects", icon=":material/folder:")
+
+
+def _running_is_known(dataset: Path, running: set[str]) -> bool:
+    """Say, where the click was, what it started and what else is running; whether another run may start beside that."""
+    started = st.session_state.get(f"started {dataset.name}")
+    if started in running:
+        st.success(f"Started **{plain(started)}**. [See its progress](#run)", icon=":material/play_circle:")
+    elif started and (job := job_of(ckpt_root() / dataset.name / started)):
+        st.info(f"**{plain(started)}** was started here: {status(job).word}. [See it](#run)")
+    if others := sorted(running - {started}):
+        st.info(f"Running: {', '.join(f'**{plain(name)}**' for name in others)}.")
+    return not running or st.checkbox("Train another run at the same time",
+                                      key=f"beside {dataset.name} {sorted(running)}",
+                                      help="Runs share the processor, so each takes longer.")
 
 
 def _data_obstacles(dataset: Path) -> list[str]:

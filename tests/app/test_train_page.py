@@ -30,6 +30,11 @@ def start_button(test):
     return next(button for button in test.button if button.label == "Start training")
 
 
+def beside(test):
+    """The box that lets another run start beside those that are running."""
+    return next(box for box in test.checkbox if box.label == "Train another run at the same time")
+
+
 def setting(test, name):
     """The field with this label, or of the setting with this name."""
     return next(field for field in (*test.text_input, *test.number_input, *test.selectbox)
@@ -230,7 +235,11 @@ def test_start_runs_a_job_that_the_page_shows(folders, tiny):
     assert job.command[:3] == [sys.executable, "-m", "hrpro"] and job.target == str(folders[1] / "tiny" / "HR-Pro")
     assert status(job).running and setting(test, "Run").value == "HR-Pro"
     assert "Running" in "".join(each.value for each in test.markdown)
-    assert setting(test, "Run name").value == "HR-Pro-2" and not start_button(test).disabled
+    assert setting(test, "Run name").value == "HR-Pro-2" and start_button(test).disabled
+    assert "Started **HR\\-Pro**. [See its progress](#run)" in [each.value for each in test.success]
+    beside(test).check()
+    test.run()
+    assert not start_button(test).disabled
     setting(test, "Run name").set_value("HR-Pro")
     test.run()
     assert start_button(test).disabled and "in progress" in warnings(test)
@@ -246,7 +255,28 @@ def test_after_a_start_the_next_name_is_offered(folders, tiny):
         test.run()
         start_button(test).click()
         test.run()
-        assert setting(test, "Run name").value == following and not start_button(test).disabled
+        assert setting(test, "Run name").value == following and start_button(test).disabled
+        beside(test).check()
+        test.run()
+        assert not start_button(test).disabled
+
+
+def test_a_click_starts_one_run_whatever_comes_after_it(folders, tiny):
+    test, other = open_page("train"), open_page("train")                # the same form in two tabs
+    clicked = start_button(test)
+    clicked.click()
+    test.run()
+    clicked.click()                                     # the second click of a double click: that button has gone
+    test.run()
+    start_button(other).click()
+    other.run()
+    assert not test.exception and not other.exception and len(jobs(folders[1])) == 1
+    assert "Running: **HR\\-Pro**." in [each.value for each in other.info] and start_button(other).disabled
+    beside(other).check()
+    other.run()
+    start_button(other).click()
+    other.run()
+    assert sorted(job.target.rpartition("/")[2] for job in jobs(folders[1])) == ["HR-Pro", "HR-Pro-2"]
 
 
 def test_a_dead_job_is_shown_with_its_words_as_they_are(folders, tiny):

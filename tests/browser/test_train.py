@@ -106,6 +106,56 @@ def test_a_killed_training_has_stopped_unexpectedly_and_resumes(app, page):
     badge(page, "Cancelled")
 
 
+@pytest.mark.parametrize("clicks", ["double click", "two clicks"])
+def test_one_intent_starts_one_run_and_says_so_where_the_click_was(app, page, context, make_dataset, clicks):
+    name = clicks.replace(" ", "-")
+    make_dataset(app.data / name, num_iters=5000, test_iter=5000, num_threads=1)
+    other = context.new_page()
+    for tab in (page, other):
+        open_train(tab, app, f"?dataset={name}")
+        tab.wait_for_function("[...document.querySelectorAll('button')].some(button => !button.disabled && "
+                              "button.innerText.includes('Start training'))", timeout=60_000)
+    button(page, "Start training").scroll_into_view_if_needed()
+    if clicks == "double click":
+        button(page, "Start training").dblclick()
+    else:
+        box = button(page, "Start training").bounding_box()
+        for pause in (250, 0):                          # where the button was, whatever is there by then
+            page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+            page.wait_for_timeout(pause)
+    said = page.get_by_text("Started HR-Pro")
+    said.wait_for()
+    box = said.bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 800
+    badge(page, "Running")
+    page.wait_for_timeout(3000)
+    assert [job.target for job in jobs(app.ckpt) if name in job.target] == [str(app.ckpt / name / "HR-Pro")]
+    assert button(page, "Start training").is_disabled()
+    other.get_by_text("Running: HR-Pro.").wait_for()
+    assert button(other, "Start training").is_disabled()
+    other.close()
+    wait_for_points(page, 1)
+    page.get_by_text("See its progress").click()
+    page.wait_for_function("document.getElementById('run').getBoundingClientRect().top >= 0")
+
+    page.evaluate("""() => {
+      const shown = (element) => element.checkVisibility();
+      window.seen = { most: 0, disagreed: false };
+      window.watching = setInterval(() => {
+        const buttons = [...document.querySelectorAll("button")].filter(shown)
+          .filter((button) => button.innerText.includes("Cancel"));
+        const badges = [...document.querySelectorAll(".stMarkdownBadge")].filter(shown).map((badge) => badge.innerText);
+        const bars = [...document.querySelectorAll(".stProgress")].filter(shown).map((bar) => bar.innerText);
+        window.seen.most = Math.max(window.seen.most, buttons.length);
+        if (badges.some((text) => text.includes("Stopping")) && bars.some((text) => text.includes("cancelled")))
+          window.seen.disagreed = true;
+      }, 10);
+    }""")
+    button(page, "Cancel").click()
+    badge(page, "Cancelled")
+    assert page.evaluate("window.seen") == {"most": 1, "disagreed": False}
+
+
 def test_a_failed_training_says_why(app, page):
     open_train(page, app)
     (app.ckpt / "tiny" / "blocked").mkdir(parents=True)
