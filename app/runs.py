@@ -1,4 +1,4 @@
-"""What a run shows while it works and afterwards; used by the Train page."""
+"""What a run shows during and after training; used by the Train page."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ ELSEWHERE = "A process that this page did not start, such as a command in a term
 
 
 def job_of(target: Path) -> Job | None:
-    """The job that is at work on a folder, else the latest; the clock may have been put back between two."""
+    """The job that is running on a folder, else its latest; the clock may have been set back between two."""
     latest = next((job for job in jobs(ckpt_root()) if job.target == str(target.resolve())), None)
     return running_on(ckpt_root(), target) or latest
 
 
 def begun(dataset: Path) -> list[Run]:
-    """Runs of a data set that may have written nothing yet: a job is at work on them, or has failed lately."""
+    """Runs of a data set that may have written nothing yet: their job is running, or failed lately."""
     folder, latest = ckpt_root() / dataset.name, {}
     for job in jobs(ckpt_root()):
         if Path(job.target).parent == folder:
@@ -67,24 +67,36 @@ def training_now(dataset: Path) -> set[str]:
 
 
 def relative_to_cwd(words: Sequence[str]) -> list[str]:
-    """A command's words with paths said from the working directory, as a person would type them."""
+    """A command's words with paths relative to the working directory, as a person would type them."""
     here = f"{Path.cwd()}{os.sep}"
     return [word.removeprefix(here) for word in words]
 
 
+@st.fragment(run_every="5s")
 def run_panel(run: Run) -> None:
-    """State, progress, curves, figures and log of one run, by the second while it works."""
+    """State, progress, curves, figures and log of one run, updated every second while it is being trained.
+
+    Like the projects' cards, it redraws itself and never reruns the page.
+    """
     job = job_of(run.root)
-    live = bool(job and status(job).running) or run.busy()
-    st.fragment(_run_panel, run_every="1s" if live else "5s")(run, live)
+    (_live_panel if (job and status(job).running) or run.busy() else _still_panel)(run)
 
 
-def _run_panel(run: Run, live: bool) -> None:
+@st.fragment(run_every="1s")
+def _live_panel(run: Run) -> None:
+    _panel(run)
+
+
+@st.fragment
+def _still_panel(run: Run) -> None:
+    _panel(run)
+
+
+def _panel(run: Run) -> None:
     job = job_of(run.root)
     now = status(job) if job else None
     ours = bool(now and now.running)
-    if (ours or run.busy()) != live:
-        st.rerun()                                      # the rest of the page depends on it too
+    live = ours or run.busy()
     logs = [log for log in (_log(run, stage).read() for stage in STAGES) if log.mode]
     state = _state(run, job, now, logs)
     message = now.message if now and now.state == state else ""
@@ -110,14 +122,14 @@ def _run_panel(run: Run, live: bool) -> None:
                 right.info(NO_TRUTH)
     notes = list(dict.fromkeys(note for log in logs for note in log.notes))
     if notes:
-        with st.expander(f"Said of the data ({len(notes)})"):
+        with st.expander(f"Data notes ({len(notes)})", key=f"notes {run.root}"):
             st.markdown("\n".join(f"- {plain(note)}" for note in notes))
     if job:
-        with st.expander("Log and command", expanded=bool(message)):
+        with st.expander("Log and command", expanded=bool(message), key=f"log {run.root}"):
             st.code("\n".join(tail(job, LOG_LINES)) or "Nothing printed yet.", language=None)
-            st.caption("All of it:")
+            st.caption("Full log:")
             st.code(shell(relative_to_cwd(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language=None)
-            st.caption("Started by:")
+            st.caption("Started with:")
             st.code(shell(relative_to_cwd(job.command[3:])), language=None, wrap_lines=True)
 
 
@@ -205,7 +217,7 @@ def _progress_text(log: StageLog, state: str) -> str:
         return f"{text} · {STATE_WORDS[state]}"
     text += f" · {doing}"
     if log.now.get("event") == "step":
-        return f"{text} · {log.now['rate']:.0f} videos a second · {_duration(log.now['eta'])} left · {log.device}"
+        return f"{text} · {log.now['rate']:.0f} videos per second · {_duration(log.now['eta'])} left · {log.device}"
     if log.now.get("event") == "progress":
         return f"{text} · {log.now['what']} {log.now['done']} of {log.now['total']}"
     return text
@@ -218,7 +230,7 @@ def _duration(seconds: float) -> str:
 
 
 def _figures_of_merit(run: Run) -> None:
-    """Both checkpoints of both stages, by their names."""
+    """The scores of both checkpoints of both stages."""
     rows = []
     for stage in STAGES:
         metrics = {}
@@ -238,7 +250,7 @@ def _figures_of_merit(run: Run) -> None:
 
 
 def job_progress(job: Job) -> None:
-    """One line for a job that is no training: its bar while it runs, its last words if it failed."""
+    """One line for a job other than a training: its bar while it runs, its message if it failed."""
     now = status(job)
     if now.running:
         fraction, text = progress(job)

@@ -21,8 +21,8 @@ from hrpro.errors import InputError
 from hrpro.yaml_files import parse_yaml
 
 # Those shown at once, with labels short enough for four in a row: first stage 1's, then stage 2's.
-VISIBLE = {"num_iters": "Stage 1 steps", "lr": "Learning rate", "batch_size": "Batch size", "test_iter": "Test every",
-           "max_epochs": "Stage 2 epochs", "lr2": "Learning rate 2", "batch_size2": "Batch size 2", "seed": "Seed"}
+VISIBLE = {"num_iters": "Steps", "lr": "LR stage 1", "batch_size": "Batch size", "test_iter": "Test every",
+           "max_epochs": "Epochs", "lr2": "LR stage 2", "batch_size2": "Batch size 2", "seed": "Seed"}
 # Set elsewhere on the page, or given by the data set's folder.
 ELSEWHERE = ("dataset", "data_path", "ckpt_path", "task_info", "device")
 COLUMNS = 4

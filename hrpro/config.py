@@ -45,16 +45,17 @@ class Config:
     seed: int = _key(0, "seed of every random generator", 0, 2**31 - 1)
     device: str = _key("auto", "device to compute on; auto uses a GPU if there is one",
                        choices=DEVICES)
-    mixed_precision: bool = _key(True, "bfloat16 matrix products on CUDA")
+    mixed_precision: bool = _key(True, "mixed precision; bfloat16 matrix products on CUDA")
     num_threads: int = _key(0, "CPU threads; 0 leaves the choice to torch", 0, 1024)
-    reference_quirks: bool = _key(False, "reproduce the published program's four quirks (docs/method.md, section 7)")
+    reference_quirks: bool = _key(False, "quirks of the published program; reproduces all four (docs/method.md, "
+                                         "section 7)")
     checkpoint: str = _key("last", "checkpoint that test and infer use; best is chosen on the test set, as published",
                            choices=("last", "best"))
 
     points: str = _key("auto", "point file under point_labels; auto is points.csv (labelled in the app), else "
                                "point_gaussian.csv")
     blocked_videos: list[str] = _key([], "test videos left out of the evaluation")
-    tiou_thresholds: list[float] = _key([.1, .2, .3, .4, .5, .6, .7], "tIoU thresholds of the evaluation", 0, 1)
+    tiou_thresholds: list[float] = _key([.1, .2, .3, .4, .5, .6, .7], "evaluation thresholds; tIoU", 0, 1)
 
     frames_per_sec: float = _key(25.0, "frame rate of the features; in frames per second", 1e-3)
     segment_frames_num: int = _key(16, "frames from one snippet to the next", 1)
@@ -66,7 +67,7 @@ class Config:
     rab_dim_feedforward: int = _key(128, "hidden size of the blocks' feed-forward part", 1, 2**16)
     rab_dropout: float = _key(.3, "dropout in the blocks", 0, .99)
     dropout: float = _key(.7, "dropout before the classifier and in stage 2's fusion", 0, .99)
-    r_act: int = _key(8, "r of the video score; the mean over the best T // r snippets", 1)
+    r_act: int = _key(8, "divisor r of the video score; the mean over the best T // r snippets", 1)
     memory_momentum: float = _key(.001, "weight of a step's features in the reliable prototypes", 0, 1)
     act_thresh: float = _key(.1, "highest background score of a pseudo action", 0, 1)
     bkg_thresh: float = _key(.95, "lowest background score of a pseudo background", 0, 1)
@@ -87,7 +88,7 @@ class Config:
     lr2: float = _key(5e-5, "learning rate of stage 2", 0)
     max_proposal: int = _key(1000, "proposals per video in a step of stage 2", 1)
     roi_size: int = _key(12, "bins of RoI align; a multiple of 6", 6, 600)
-    completeness_iou: float = _key(.3, "tIoU of a positive proposal; at least this with a reliable proposal", 0, 1)
+    completeness_iou: float = _key(.3, "lowest tIoU of a positive proposal; with a reliable proposal", 0, 1)
     weight_loss_reg: float = _key(1.0, "weight of the boundary loss", 0)
     weight_loss_score: float = _key(1.0, "weight of the completeness loss", 0)
 

@@ -17,4 +17,4 @@ with right:
     if run:
         run_panel(run)
     else:
-        st.info("No run of this data set yet. Start one at the left; its curves appear here as it goes.")
+        st.info("No run of this data set yet. Start one on the left; its curves appear here during training.")
