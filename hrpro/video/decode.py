@@ -235,8 +235,9 @@ def missing_note(info: VideoInfo, missing: Sequence[int]) -> str:
     stretches = [times[begin] + (f" to {times[end - 1]}" if end - begin > 1 else "")
                  for begin, end in itertools.pairwise(breaks)]
     more = f" and {len(stretches) - _MOST_MISSING} other places" if len(stretches) > _MOST_MISSING else ""
+    shown = "the frame before" if missing[0] else "the frame before (at the beginning: the first that can)"
     return (f"{info.path}: {len(missing)} of {info.frames} frames cannot be decoded (at "
-            f"{', '.join(stretches[:_MOST_MISSING])} s{more}); the frame before is shown in their place.")
+            f"{', '.join(stretches[:_MOST_MISSING])} s{more}); {shown} is shown in their place.")
 
 
 def _picture(frame: av.VideoFrame, scaler: VideoReformatter, size: tuple[int, int] | None, info: VideoInfo

@@ -52,7 +52,7 @@ class VideoInfo:
         interlaced: Pictures are made of two fields each.
         plain: No edit list hides frames and, in Matroska, which has no frame lengths, none is stored out of order. Of
             other files some players show a neighbour of the frame asked for.
-        alone: There is one picture track, so every player shows this one.
+        certain: There is one picture track and its first frame can be decoded, so every player shows the same.
         delay: By how many places decoded frames' stamps can be out of order, see `hrpro.video.decode.in_order`.
         counted: Stamps only number the packets: pictures stored out of order do not have their own.
         joins: Where stamps restart or jump, as in files joined byte by byte, what to add to those that follow.
@@ -73,7 +73,7 @@ class VideoInfo:
     upright: tuple[int, int, int, int]
     interlaced: bool
     plain: bool
-    alone: bool
+    certain: bool
     delay: int
     counted: bool
     joins: list[int]
@@ -101,7 +101,7 @@ class VideoInfo:
     def browser_playable(self) -> bool:
         """Whether a browser's <video> shows these pictures."""
         return self.codec in _BROWSER_CODECS.get(self.path.suffix.lower(), ()) and not self.interlaced \
-            and self.alone and not self.joins and self.pixel_format in ("yuv420p", "yuvj420p")
+            and self.certain and not self.joins and self.pixel_format in ("yuv420p", "yuvj420p")
 
     def frame_index(self, seconds: float) -> int:
         """The frame on screen at a moment; the first before 0, the last after the end."""
@@ -194,7 +194,7 @@ def probe(path: Path) -> VideoInfo:
         interlaced = first.interlaced_frame or context.field_order > 1
         delay = _delay(container.format.name, stream)
     with opened(path) as (container, stream):
-        return _read(path, container, stream, first.format.name, upright=upright, interlaced=interlaced, delay=delay)
+        return _read(path, container, stream, first, upright=upright, interlaced=interlaced, delay=delay)
 
 
 def decoded(packets: Iterable[av.Packet]) -> Iterator[av.VideoFrame]:
@@ -228,7 +228,7 @@ def _beginning(stream: av.VideoStream) -> bytes:
     return (stream.codec_context.extradata or b"") + (bytes(packet) if packet else b"")
 
 
-def _read(path: Path, container: av.container.InputContainer, stream: av.VideoStream, pixel_format: str, *,
+def _read(path: Path, container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame, *,
           upright: tuple[int, int, int, int], interlaced: bool, delay: int) -> VideoInfo:
     kind = container.format.name
     matroska = "matroska" in kind
@@ -296,9 +296,10 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
     size = round(context.width * (context.sample_aspect_ratio or 1)), context.height
     width, height = size if upright[0] else size[::-1]
     keyframes = np.flatnonzero(keys[order])
+    certain = len(_films(path, container)) == 1 and first.pts <= stamps[0]
     entries = np.stack((numbers, places), 1)[order][keyframes] if kind == "mpegts" else np.empty((0, 2), np.int64)
-    return VideoInfo(path, duration, fps, width, height, codec, pixel_format, bool(container.streams.audio), start,
-                     upright, interlaced, plain, len(_films(path, container)) == 1, delay,
+    return VideoInfo(path, duration, fps, width, height, codec, first.format.name, bool(container.streams.audio), start,
+                     upright, interlaced, plain, certain, delay,
                      delay == _DELAY["avi"] and not (np.diff(order) < 0).any(), joins, stamps, stream.time_base,
                      keyframes, file_order, entries)
 
