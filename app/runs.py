@@ -49,13 +49,13 @@ def job_of(target: Path) -> Job | None:
 
 
 def begun(dataset: Path) -> list[Run]:
-    """Runs of a data set that may have written nothing yet: their job is running, or failed lately."""
+    """Runs of a data set that may have written nothing yet: their job is running, or ended lately without finishing."""
     folder, latest = ckpt_root() / dataset.name, {}
     for job in jobs(ckpt_root()):
         if Path(job.target).parent == folder:
             latest.setdefault(job.target, job)
     return [Run(Path(target)) for target, job in latest.items() if (now := status(job)).running
-            or (now.state in ("failed", "died") and time.time() - job.started < LATELY)]
+            or (now.state != "finished" and time.time() - job.started < LATELY)]
 
 
 def training_now(dataset: Path) -> set[str]:
@@ -115,7 +115,8 @@ def _panel(run: Run) -> None:
     for log in logs:
         if log.steps or log.tests:
             left, right = st.columns(2)
-            left.plotly_chart(loss_figure(log), key=f"loss {log.stage}", config={"displaylogo": False})
+            losses = loss_figure(log, _loss_weights(run, log.stage))
+            left.plotly_chart(losses, key=f"loss {log.stage}", config={"displaylogo": False})
             if _measurable(run, log):
                 right.plotly_chart(map_figure(log), key=f"mAP {log.stage}", config={"displaylogo": False})
             else:
@@ -141,6 +142,14 @@ def _measurable(run: Run, log: StageLog) -> bool:
         return bool(len(load_dataset(data_root() / run.dataset).test_truth(run.config(log.stage).blocked_videos)))
     except InputError:                                  # the run says so itself
         return True
+
+
+def _loss_weights(run: Run, stage: int) -> dict[str, float]:
+    """Weights of the parts of the loss as the run has them; empty where its settings cannot be read."""
+    try:
+        return run.config(stage).loss_weights(stage)
+    except InputError:
+        return {}
 
 
 def _log(run: Run, stage: int) -> StageLog:

@@ -116,6 +116,12 @@ class Config:
         """The features' rate according to the settings; a feature set's own timebase.yaml takes precedence."""
         return Timebase(self.frames_per_sec, self.segment_frames_num, self.segment_frames_num)
 
+    def loss_weights(self, stage: int) -> dict[str, float]:
+        """Weight of each part of a stage's loss in its total (docs/method.md, sections 2 and 5)."""
+        if stage == 1:
+            return dict(zip(("video", "action", "background", "contrast"), self.lambdas, strict=True))
+        return {"boundary": self.weight_loss_reg, "completeness": self.weight_loss_score}
+
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 

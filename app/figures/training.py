@@ -18,16 +18,27 @@ HEIGHT = 300
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
-def loss_figure(log: StageLog) -> go.Figure:
-    """Every loss over the steps, the total thickest."""
+def loss_figure(log: StageLog, weights: Mapping[str, float]) -> go.Figure:
+    """The total loss over the steps, and its parts times their weights, which add up to it.
+
+    weights: {part: its weight in the total}. A part of weight 0, and one whose weight is not known, is drawn unweighted
+    where a person asks for it in the legend.
+    """
     figure = _figure(log, "Loss")
     for index, (name, values) in enumerate(log.losses.items()):
-        steps, shown = thin(log.steps, values)
-        figure.add_scatter(x=steps, y=shown, name=name, mode="lines", line=_line(index),
-                           hovertemplate="%{y:.4f}")
+        weight = 1. if name == "total" else weights.get(name)
+        steps, shown = thin(log.steps, np.multiply(values, weight or 1.))
+        figure.add_scatter(x=steps, y=shown, name=_loss_label(name, weight), mode="lines", line=_line(index),
+                           hovertemplate="%{y:.4f}", visible=True if weight else "legendonly")
     if not log.steps:
         _say(figure, "No step yet")
     return figure
+
+
+def _loss_label(name: str, weight: float | None) -> str:
+    if weight is None:
+        return f"{name} (unweighted)"
+    return name if weight == 1 else f"{weight:g} × {name}" if weight else f"{name} (unweighted, not in the total)"
 
 
 def map_figure(log: StageLog) -> go.Figure:

@@ -3,7 +3,8 @@
 Every event has "time" (unix seconds) and "event", one of
     start     stage, mode, device, total, unit ("step" or "epoch"), seed, dataset, n_train, n_test, left_out,
               resumed_from
-    step      step (a fraction where epochs count), loss {name: value}, rate (videos a second), eta (seconds)
+    step      step (a fraction where epochs count), loss {name: value}, rate (videos a second), eta (seconds); loss
+              holds the total, and its parts before their weights (`Config.loss_weights`)
     progress  what, done, total
     test      step, mAP {tIoU: value}, average {range: value}, accuracy, best
     note      message
@@ -117,7 +118,8 @@ def _line(event: str, fields: dict[str, Any]) -> str:
             return (f"stage {fields['stage']} {fields['mode']}: {fields['dataset']}, {fields['n_train']} train and "
                     f"{fields['n_test']} test videos, on {fields['device']}")
         case "step":
-            losses = "  ".join(f"{name} {value:.4f}" for name, value in fields["loss"].items())
+            parts = "  ".join(f"{name} {value:.4f}" for name, value in fields["loss"].items() if name != "total")
+            losses = f"total {fields['loss']['total']:.4f}  (unweighted: {parts})"
             return f"{fields['step']:>6.4g}  {losses}  {fields['rate']:.1f} videos/s, {fields['eta']:.0f} s left"
         case "test" if fields["mAP"]:
             averages = "  ".join(f"AVG({span}) {value:.4f}" for span, value in fields["average"].items())

@@ -104,7 +104,7 @@ def train_step(session: Session, model: SnippetModel, optimizer: torch.optim.Opt
                              batch.video_label.to(device))
     losses = snippet_losses(output, targets, model.memory, r_act=config.r_act, temperature=config.temperature,
                             reference_quirks=config.reference_quirks)
-    total = sum(weight * loss for weight, loss in zip(config.lambdas, losses.values(), strict=True))
+    total = sum(weight * losses[name] for name, weight in config.loss_weights(1).items())
     optimizer.zero_grad()
     total.backward()
     optimizer.step()

@@ -167,7 +167,7 @@ def train_step(session: Session, model: InstanceModel, optimizer: torch.optim.Op
     with session.autocast:
         completeness, offsets = model(batch.pooled)
     losses = instance_losses(completeness, refine(batch.segments, offsets), batch, config.completeness_iou)
-    total = config.weight_loss_reg * losses["boundary"] + config.weight_loss_score * losses["completeness"]
+    total = sum(weight * losses[name] for name, weight in config.loss_weights(2).items())
     optimizer.zero_grad()
     total.backward()
     optimizer.step()

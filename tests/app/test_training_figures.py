@@ -113,8 +113,9 @@ def test_figures_show_every_loss_and_average(run):
             step(log, at, 1 / at)
             log.test(at, report(at / 100 if at < 30 else .1), None, at < 30)
     stage = StageLog(run, 1).read()
-    losses = loss_figure(stage)
-    assert [trace.name for trace in losses.data] == ["total", "action"]
+    losses = loss_figure(stage, {"action": .5})
+    assert [trace.name for trace in losses.data] == ["total", "0.5 × action"]
+    assert list(losses.data[1].y) == [1 / 40, 1 / 80, 1 / 120]
     assert list(losses.data[0].y) == [1 / 10, 1 / 20, 1 / 30] and losses.data[0].line.width > losses.data[1].line.width
     means = map_figure(stage)
     assert {trace.name: list(trace.y) for trace in means.data} == {
@@ -124,10 +125,25 @@ def test_figures_show_every_loss_and_average(run):
     assert len(set(colours)) == 2 and losses.layout.uirevision == means.layout.uirevision
 
 
+def test_the_parts_of_a_real_training_add_up_to_its_total(trained_world):
+    run = Run(trained_world / "ckpt" / "small" / "first")
+    first = ["total", "video (unweighted, not in the total)", "0.5 × action", "background", "contrast"]
+    for stage, names in ((1, first), (2, ["total", "boundary", "completeness"])):
+        log = StageLog(run, stage).read()
+        total, *parts = loss_figure(log, run.config(stage).loss_weights(stage)).data
+        assert [total.name, *(part.name for part in parts)] == names
+        shown = [part for part in parts if part.visible is True]
+        assert len(total.y) and len(shown) == len(names) - (2 if stage == 1 else 1)
+        np.testing.assert_allclose(sum(np.asarray(part.y) for part in shown), total.y, rtol=1e-4)
+        assert all((np.asarray(part.y) <= np.asarray(total.y) + 1e-6).all() for part in shown)
+        unknown = loss_figure(log, {}).data             # the run's settings are lost
+        assert all(part.visible == "legendonly" and part.name.endswith("(unweighted)") for part in unknown[1:])
+
+
 def test_figures_say_why_they_are_empty(run):
     stage = StageLog(run, 1)
-    said = [figure(stage).layout.annotations[0].text for figure in (loss_figure, map_figure)]
-    assert loss_figure(stage).layout.yaxis.range == map_figure(stage).layout.yaxis.range == (0, 1)
+    said = [figure.layout.annotations[0].text for figure in (loss_figure(stage, {}), map_figure(stage))]
+    assert loss_figure(stage, {}).layout.yaxis.range == map_figure(stage).layout.yaxis.range == (0, 1)
     assert said == ["No step yet", "No test yet"]
 
 
