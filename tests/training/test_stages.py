@@ -393,7 +393,8 @@ def test_an_event_cut_off_by_a_crash_swallows_none_that_follows(trained, tmp_pat
     folder.events_file.parent.mkdir(parents=True)
     folder.events_file.write_bytes(trained.stage(1).events_file.read_bytes() + b'{"time": 1, "ev')
     with EventLog(folder, resume=True) as events:
-        events.emit("start", stage=1, mode="train", dataset="small", n_train=1, n_test=1, device="cpu")
+        events.emit("start", stage=1, mode="train", dataset="small", n_train=1, n_test=1, device="cpu", total=9,
+                    unit="step")
     with EventLog(folder, resume=True) as events:
         events.emit("note", message="")
     assert [event["event"] for event in Run(tmp_path).events(1)[0]][-2:] == ["start", "note"]
