@@ -96,9 +96,9 @@ def _panel(run: Run) -> None:
     job = job_of(run.root)
     now = status(job) if job else None
     ours = bool(now and now.running)
-    live = ours or run.busy()
+    live = ours or run.busy()                           # asked once: it may end any moment
     logs = [log for log in (_log(run, stage).read() for stage in STAGES) if log.mode]
-    state = _state(run, job, now, logs)
+    state = _state(job, now, logs, live)
     message = now.message if now and now.state == state else ""
     _headline(run, job, state, elsewhere=live and not ours)
     if message:
@@ -158,12 +158,10 @@ def _log(run: Run, stage: int) -> StageLog:
     return logs.setdefault((str(run.root), stage), StageLog(run, stage))
 
 
-def _state(run: Run, job: Job | None, now: Status | None, logs: Sequence[StageLog]) -> str:
-    """The run's state, a key of BADGES. Its lock tells whether it is being trained, however silent it is."""
-    if now and now.running:
-        return "stopping" if now.stopping else "running"
-    if run.busy():
-        return "running"
+def _state(job: Job | None, now: Status | None, logs: Sequence[StageLog], live: bool) -> str:
+    """The run's state, a key of BADGES. live: a job or its lock shows that it is being trained, however silent."""
+    if live:
+        return "stopping" if now and now.running and now.stopping else "running"
     last = max(logs, key=lambda log: log.heard, default=None)
     if now and (last is None or last.heard <= _end_of(job, now) + 1):
         return now.state
