@@ -24,7 +24,7 @@ from hrpro.video.whole import joined_or_cut
 
 MAX_PIXELS = 1 << 26            # of a frame: 8K in all its shapes; a decoder holds several at once
 MAX_DAYS = 10
-_NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+_STILL = Disposition.timed_thumbnails | Disposition.still_image
 _PICTURE_CODECS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}
 # Containers whose files are joined byte by byte, so that time stamps can restart or jump.
 _JOINABLE = {"mpegts", "mpeg", "flv"}
@@ -152,12 +152,13 @@ def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoSt
 
 def _films(path: Path, container: av.container.InputContainer) -> list[av.VideoStream]:
     """The picture tracks that are films: no cover, thumbnail or other still, as long as there is another track."""
-    tracks = [track for track in container.streams.video if track.codec_context is not None]
-    for is_film in (lambda track: not track.disposition & _NO_FILM,
+    tracks = [track for track in container.streams.video
+              if track.codec_context is not None and not track.disposition & Disposition.attached_pic]
+    for is_film in (lambda track: not track.disposition & _STILL,
                     lambda track: track.codec_context.codec.canonical_name not in _PICTURE_CODECS):
         tracks = [track for track in tracks if is_film(track)] or tracks
     if len(tracks) < 2:
-        return [track for track in tracks if not track.disposition & Disposition.attached_pic]
+        return tracks
     moving = _moving(path, [track.index for track in tracks])
     return [track for track in tracks if track.index in moving] or tracks
 
@@ -296,7 +297,7 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
     size = round(context.width * (context.sample_aspect_ratio or 1)), context.height
     width, height = size if upright[0] else size[::-1]
     keyframes = np.flatnonzero(keys[order])
-    certain = len(_films(path, container)) == 1 and first.pts <= stamps[0]
+    certain = len(_films(path, container)) == 1 and first.pts <= int(stamps[0])
     entries = np.stack((numbers, places), 1)[order][keyframes] if kind == "mpegts" else np.empty((0, 2), np.int64)
     return VideoInfo(path, duration, fps, width, height, codec, first.format.name, bool(container.streams.audio), start,
                      upright, interlaced, plain, certain, delay,

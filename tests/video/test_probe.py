@@ -1,5 +1,6 @@
 """Probing: what files hold, when frames appear, and what is said of broken ones."""
 
+import json
 import wave
 from time import process_time
 
@@ -146,3 +147,9 @@ def test_numbers_can_be_read(clips):
     with av.open(str(clips["even"])) as container:
         numbers = [read_number(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     assert numbers == list(range(100))
+
+
+@pytest.mark.parametrize("name", ["even", "vp9", "matroska", "cut", "avi"])
+def test_what_is_said_of_a_video_can_be_sent(clips, name):
+    info = probe(clips[name])
+    json.dumps([info.browser_playable, info.plain, info.even, info.duration, info.fps, info.start, info.width])
