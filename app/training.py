@@ -37,11 +37,13 @@ def new_run(dataset: Path) -> None:
     name, obstacles = _name(dataset, base, chain)
     config = settings_form(base, {"dataset": dataset.name, "data_path": str(dataset), "ckpt_path": str(ckpt_root()),
                                   "task_info": name, "device": _device(base)})
+    command = st.container()                            # also where it stays empty: the button keeps its place
     if isinstance(config, list):
         _start(dataset, None, chain, [*obstacles, f"Fix the highlighted settings: {', '.join(config)}."])
         return
-    st.caption("The same on the command line:")
-    st.code(shell(relative_to_cwd(train_arguments(cfg_of(dataset), config, chain))), language=None, wrap_lines=True)
+    command.caption("The same on the command line:")
+    command.code(shell(relative_to_cwd(train_arguments(cfg_of(dataset), config, chain))), language=None,
+                 wrap_lines=True)
     _start(dataset, config, chain, obstacles)
 
 
@@ -57,7 +59,8 @@ def _start(dataset: Path, config: Config | None, chain: tuple[int, ...], obstacl
         obstacles = [*obstacles, "A run of this name is in progress. Wait until it ends, cancel it, or choose another "
                                  "name."]
     obstacles = [*data_obstacles, *obstacles]
-    confirmed = _running_is_known(dataset, running)
+    with st.container():
+        confirmed = _running_is_known(dataset, running)
     # A click belongs to the button that was on the screen: the second one of a double click finds another button.
     count = f"starts {dataset.name}"
     if st.button("Start training", type="primary", icon=":material/play_arrow:", width="stretch",

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from app.settings import VISIBLE
 from hrpro.data.run import find_runs
 from hrpro.jobs.background import jobs, status
 
@@ -175,7 +176,7 @@ def test_start_is_off_with_its_reason(app, page, tiny, make_dataset):
     page.reload()
     page.wait_for_function("[...document.querySelectorAll('button')].some(b => b.innerText.includes('Start training') "
                            "&& !b.disabled)", timeout=60_000)
-    field = page.get_by_label("Learning rate", exact=True)
+    field = page.get_by_label(VISIBLE["lr"], exact=True)
     field.fill("fast")
     field.press("Enter")
     page.get_by_text("lr is 'fast', but must be a number").wait_for()
