@@ -170,7 +170,7 @@ def _frames(request: Request) -> Response:
         version, info = version_of(path), _info(path)
         known = request.query_params.get("known", "")
         copy, start, plain = None, info.start, info.plain
-        if "copy" in request.query_params or not info.browser_playable:
+        if "copy" in request.query_params or info.needs_copy:
             _refuse_foreign(request)                    # it costs the processor something
             copy = order_proxy(path, _cache_of(path), again=not known)
             if copy["ready"]:

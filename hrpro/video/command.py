@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         except InputError as error:
             failed += error.faults
             continue
-        if args.videos or not info.browser_playable:
+        if args.videos or info.needs_copy:
             todo.append(info)
         else:
             playable += 1

@@ -53,6 +53,7 @@ class VideoInfo:
         plain: No edit list hides frames and, in Matroska, which has no frame lengths, none is stored out of order. Of
             other files some players show a neighbour of the frame asked for.
         certain: There is one picture track and its first frame can be decoded, so every player shows the same.
+        single: There is no other picture track, not even a thumbnail: beside one, browsers do not seek right.
         delay: By how many places decoded frames' stamps can be out of order, see `hrpro.video.decode.in_order`.
         counted: Stamps only number the packets: pictures stored out of order do not have their own.
         joins: Where stamps restart or jump, as in files joined byte by byte, what to add to those that follow.
@@ -74,6 +75,7 @@ class VideoInfo:
     interlaced: bool
     plain: bool
     certain: bool
+    single: bool
     delay: int
     counted: bool
     joins: list[int]
@@ -102,6 +104,11 @@ class VideoInfo:
         """Whether a browser's <video> shows these pictures."""
         return self.codec in _BROWSER_CODECS.get(self.path.suffix.lower(), ()) and not self.interlaced \
             and self.certain and not self.joins and self.pixel_format in ("yuv420p", "yuvj420p")
+
+    @property
+    def needs_copy(self) -> bool:
+        """Whether the annotation desk plays a copy, in which a browser finds each frame."""
+        return not self.browser_playable or not self.single
 
     def frame_index(self, seconds: float) -> int:
         """The frame on screen at a moment; the first before 0, the last after the end."""
@@ -297,10 +304,11 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
     size = round(context.width * (context.sample_aspect_ratio or 1)), context.height
     width, height = size if upright[0] else size[::-1]
     keyframes = np.flatnonzero(keys[order])
+    single = sum(not track.disposition & Disposition.attached_pic for track in container.streams.video) == 1
     certain = len(_films(path, container)) == 1 and first.pts <= int(stamps[0])
     entries = np.stack((numbers, places), 1)[order][keyframes] if kind == "mpegts" else np.empty((0, 2), np.int64)
     return VideoInfo(path, duration, fps, width, height, codec, first.format.name, bool(container.streams.audio), start,
-                     upright, interlaced, plain, certain, delay,
+                     upright, interlaced, plain, certain, single, delay,
                      delay == _DELAY["avi"] and not (np.diff(order) < 0).any(), joins, stamps, stream.time_base,
                      keyframes, file_order, entries)
 

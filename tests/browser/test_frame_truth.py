@@ -1,15 +1,32 @@
 """What the browser presents is what the label says: a thousand seeks in files of every kind, read off the picture."""
 
 import time
+from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
+from urllib.parse import urlencode
 
+import av
 import numpy as np
 import pytest
-from browsing import make_data_set
-from numbered_video import BITS, cut, write_video
+from browsing import STAGE, make_data_set
+from numbered_video import (
+    BITS,
+    cut,
+    damage,
+    draw_corners,
+    join,
+    mux,
+    pack,
+    read_corners,
+    read_number,
+    write_video,
+)
 from test_annotate import Desk
 
 from hrpro.labels.operations import LabelStore
+from hrpro.video.decode import frames_at, iter_frames
+from hrpro.video.proxy import make_proxy
 
 pytestmark = pytest.mark.browser
 
@@ -98,3 +115,111 @@ def test_a_thousand_seeks_show_the_frame_that_the_label_says(page, app, truth):
         assert (point["frame"], point["time"]) == (frames[-1], pytest.approx(times[frames[-1]], abs=within))
     print(f"{len(truth) * SEEKS} seeks in {time.monotonic() - began:.0f} s")
     assert wrong == {video: [] for video in truth}
+
+
+B_FRAMES = {"bf": "2", "b-adapt": "0", "sc_threshold": "0"}
+
+
+def joined(path: Path) -> list[int]:
+    half = COUNT // 2
+    join(path, *(write_video(path.with_name(f"{first}.ts"), range(0, 40 * half, 40), options=B_FRAMES,
+                             numbers=range(first, first + half)) for first in (0, half)))
+    return list(range(COUNT))
+
+
+def thumbnail(path: Path) -> list[int]:
+    mux(path, write_video(path.with_name("thumbnail.mov"), [0], "mjpeg", numbers=[777], pixels="yuvj420p"),
+        write_video(path.with_name("film.mp4"), EVEN, options=B_FRAMES))
+    return list(range(COUNT))
+
+
+def two_films(path: Path) -> list[int]:
+    mux(path, *(write_video(path.with_name(f"{first}.mp4"), EVEN, numbers=range(first, first + COUNT))
+                for first in (0, 500)))
+    return list(range(COUNT))
+
+
+def mirrored(path: Path) -> list[int]:
+    write_video(path, EVEN, matrix=(-1, 0, 0, 1), options=B_FRAMES)
+    return [int(f"{number:0{BITS}b}"[::-1], 2) for number in range(COUNT)]
+
+
+def no_key_frame_first(path: Path) -> list[int]:
+    """The first key frame that is left is the picture 25."""
+    mux(path, write_video(path.with_name("whole.mp4"), EVEN, options={**B_FRAMES, "g": "25", "keyint_min": "25"}),
+        skip=10)
+    with av.open(str(path.with_name("whole.mp4"))) as whole:
+        stamps = sorted([packet.pts for packet in whole.demux(video=0) if packet.size][10:])
+        return [max(25, int(stamp * whole.streams.video[0].time_base * 25)) for stamp in stamps]
+
+
+def packed(path: Path) -> list[int]:
+    pack(write_video(path.with_name("plain.avi"), range(COUNT), "mpeg4", unit=Fraction(1, 25), options={"bf": "1"}),
+         path)
+    return list(range(COUNT))
+
+
+def slow(path: Path) -> list[int]:
+    write_video(path, range(COUNT), unit=Fraction(15), rate=Fraction(1, 15), options={"bf": "0"})
+    return list(range(COUNT))
+
+
+def damaged(path: Path) -> list[int]:
+    """One stored picture is lost; those that need it have a blemish, the same in every reader of ours."""
+    damage(write_video(path, EVEN, options=B_FRAMES), 41)
+    make_proxy(path, path.parents[1] / "cache")
+    return [read_number(picture) for picture in iter_frames(path, 25)]
+
+
+ODD: dict[str, tuple[Callable[[Path], list[int]], bool]] = {       # how it is made, and whether a copy must be played
+    "joined.ts": (joined, True), "thumbnail.mp4": (thumbnail, True), "two films.mp4": (two_films, True),
+    "mirrored.mp4": (mirrored, False), "late.mkv": (no_key_frame_first, True),
+    "packed.avi": (packed, True), "slow.mkv": (slow, False), "damaged.mp4": (damaged, True)}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_seeks_in_odd_files_show_the_frame_that_the_label_says(page, app, name):
+    make, copied = ODD[name]
+    folder = make_data_set(app.data, f"odd {name}", {"v": {"duration": 30., "fps": 25.}}, ["dive"])
+    path = folder / "videos" / f"v{Path(name).suffix}"
+    (folder / "made").mkdir()
+    numbers = make(folder / "made" / name) if make is not damaged else make(path)
+    if make is not damaged:
+        (folder / "made" / name).rename(path)
+    page.add_init_script(STAGE)
+    page.goto(f"{app.url}/annotate?{urlencode({'dataset': folder.name})}")
+    page.wait_for_function("() => window.stage()?.clock?.frames?.times && window.stage().clock.ready "
+                           "&& window.stage().clock.shown !== null", timeout=120_000)
+    if make is damaged:
+        page.evaluate("(frame) => window.stage().clock.seekFrame(frame)",
+                      next(frame for frame, number in enumerate(numbers) if number != frame))
+        page.wait_for_function("() => window.stage().video.src.includes('?copy=') && window.stage().clock.ready")
+    times = page.evaluate("() => [...window.stage().clock.frames.times]")
+    assert len(times) == len(numbers)
+    frames = [*np.random.default_rng(2).integers(0, len(numbers), SEEKS // 2).tolist(), 0, len(numbers) - 1]
+    assert page.evaluate(SEEK, {"frames": frames, "numbers": numbers, "times": times, "within": 1e-9}) == []
+    assert ("?copy=" in page.evaluate("() => window.stage().video.src")) is copied
+
+
+CORNERS = """() => {
+  const { video } = window.stage();
+  const { videoWidth: width, videoHeight: height } = video;
+  const context = new OffscreenCanvas(width, height).getContext("2d");
+  context.drawImage(video, 0, 0);
+  return [[height, width, 4], [...context.getImageData(0, 0, width, height).data]];
+}"""
+
+
+def test_the_player_turns_and_mirrors_as_filmstrips_and_features_do(page, app):
+    ways = [(1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1), (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, 1, 0),
+            (0, -1, -1, 0)]
+    folder = make_data_set(app.data, "Ways", {f"way {number}": {"duration": 1., "fps": 25.} for number in range(8)},
+                           ["dive"])
+    for number, way in enumerate(ways):
+        write_video(folder / "videos" / f"way {number}.mp4", range(0, 1000, 40), matrix=way, draw=draw_corners)
+    for number in range(8):
+        Desk(page, app, "Ways", video=f"way {number}")
+        shape, values = page.evaluate(CORNERS)
+        ours = next(frames_at(folder / "videos" / f"way {number}.mp4", [0]))
+        assert ours.shape[:2] == tuple(shape[:2])
+        assert read_corners(ours) == read_corners(np.array(values, np.uint8).reshape(shape)[..., :3])
