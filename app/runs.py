@@ -216,17 +216,18 @@ def _resume(run: Run, job: Job | None) -> None:
 
 
 def _progress_text(log: StageLog, state: str) -> str:
-    doing = {"train": "training", "test": "making proposals" if log.stage == 1 else "testing"}.get(log.mode, log.mode)
-    text = f"**Stage {log.stage}** · {log.position}"
+    doing = {"train": "training", "test": "making proposals" if log.stage == 1 else "testing"}
+    text = f"**Stage {log.stage}** · {plain(log.position)}"
     if log.ended.get("event") == "finish":
         return f"{text} · {'trained' if log.mode == 'train' else 'trained and tested'} in {_duration(log.seconds)}"
     if state != "running" or log.ended:                 # the badge says it, in the same word
         return f"{text} · {STATE_WORDS[state]}"
-    text += f" · {doing}"
+    text += f" · {doing.get(log.mode) or plain(log.mode)}"
     if log.now.get("event") == "step":
-        return f"{text} · {log.now['rate']:.0f} videos per second · {_duration(log.now['eta'])} left · {log.device}"
+        rate, left = log.now["rate"], _duration(log.now["eta"])
+        return f"{text} · {rate:.0f} videos per second · {left} left · {plain(log.device)}"
     if log.now.get("event") == "progress":
-        return f"{text} · {log.now['what']} {log.now['done']} of {log.now['total']}"
+        return f"{text} · {plain(log.now['what'])} {log.now['done']} of {log.now['total']}"
     return text
 
 
@@ -249,7 +250,7 @@ def _figures_of_merit(run: Run) -> None:
             if values := averages(metrics.get(name, {})):
                 rows.append({"Stage": f"Stage {stage}", "Checkpoint": title,
                              "At": f"{UNITS[stage]} {metrics[name]['step']}",
-                             **{span: f"{value:.1%}" for span, value in values.items()}})
+                             **{plain(span): f"{value:.1%}" for span, value in values.items()}})
     if rows:
         st.table(rows, hide_index=True)
         st.caption("mAP on the test split, averaged over tIoU thresholds. *Best on test* is chosen on the test split, "

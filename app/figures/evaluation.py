@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +10,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from app.colours import colour
+from app.text import plain_in_figure
 from hrpro.evaluation.average_precision import AveragePrecision
 
-# Figures read a little HTML, of which &quot; is no part; names are shown as they are.
-_shown = partial(escape, quote=False)
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 ROW = 20                                                # pixels of a class in the heat map
 # The dark half of viridis: white numbers can be read on all of it (WCAG contrast at least 4.5).
@@ -37,7 +34,7 @@ def map_figure(reports: Mapping[str, Mapping[str, Any]]) -> Drawn:
     figure, words = _figure("mAP against tIoU", "tIoU threshold", "mAP"), []
     for index, (name, report) in enumerate(reports.items()):
         tiou, values = [float(key) for key in report["mAP"]], list(report["mAP"].values())
-        figure.add_scatter(x=tiou, y=values, name=_shown(name), mode="lines+markers", marker={"size": 7},
+        figure.add_scatter(x=tiou, y=values, name=plain_in_figure(name), mode="lines+markers", marker={"size": 7},
                            line=_line(index), hovertemplate="%{y:.1%}")
         words.append(f"{name}: from {values[0]:.1%} at tIoU {tiou[0]:g} to {values[-1]:.1%} at {tiou[-1]:g}")
     figure.update_layout(hovermode="x unified")
@@ -65,7 +62,7 @@ def per_class_figure(title: str, tiou: Sequence[float], per_class: Mapping[str, 
     figure = _figure(title, "tIoU threshold", "")
     text = "%{z:.0%}" if len(names) <= CELLS else None
     figure.add_heatmap(
-        z=values, x=[f"{threshold:g}" for threshold in tiou], y=[_shown(name) for name in names],
+        z=values, x=[f"{threshold:g}" for threshold in tiou], y=[plain_in_figure(name) for name in names],
         zmin=0, zmax=1, texttemplate=text, textfont={"color": "#fff"}, colorscale=SCALE, xgap=1, ygap=1,
         colorbar={"title": "AP", "tickformat": ".0%", "thickness": 12}, showscale=len(names) > FEW,
         customdata=np.broadcast_to([[actions.get(name, 0)] for name in names] or 0, values.shape),
@@ -132,7 +129,7 @@ def corners(recall: NDArray[np.float64]) -> NDArray[np.intp]:
 def _figure(title: str, x: str, y: str) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(height=380, margin={"l": 8, "r": 8, "t": 44, "b": 8}, showlegend=True,
-                         title={"text": _shown(title), "font": {"size": 15}},
+                         title={"text": plain_in_figure(title), "font": {"size": 15}},
                          legend={"orientation": "h", "y": -.2, "font": {"size": 12}})
     figure.update_xaxes(title=x)
     figure.update_yaxes(title=y)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from app.colours import colour
 from app.run_log import StageLog
+from app.text import plain_in_figure
 
 MAX_POINTS = 1000
 HEIGHT = 300
@@ -28,8 +29,8 @@ def loss_figure(log: StageLog, weights: Mapping[str, float]) -> go.Figure:
     for index, (name, values) in enumerate(log.losses.items()):
         weight = 1. if name == "total" else weights.get(name)
         steps, shown = thin(log.steps, np.multiply(values, weight or 1.))
-        figure.add_scatter(x=steps, y=shown, name=_loss_label(name, weight), mode="lines", line=_line(index),
-                           hovertemplate="%{y:.4f}", visible=True if weight else "legendonly")
+        figure.add_scatter(x=steps, y=shown, name=plain_in_figure(_loss_label(name, weight)), mode="lines",
+                           line=_line(index), hovertemplate="%{y:.4f}", visible=True if weight else "legendonly")
     if not log.steps:
         _say(figure, "No step yet")
     return figure
@@ -53,7 +54,7 @@ def map_figure(log: StageLog) -> go.Figure:
     names = list(reversed(averages(measured[0])))
     for index, name in enumerate(names):
         shown, values = thin(steps, [averages(test).get(name, math.nan) for test in measured])
-        figure.add_scatter(x=shown, y=values, name=name, mode="lines+markers", line=_line(index),
+        figure.add_scatter(x=shown, y=values, name=plain_in_figure(name), mode="lines+markers", line=_line(index),
                            marker={"size": 5}, hovertemplate="%{y:.1%}")
     if best := [test for test in measured if test["best"]]:
         mean = np.mean(list(best[-1]["mAP"].values()))
@@ -82,8 +83,9 @@ def thin(x: Sequence[float], y: ArrayLike, limit: int = MAX_POINTS) -> tuple[NDA
 
 def _figure(log: StageLog, title: str) -> go.Figure:
     figure = go.Figure()
+    text = plain_in_figure(f"Stage {log.stage} · {title} by {log.unit}")
     figure.update_layout(height=HEIGHT, margin={"l": 8, "r": 8, "t": 40, "b": 8}, hovermode="x unified",
-                         title={"text": f"Stage {log.stage} · {title} by {log.unit}", "font": {"size": 15}},
+                         title={"text": text, "font": {"size": 15}},
                          legend={"orientation": "h", "yanchor": "top", "y": -.14, "font": {"size": 12}},
                          uirevision="kept")             # what a person zoomed into stays while points come in
     figure.update_xaxes(rangemode="tozero")

@@ -1,13 +1,13 @@
 """The Projects page, run by Streamlit's own test driver on real folders."""
 
-import os
 import sys
+import threading
 import time
 
 import numpy as np
 from driving import open_page
 
-from app.checks import checked
+from app.checks import _pool, checked
 from app.text import plain
 from hrpro.jobs.background import jobs, start, status
 
@@ -77,11 +77,12 @@ def test_a_corrected_file_is_noticed(folders, make_dataset):
 
 def test_a_check_that_takes_long_does_not_hold_the_page(folders, make_dataset, monkeypatch):
     root = make_dataset(folders[0] / "tiny")
-    os.mkfifo(root / "Ambiguous_test.txt")              # reading it waits until somebody writes
+    gate = threading.Event()
+    _pool().submit(gate.wait, 60)                       # checks are made one after the other
     began = time.monotonic()
     test = open_page()
     assert time.monotonic() - began < 30 and ":gray-badge[Checking]" in text(test)
-    (root / "Ambiguous_test.txt").write_text("")        # lets the reader go on, with nothing
+    gate.set()
     until = time.monotonic() + 30
     while not checked(root):
         assert time.monotonic() < until
