@@ -23,6 +23,11 @@ from hrpro.errors import InputError
 from hrpro.video.whole import joined_or_cut
 
 MAX_PIXELS = 1 << 26            # of a frame: 8K in all its shapes; a decoder holds several at once
+# Formats of files that hold their pictures themselves. Playlists and scripts (hls, concat, dash, avisynth …) make libav
+# read other files, which may be outside of the data set. Sound alone is opened too, to say that it has no pictures.
+CONTAINERS = {"format_whitelist": "mov,matroska,avi,flv,live_flv,mpegts,mpeg,mpegvideo,ogg,asf,mxf,dv,gif,apng,ivf,rm,"
+                                  "nut,wtv,amv,nsv,swf,r3d,h261,h263,h264,hevc,vvc,obu,m4v,vc1,mjpeg,yuv4mpegpipe,"
+                                  "wav,mp3,aac,flac"}
 MAX_DAYS = 10
 _STILL = Disposition.timed_thumbnails | Disposition.still_image
 _PICTURE_CODECS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}
@@ -141,7 +146,7 @@ def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoSt
     if not path.stat().st_size:
         raise InputError(f"{path}: is an empty file. Copy the video again.")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), container_options=CONTAINERS) as container:
             tracks = _films(path, container)
             if not tracks:
                 raise InputError(f"{path}: has no picture track. Give a file with video.")
@@ -173,7 +178,7 @@ def _films(path: Path, container: av.container.InputContainer) -> list[av.VideoS
 def _moving(path: Path, tracks: list[int]) -> set[int]:
     """Which of the tracks have more than one picture."""
     seen, moving = set(), set()
-    with av.open(str(path)) as container:
+    with av.open(str(path), container_options=CONTAINERS) as container:
         for packet in container.demux(*(container.streams[index] for index in tracks)):
             if packet.size:
                 (moving if packet.stream_index in seen else seen).add(packet.stream_index)

@@ -153,3 +153,22 @@ def test_numbers_can_be_read(clips):
 def test_what_is_said_of_a_video_can_be_sent(clips, name):
     info = probe(clips[name])
     json.dumps([info.browser_playable, info.plain, info.even, info.duration, info.fps, info.start, info.width])
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"),
+    ("list.mp4", "ffconcat version 1.0\nfile inner.mp4\n")])
+def test_a_list_of_other_files_is_not_read(tmp_path, name, text):
+    other = tmp_path / "elsewhere" / "other.ts"
+    other.parent.mkdir()
+    with av.open(str(other), "w", format="mpegts") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        container.mux(stream.encode())
+    assert probe(other).frames == 10
+    (tmp_path / "inner.mp4").symlink_to(other)
+    (tmp_path / name).write_text(text.format(other))
+    with pytest.raises(InputError, match=f"{name}: cannot be read as a video"):
+        probe(tmp_path / name)
