@@ -323,3 +323,48 @@ def test_routes_stand_under_the_base_path():
         assert all(route.path.startswith("/some/base/") for route in routes())
     finally:
         config.set_option("server.baseUrlPath", "")
+
+
+def test_only_videos_are_served_as_what_they_are(http, world):
+    videos = world / "dataset" / "Small" / "videos"
+    for name in ("page.html", "drawing.svg"):
+        (videos / name).write_text("<script>alert(1)</script>")
+        try:
+            answer = http.get(f"/videos/Small/{name.partition('.')[0]}")
+        finally:
+            (videos / name).unlink()
+        assert answer.headers["content-type"] == "application/octet-stream"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("part", ["videos", "cache"])
+def test_a_folder_that_is_a_link_out_is_not_served_from(http, world, tmp_path, part):
+    small = world / "dataset" / "Small"
+    (small / "cache").mkdir(exist_ok=True)
+    (small / part).rename(tmp_path / part)
+    (small / part).symlink_to(tmp_path / part)
+    before = sorted(tmp_path.rglob("*"))
+    try:
+        for address in ("/videos/Small/v1", "/thumbs/Small/v1", "/frames/Small/v1?copy")[part == "cache":]:
+            answer = http.get(address)
+            assert answer.status_code in (404, 422) and "leads out of" in answer.text
+        assert sorted(tmp_path.rglob("*")) == before
+    finally:
+        (small / part).unlink()
+        (tmp_path / part).rename(small / part)
+
+
+@pytest.mark.parametrize("ranges", ["bytes=" + ",".join(f"{i}-{i}" for i in range(0, 2000, 2)), "bytes=5-2", "bytes=-0",
+                                    "bytes=a-b", "lines=1-2", "bytes=" + "9" * 5000 + "-"])
+def test_odd_ranges_are_answered(http, ranges):
+    answer = http.get("/videos/Small/v1", headers={"range": ranges})
+    assert answer.status_code in (200, 206, 400, 416)
+
+
+@pytest.mark.parametrize("body", [
+    b"[" * 100_000, b'{"operations":' * 2000, b'{"who":"A","video":"v1","operations":[],"since":1e308}',
+    b'{"who":"A","video":"v1","operations":[],"since":1e999}',
+    b'{"who":"A","video":"\\ud800","operations":[],"since":0}'])
+def test_odd_bodies_are_answered(http, fresh, body):
+    answer = http.post("/labels/Small", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in (200, 400, 422) and "Traceback" not in answer.text
