@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 
@@ -48,6 +49,37 @@ def system_remedy(error: OSError) -> str:
     """What a person can do about an error of the operating system."""
     return next((remedy for remedy, codes in _REMEDIES.items() if error.errno in codes),
                 "Check the disk and the path, then try again.")
+
+
+def naming(names: Sequence[str], does: str, do: str = "", noun: str = "video") -> str:
+    """What one or many things share: `video 'a' has no fps`, or `3,000 videos have no fps: 'a', 'b', 'c', 'd', 'e' …`.
+
+    Args:
+        names: one or more.
+        does, do: the rest of the sentence for one and for many, where they differ.
+    """
+    if len(names) == 1:
+        return f"{noun} {names[0]!r} {does}"
+    return f"{len(names):,} {noun}{'es' if noun.endswith('s') else 's'} {do or does}: {preview(names)}"
+
+
+def condensed(path: object, faults: Iterable[tuple[str, str, str]]) -> list[str]:
+    """A message for each fault of a file; of more than five with the same remedy, one message that counts them.
+
+    Args:
+        faults: (where, what, remedy) such as ("line 3", "has 2 columns, 5 are needed", "Complete or remove the line.").
+    """
+    faults, alike = list(faults), defaultdict(list)
+    for where, _, remedy in faults:
+        alike[remedy].append(where)
+    messages = []
+    for where, what, remedy in faults:
+        first, *others = alike[remedy]
+        if len(others) < 5:
+            messages.append(f"{path}: {where} {what}. {remedy}")
+        elif where == first:
+            messages.append(f"{path}: {where} {what} (and {len(others):,} more: {', '.join(others[:4])} …). {remedy}")
+    return messages
 
 
 class Cancelled(Exception):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,12 +16,14 @@ from typing import Any, Literal
 import numpy as np
 
 from hrpro.config import Config, config_of
-from hrpro.data.features import FeatureSet, open_features, read_timebase
+from hrpro.data.features import FeatureError, FeatureSet, open_features, read_timebase
+from hrpro.data.foreign import elsewhere, explain_lengths, fits
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.data.truth import Truth
-from hrpro.errors import InputError, preview, printable, raise_if
-from hrpro.files import inside, is_file_name, is_link_outside, looking_like, read_json, read_text
+from hrpro.errors import InputError, condensed, naming, preview, printable, raise_if
+from hrpro.files import inside, is_file_name, looking_like, read_json, read_text
+from hrpro.names import nearest
 from hrpro.timebase import Timebase
 
 SPLITS = ("train", "test")
@@ -59,7 +62,7 @@ class DataSet:
     splits: {"train", "test"} -> videos; truth: the annotated segments; points: of all videos;
     ambiguous: segments that neither count nor cost (THUMOS14); features: {"train", "test"} -> FeatureSet.
     `splits` holds only videos that can be used, `listed` all that the split files name; `findings` says what was left
-    out and why; unusable: videos of gt_full.json without a name, duration or rate to go by.
+    out and why; unusable: videos of gt_full.json without a name or duration to go by.
     """
 
     root: Path
@@ -166,7 +169,7 @@ def examine(config: Config, *, features: bool = True, points_file: Path | None =
 
     findings: list[Finding] = []
     database = attempt(None, lambda: _read_database(inside(root, "gt_full.json")))
-    duration, fps = _read_rates(root / "gt_full.json", database or {}, findings)
+    duration, fps = _read_rates(root / "gt_full.json", database or {}, config.frames_per_sec, findings)
     videos = tuple(duration)
     if not (classes_file and classes_file.exists()):
         classes_file = attempt(None, inside, root, "classes.txt")
@@ -213,31 +216,55 @@ def _read_database(path: Path) -> dict[str, dict[str, Any]]:
     database = document.get("database") if isinstance(document, dict) else None
     if not isinstance(database, dict):
         raise InputError(f"{path}: has no `database` of videos. {DATUM_REMEDY}")
-    raise_if([f"{path}: video {video!r} is no object. Write {{\"duration\", \"fps\", …}}."
-              for video, info in database.items() if not isinstance(info, dict)])
+    raise_if(condensed(path, [(f"video {video!r}", "does not hold an object", 'Write {"duration", "fps", …}.')
+                              for video, info in database.items() if not isinstance(info, dict)]))
     return database
 
 
-def _read_rates(path: Path, database: dict, findings: list[Finding]) -> tuple[dict[str, float], dict[str, float]]:
-    """{video: duration} and {video: fps} of the videos that give both."""
-    duration, fps = {}, {}
-    for video, info in database.items():
-        if not is_file_name(video):
-            findings.append(Finding("left out", f"{path}: {video[:80]!r} cannot be a file name (no slashes, line "
-                                    "breaks or outer spaces, 200 bytes at most). Rename the video."))
-            continue
-        try:
-            seconds, rate = float(info["duration"]), float(info["fps"])
-            if {type(info["duration"]), type(info["fps"])} & {bool, str}:
-                raise TypeError
-            if not (0 < seconds < 1e9 and 1e-3 < rate < 1e6):
-                raise ValueError
-        except (KeyError, TypeError, ValueError):
-            findings.append(Finding("left out", f"{path}: video {video!r} lacks a positive duration and fps. "
-                                    "Add both."))
-            continue
-        duration[video], fps[video] = seconds, rate
-    return duration, fps
+def _read_rates(path: Path, database: dict, default_fps: float,
+                findings: list[Finding]) -> tuple[dict[str, float], dict[str, float]]:
+    """{video: duration} and {video: fps} of the videos that have a duration.
+
+    A missing fps is that of the video's file, else `default_fps`.
+    """
+    named = [video for video in database if is_file_name(video)]
+    duration = {video: seconds for video in named if (seconds := _positive(database[video].get("duration"), 1e9))}
+    given = {video: _positive(database[video].get("fps"), 1e6, above=1e-3) for video in duration}
+    without = [video for video, rate in given.items() if not rate]
+    found = _file_rates(path.parent / "videos", set(without)) if without else {}
+
+    def find(level: Level, videos: list[str], does: str, do: str, more: str) -> None:
+        if videos:
+            findings.append(Finding(level, f"{path}: {naming(videos, does, do)}{more}"))
+
+    find("left out", [video[:80] for video in database if not is_file_name(video)],
+         "cannot be a file name", "cannot be file names",
+         " (no slashes, line breaks or outer spaces, 200 bytes at most). Rename the video.")
+    find("left out", [video for video in named if video not in duration],
+         "has no positive duration", "have no positive duration", ". Add it, in seconds.")
+    find("note", [video for video in without if video in found], "has no fps", "have no fps",
+         "; the rate of the video file is used. Add fps.")
+    find("note", [video for video in without if video not in found], "has no fps", "have no fps",
+         f"; {default_fps:g} is used. Only point files and labelling need it; add fps if it is another.")
+    return duration, {video: rate or found.get(video, default_fps) for video, rate in given.items()}
+
+
+def _positive(value: Any, below: float, above: float = 0) -> float | None:
+    """A number between the limits; None for anything else."""
+    sound = isinstance(value, int | float) and not isinstance(value, bool) and above < value < below
+    return float(value) if sound else None
+
+
+def _file_rates(folder: Path, videos: set[str]) -> dict[str, float]:
+    """{video: average frame rate} of those of the videos that have a readable file."""
+    from hrpro.video.probe import average_rate  # libav takes a while to load, and is seldom needed here
+
+    rates = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.stem in videos and path.stem not in rates:
+            with contextlib.suppress(InputError):
+                rates[path.stem] = average_rate(path)
+    return rates
 
 
 def _classes(listed: list[str], database: dict) -> tuple[str, ...]:
@@ -281,10 +308,11 @@ def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], dur
                                 f"remove the line. (Points so left out: {len(strange)}.)"))
     limit = np.array([duration[video] for video in fps])[points.video] if len(points) else np.zeros(0)
     outside = (points.seconds < 0) | (points.seconds > limit + 1)
-    for row in np.flatnonzero(outside):
-        video = points.videos[points.video[row]]
-        findings.append(Finding("left out", f"{path}: a point of {video!r} at {points.seconds[row]:.2f} s lies outside "
-                                f"the video ({duration[video]:g} s). Move or remove it."))
+    if (away := points[outside]) and len(away):
+        videos = [away.videos[row] for row in dict.fromkeys(away.video.tolist())]
+        what = "a point lies" if len(away) == 1 else f"{len(away):,} points lie"
+        findings.append(Finding("left out", f"{path}: {what} outside the video, in {preview(videos)}; the first at "
+                                f"{away.seconds[0]:.2f} s of {duration[videos[0]]:g} s. Move or remove each."))
     raise_if(faults)
     if late := int(((points.seconds > limit) & ~outside).sum()):
         findings.append(Finding("note", f"{path}: {late} point(s) lie up to a second past their video's end and count "
@@ -307,8 +335,8 @@ def _read_ambiguous(path: Path, videos: tuple[str, ...]) -> Segments:
                 raise ValueError
             rows.append((start, end, index[cells[0]]))
         except (ValueError, IndexError):
-            faults.append(f"{path}: line {number} is not `video start end` in seconds, rising. Correct it.")
-    raise_if(faults)
+            faults.append((f"line {number}", "is not `video start end` in seconds, rising", "Correct it."))
+    raise_if(condensed(path, faults))
     start, end, video = zip(*rows, strict=True) if rows else ((), (), ())
     return Segments.make(start, end, np.zeros(len(rows), int), ("ambiguous",), videos, video=np.array(video, int))
 
@@ -327,20 +355,26 @@ def _read_split(root: Path, split: str, database: dict | None, usable: Container
                 findings: list[Finding]) -> list[str]:
     """Videos of a split, once each; only usable ones, unless there are no annotations to compare with."""
     names = read_names(path := split_file(root, split))
-    twins = looking_like(set(names) - database.keys(), database) if database else ()
-    for video, count in Counter(names).items():
-        if count > 1:
-            findings.append(Finding("note", f"{path}: {video!r} stands {count} times; it is used once. "
-                                    "Remove the others."))
-        if video in twins:
-            findings.append(Finding("left out", f"{path}: {video!r} is written with other signs than in gt_full.json, "
-                                    "though it looks alike: an accent may be a sign of its own. Copy it from there."))
-        elif database is not None and video not in database:
-            findings.append(Finding("left out", f"{path}: {video!r} is not in gt_full.json. Add it there (duration and "
-                                    "fps suffice) or remove the line."))
+    known = names if database is None else database
+    unknown = [video for video in dict.fromkeys(names) if video not in known]
+    twins = looking_like(unknown, known)
+    if repeated := [video for video, count in Counter(names).items() if count > 1]:
+        what = naming(repeated, "is listed more than once", "are listed more than once")
+        findings.append(Finding("note", f"{path}: {what}. Each counts once; remove the other lines."))
+    if twins:
+        what = naming(sorted(twins), "looks like a name in gt_full.json but is written with other characters",
+                      "look like names in gt_full.json but are written with other characters")
+        findings.append(Finding("left out", f"{path}: {what}; an accent may be a character of its own. Copy it from "
+                                "there."))
+    if strange := [video for video in unknown if video not in twins]:
+        what = naming(strange, "is not in gt_full.json", "are not in gt_full.json")
+        meant = nearest(strange[:20], known)
+        likely = next((f" ({video!r} is probably {name!r})" for video, name in meant.items()), "")
+        findings.append(Finding("left out", f"{path}: {what}{likely}. Add it there with its duration, or correct or "
+                                "remove the line."))
     videos = [video for video in dict.fromkeys(names) if database is None or video in usable]
     if not videos:
-        lack = "without duration or fps" if names and names[0] in (database or {}) else "not"
+        lack = "without a duration" if names and names[0] in (database or {}) else "not"
         why = f" (the first, {names[0]!r}, is {lack} in gt_full.json)" if names else ""
         findings.append(Finding("error", f"{path}: names no usable video{why}. List one video id a line."))
     return videos
@@ -359,35 +393,70 @@ def _open_features(dataset: DataSet, config: Config) -> None:
     """Open both splits' features; videos without sound ones leave their split."""
     folder = inside(dataset.root, "features")
     timebase = read_timebase(folder, config.timebase)
-    if not any(folder.glob("*/*.npy")):
-        dataset.find("to do", f"{folder}: no features yet. Extract them (`python -m hrpro extract "
-                     f"{shlex.quote(str(dataset.root))}`, or in the app), or put <split>/<video>.npy there.",
-                     "extract features")
-        return
+    expected = {video: timebase.count(seconds) for video, seconds in dataset.duration.items()}
+    faults: dict[str, dict[str, FeatureError]] = {}
     for split in SPLITS:
-        videos = dataset.splits[split]
-        dataset.features[split], faults = open_features(inside(dataset.root, "features", split), timebase,
-                                                        config.feature_dim, videos)
-        if videos and len(faults) == len(videos):
-            first = next(iter(faults.values()))
-            dataset.find("error", f"{folder / split}: none of the {split} split's {len(videos)} videos has usable "
-                         f"features; the first: {first}")
+        opened = open_features(inside(dataset.root, "features", split), timebase, config.feature_dim,
+                               dataset.splits[split], expected)
+        dataset.features[split], faults[split] = opened
+    if not any(dataset.features[split].lengths for split in SPLITS) \
+            and all(error.kind == "missing" for split in SPLITS for error in faults[split].values()):
+        places = " and ".join(str(folder / split) for split in SPLITS)
+        hint = elsewhere(folder, places, [video for split in SPLITS for video in dataset.splits[split]])
+        if hint:
+            dataset.find("error", f"{folder}: holds no <split>/<video>.npy of the splits' videos, but {hint}")
         else:
-            linked = [video for video in faults if is_link_outside(folder / split / f"{video}.npy", dataset.root)]
-            if linked:
-                dataset.find("left out", f"{folder / split}: {len(linked)} file(s) are links that lead out of the data "
-                             f"set: {preview(linked)}. Put the files themselves there, or hard links.")
-            for video in faults.keys() - set(linked):
-                dataset.find("left out", faults[video])
-        dataset.splits[split] = [video for video in videos if video not in faults]
-        for video in dataset.splits[split]:
-            if video not in dataset.duration:
-                continue
-            length, expected = dataset.features[split].lengths[video], timebase.count(dataset.duration[video])
-            if abs(length - expected) > max(3, .1 * expected):
-                dataset.find("note", f"{folder / split / video}.npy: {length} snippets, but "
-                             f"{dataset.duration[video]:g} s at {timebase.fps:g} fps and {timebase.stride} frames a "
-                             f"snippet make {expected}. Check frames_per_sec, segment_frames_num and the duration.")
+            dataset.find("to do", f"{folder}: no features yet. Extract them (`python -m hrpro extract "
+                         f"{shlex.quote(str(dataset.root))}`, or in the app), or put <split>/<video>.npy there.",
+                         "extract features")
+    else:
+        for split in SPLITS:
+            _find_feature_faults(dataset, folder, split, faults[split])
+            _find_odd_lengths(dataset, folder, split, expected)
+    for split in SPLITS:
+        dataset.splits[split] = [video for video in dataset.splits[split] if video not in faults[split]]
+
+
+def _find_feature_faults(dataset: DataSet, folder: Path, split: str, faults: dict[str, FeatureError]) -> None:
+    """One finding for all files with the same fault; an error where no video of the split has usable features."""
+    level = "left out" if dataset.features[split].lengths else "error"
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for video, error in faults.items():
+        alike[error.kind, error.remedy].append(video)
+    for (kind, remedy), videos in alike.items():
+        first = faults[videos[0]]
+        hint = elsewhere(folder, str(folder / split), videos) if kind == "missing" else ""
+        if hint or (kind == "missing" and len(videos) > 1):
+            what = naming(videos, "has no features", "have no features")
+            message = f"{folder / split}: {what}{f', but {hint}' if hint else f'. {remedy}'}"
+        elif kind == "linked":
+            what = naming(videos, first.what, "are links that lead out of the data set", noun="file")
+            message = f"{folder / split}: {what}. {remedy}"
+        elif len(videos) > 1:
+            message = (f"{folder / split}: {len(videos):,} files have the same fault: {preview(videos)}. "
+                       f"{videos[0]}.npy {first.what}. {remedy}")
+        else:
+            message = str(first)
+        dataset.find(level, message + f" (No video of the {split} split has usable features.)" * (level == "error"))
+
+
+def _find_odd_lengths(dataset: DataSet, folder: Path, split: str, expected: dict[str, int]) -> None:
+    """Features with another number of snippets than their video's length makes."""
+    features = dataset.features[split]
+    odd = {video: length for video, length in features.lengths.items()
+           if video in expected and not fits(length, expected[video])}
+    if not odd:
+        return
+    timebase, (video, length) = features.timebase, next(iter(odd.items()))
+    what = (f"{length} snippets, but {dataset.duration[video]:g} s at {timebase.fps:g} fps and {timebase.stride} "
+            f"frames a snippet make {expected[video]}")
+    keys = ("fps", "stride") if (folder / "timebase.yaml").exists() else ("frames_per_sec", "segment_frames_num")
+    remedy = f"Check {keys[0]}, {keys[1]} and the duration."
+    if len(odd) > max(1, len(features.lengths) / 2):    # else a few files or durations are wrong, not the rate
+        remedy = explain_lengths(odd, dataset.duration, dataset.fps, timebase, keys) or remedy
+    dataset.find("note", f"{folder / split / video}.npy: {what}. {remedy}" if len(odd) == 1 else
+                 f"{folder / split}: {len(odd):,} files have another length than their videos: {preview(list(odd))}. "
+                 f"{video}.npy has {what}. {remedy}")
 
 
 def _check_points(dataset: DataSet) -> None:
@@ -404,9 +473,10 @@ def _check_points(dataset: DataSet) -> None:
             dataset.find("to do", f"{where}: has no point in a training video. Label some first.", "label points")
         return
     used = np.unique(points.label[mine])
-    for label in sorted(set(range(len(dataset.classes))) - set(used.tolist())):
-        dataset.find("note", f"{where}: class {dataset.classes[label]!r} has no point in a training video; its "
-                     "prototype stays zero and it is never learnt. Label one.")
+    if unlearnt := [dataset.classes[label] for label in sorted(set(range(len(dataset.classes))) - set(used.tolist()))]:
+        what = naming(unlearnt, "has no point in a training video; it is never learnt",
+                      "have no point in a training video and are never learnt", noun="class")
+        dataset.find("note", f"{where}: {what}. Label one in each.")
     count = np.bincount(points.video, minlength=len(index))
     if bare := [video for video in train if not count[index[video]]]:
         dataset.find("note", f"{where}: {len(bare)} training video(s) have no point and teach nothing but their "

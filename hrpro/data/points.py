@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrpro.errors import InputError
+from hrpro.errors import InputError, condensed
 from hrpro.files import read_text, write_atomic
 from hrpro.timebase import Timebase, frame_number, frame_to_seconds
 
@@ -120,8 +120,8 @@ class Points:
         found, elsewhere, faults, strange = [], [], [], {}
         for number, row in rows:
             if not max(columns) < len(row) <= len(header):
-                faults.append(f"{path}: line {number} has {len(row)} columns, {len(header)} are needed. "
-                              "Complete or remove the line.")
+                faults.append((f"line {number}", f"has {len(row)} columns, {len(header)} are needed",
+                               "Complete or remove the line."))
                 continue
             video, moment, label = (row[column].strip() for column in columns)
             if video not in index_of:
@@ -132,20 +132,19 @@ class Points:
                 if not np.isfinite(value) or "_" in moment:
                     raise ValueError
             except ValueError:
-                faults.append(f"{path}: line {number} has {moment!r} where a moment is due. "
-                              f"Write {'a frame number' if in_frames else 'seconds'}.")
+                faults.append((f"line {number}", f"has {moment[:40]!r} where a moment is due",
+                               f"Write {'a frame number' if in_frames else 'seconds'}."))
                 continue
             if label not in lookup:
                 strange.setdefault(label, []).append(number)
                 continue
             seconds = float(frame_to_seconds(value, videos[video])) if in_frames else value
             found.append((seconds, lookup[label], index_of[video]))
-        faults += [f"{path}: line {lines[0]} has the unknown class {label!r}"
-                   f"{f' (and {len(lines) - 1} more lines)' if lines[1:] else ''}. "
-                   "Correct it, or add it to classes.txt."
-                   for label, lines in strange.items()]
+        faults += [(f"line {lines[0]}", f"has the unknown class {label[:200]!r}"
+                    f"{f', as {len(lines) - 1:,} more lines' if lines[1:] else ''}",
+                    "Correct it, or add it to classes.txt.") for label, lines in strange.items()]
         seconds, label, video = zip(*found, strict=True) if found else ((), (), ())
-        return cls(seconds, label, video, tuple(classes), tuple(videos)), elsewhere, faults
+        return cls(seconds, label, video, tuple(classes), tuple(videos)), elsewhere, condensed(path, faults)
 
     def to_csv(self, fps: Mapping[str, float]) -> str:
         """The HR-Pro point CSV: frame numbers at each video's own rate, fractional between even frames.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hrpro.errors import InputError, raise_if
+from hrpro.errors import InputError, condensed, preview, raise_if
 from hrpro.files import is_name, read_json, uncollected, write_json
 
 
@@ -125,26 +125,29 @@ class Segments:
             if isinstance(entries, dict):
                 entries = entries.get("annotations", [])
             if not isinstance(entries, list):
-                faults.append(f"{path}: video {name!r} holds no list of segments. Write [] where there are none.")
+                faults.append((f"video {name!r}", "holds no list of segments", "Write [] where there are none."))
                 entries = []
             lists.append(entries)
         default = None if kind == "results" else 1.
         columns = _sound_columns([entry for entries in lists for entry in entries], default)
         if columns is None:                             # entry by entry, to name each fault
             parsed = [[_parse_entry(entry, default) for entry in entries] for entries in lists]
-            faults += [f"{path}: segment {position} of video {name!r} {row}"
+            faults += [(f"segment {position} of video {name!r}", *row)
                        for name, rows in zip(names, parsed, strict=True)
-                       for position, row in enumerate(rows) if isinstance(row, str)]
-            lists = [[row for row in rows if not isinstance(row, str)] for rows in parsed]
+                       for position, row in enumerate(rows) if len(row) == 2]
+            lists = [[row for row in rows if len(row) == 4] for rows in parsed]
             columns = tuple(zip(*(row for rows in lists for row in rows), strict=True)) or ((), (), (), ())
         start, end, label, score = columns
         used = sorted(set(label))
         labels = used if classes is None else list(classes)
         lookup = {name: index for index, name in enumerate(labels)}
         known = ", ".join(labels[:8]) + (" …" if len(labels) > 8 else "")
-        faults += [f"{path}: unknown class {name!r}. Correct it; known are {known}."
-                   for name in used if name not in lookup]
-        raise_if(faults)
+        messages = condensed(path, faults)
+        if strange := [name for name in used if name not in lookup]:
+            what = f"unknown class {strange[0]!r}" if len(strange) == 1 else \
+                f"{len(strange)} unknown classes: {preview(strange)}"
+            messages.append(f"{path}: {what}. Correct it; known are {known}.")
+        raise_if(messages)
         video = np.repeat(np.arange(len(names)), [len(entries) for entries in lists])
         return cls(start, end, [lookup[name] for name in label], score, video, tuple(labels), names)
 
@@ -185,23 +188,24 @@ def _sound_columns(entries: list[Any], default: float | None) -> tuple[NDArray, 
     return (times[:, 0], times[:, 1], label, score) if sound else None
 
 
-def _parse_entry(entry: Any, default: float | None) -> tuple[float, float, str, float] | str:
-    """(start, end, label, score) of one annotation or detection, or what is wrong with it and what to do."""
+def _parse_entry(entry: Any, default: float | None) -> tuple[float, float, str, float] | tuple[str, str]:
+    """(start, end, label, score) of one annotation or detection, or (what is wrong with it, what to do)."""
     if not isinstance(entry, dict) or entry.get("label") is None:
-        return "has no `label`. Add it or remove the segment."
+        return "has no `label`", "Add it or remove the segment."
     if not isinstance(label := entry["label"], str) or not is_name(label):
-        return f"has the `label` {str(label)[:40]!r}, no class name. Write a text on one line without outer spaces."
+        return (f"has the `label` {str(label)[:40]!r}, which cannot name a class",
+                "Write text on one line without outer spaces.")
     segment = entry.get("segment")
     try:
         if not isinstance(segment, list):               # a text's characters would pass for two numbers
             raise TypeError
         start, end = map(float, segment)
     except (TypeError, ValueError):
-        return f"has no [start, end] in seconds (found {str(segment)[:60]!r}). Write two numbers."
+        return f"has no [start, end] in seconds (found {str(segment)[:60]!r})", "Write two numbers."
     try:
         score = float(entry.get("score", default))
     except (TypeError, ValueError):
-        return f"has no numeric `score` (found {str(entry.get('score'))[:40]!r}). Write one."
+        return f"has no numeric `score` (found {str(entry.get('score'))[:40]!r})", "Write one."
     if not all(map(math.isfinite, (start, end, score))):  # one by one: numpy is slow at three numbers
-        return "holds a value that is not finite. Write finite seconds and scores."
+        return "holds a value that is not finite", "Write finite seconds and scores."
     return start, end, label, score

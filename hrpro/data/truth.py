@@ -46,9 +46,8 @@ class Truth:
         rows = self.annotated[(self.annotated.length < 0) & chosen[self.annotated.video]]
         if not len(rows):
             return None
-        named = [rows.videos[index] for index in dict.fromkeys(rows.video.tolist())]
         return (f"{self.path}: {_count(len(rows), 'ends', 'end')} before the start, the first {_place(rows)}"
-                + (f"; also in {preview(named[1:])}" if named[1:] else "") + ". Swap the ends or remove the segment.")
+                f"{_also(rows)}. Swap the ends or remove the segment.")
 
     def left_out(self) -> str | None:
         """How many segments have no length and what becomes of them, as a sentence; None if there are none."""
@@ -56,7 +55,7 @@ class Truth:
         if not len(empty):
             return None
         one = len(empty) == 1
-        what = f"{self.path}: {_count(len(empty), 'has', 'have')} no length (the first: {_place(empty)})"
+        what = f"{self.path}: {_count(len(empty), 'has', 'have')} no length (the first: {_place(empty)}{_also(empty)})"
         if self.strict:
             return f"{what} and {'counts as an action' if one else 'count as actions'} that no prediction can find."
         return (f"{what}; {'it stays' if one else 'they stay'} in the file, but training and evaluation leave "
@@ -74,12 +73,13 @@ class Truth:
         if len(outside):
             seconds = duration.get(outside.videos[outside.video[0]])
             notes.append(f"{self.path}: {_count(len(outside), 'lies', 'lie')} outside the video, the first "
-                         f"{_place(outside)}{f' of {seconds:g} s' if seconds else ''}. Correct the segment or the "
-                         "duration.")
+                         f"{_place(outside)}{f' of {seconds:g} s' if seconds else ''}{_also(outside)}. Correct the "
+                         "segment or the duration.")
         repeated = rows[_repeated(rows)]
         if len(repeated):
             notes.append(f"{self.path}: {_count(len(repeated), 'repeats', 'repeat')} an earlier one, the "
-                         f"first {_place(repeated)}. Each copy counts as an action of its own; remove the copies.")
+                         f"first {_place(repeated)}{_also(repeated)}. Each copy counts as an action of its own; remove "
+                         "the copies.")
         return notes
 
 
@@ -99,3 +99,9 @@ def _count(number: int, does: str, do: str) -> str:
 def _place(rows: Segments) -> str:
     """The first row, for a sentence."""
     return f"[{rows.start[0]:g}, {rows.end[0]:g}] in video {rows.videos[rows.video[0]]!r}"
+
+
+def _also(rows: Segments) -> str:
+    """The videos of these rows other than the first row's, for a sentence."""
+    others = [rows.videos[index] for index in dict.fromkeys(rows.video.tolist())][1:]
+    return f"; also in {preview(others)}" if others else ""

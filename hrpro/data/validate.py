@@ -18,7 +18,7 @@ import orjson
 from hrpro.config import Config, config_of
 from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, read_names, read_points, split_file
 from hrpro.data.folder import video_files
-from hrpro.errors import InputError, preview, system_remedy
+from hrpro.errors import InputError, naming, preview, system_remedy
 from hrpro.files import leads_out, links_outside, looking_like
 from hrpro.labels.operations import LabelStore, log_file
 
@@ -191,35 +191,38 @@ def _check_videos(dataset: DataSet, listed: dict[str, set[str]], files: Counter[
     root, known, faults = dataset.root, dataset.duration.keys(), []
     idle = sorted(known - listed["train"] - listed["test"])
     if idle and all(listed.values()):
-        faults.append(f"{root / 'gt_full.json'}: {len(idle)} video(s) stand in no split and are not used: "
-                      f"{preview(idle)}. Add them to split_train.txt or split_test.txt.")
+        what = naming(idle, "is in no split and is not used", "are in no split and are not used")
+        faults.append(f"{root / 'gt_full.json'}: {what}. List each in split_train.txt or split_test.txt.")
     twins = looking_like(files.keys() - known, known)
     if twins:
-        faults.append(f"{root / 'videos'}: {len(twins)} file(s) only look as if they bore names of gt_full.json: "
-                      f"{preview(sorted(twins))}; macOS writes an accent as a sign of its own. Rename them.")
+        what = naming(sorted(twins), "looks like a name in gt_full.json but is written with other characters",
+                      "look like names in gt_full.json but are written with other characters", noun="file")
+        faults.append(f"{root / 'videos'}: {what}; macOS writes an accent as a character of its own. Rename it.")
     if not files:
         faults.append(f"{root / 'videos'}: holds no video files; nothing can be watched or labelled, training does "
                       "without. Put <video>.mp4 there.")
     elif missing := sorted(known - files.keys() - looking_like(known, twins)):
-        faults.append(f"{root / 'videos'}: {len(missing)} video(s) have no file and cannot be watched: "
-                      f"{preview(missing)}. Put <video>.mp4 there.")
+        what = naming(missing, "has no file and cannot be watched", "have no file and cannot be watched")
+        faults.append(f"{root / 'videos'}: {what}. Put <video>.mp4 there.")
     if spare := sorted(files.keys() - known - dataset.unusable - twins):
-        faults.append(f"{root / 'videos'}: {len(spare)} file(s) belong to no video of gt_full.json: {preview(spare)}. "
-                      "Add them there (duration and fps suffice), or remove the files.")
+        what = naming(spare, "belongs to no video of gt_full.json", "belong to no video of gt_full.json", noun="file")
+        faults.append(f"{root / 'videos'}: {what}. Add the video there (its duration and fps suffice), or remove the "
+                      "file.")
     if double := sorted(video for video, count in files.items() if count > 1):
-        faults.append(f"{root / 'videos'}: several files bear the name of {preview(double)}; the first is shown. "
-                      "Keep one of each.")
+        what = naming(double, "has several files, of which the first is shown",
+                      "have several files, of which the first is shown")
+        faults.append(f"{root / 'videos'}: {what}. Keep one of each.")
     return [Finding("note", fault) for fault in faults]
 
 
 def _check_spare_features(root: Path, listed: dict[str, set[str]]) -> list[Finding]:
     findings = []
-    for split in SPLITS:
-        folder = root / "features" / split
-        spare = sorted({path.stem for path in folder.glob("*.npy")} - listed[split])
-        if spare and listed[split]:
-            findings.append(Finding("note", f"{folder}: {len(spare)} file(s) belong to no video of split_{split}.txt: "
-                                    f"{preview(spare)}. List the videos there, or remove the files."))
+    places = {split: ({split}, f"split_{split}.txt") for split in SPLITS} | {"": (set(SPLITS), "the splits")}
+    for name, (splits, source) in places.items():
+        folder, known = root / "features" / name, set().union(*(listed[split] for split in splits))
+        if known and (spare := sorted({path.stem for path in folder.glob("*.npy")} - known)):
+            what = naming(spare, f"belongs to no video of {source}", f"belong to no video of {source}", noun="file")
+            findings.append(Finding("note", f"{folder}: {what}. List the video there, or remove the file."))
     return findings
 
 

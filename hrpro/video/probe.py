@@ -162,6 +162,18 @@ def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoSt
                          "kind. Copy it again or convert it to MP4 (H.264).") from error
 
 
+def average_rate(path: Path) -> float:
+    """Average frames per second as a video file's header gives it, without reading its frames.
+
+    Raises:
+        InputError: not a readable video, or the header gives no rate.
+    """
+    with opened(path) as (_, stream):
+        if not (rate := stream.average_rate or stream.guessed_rate):
+            raise InputError(f"{path}: its header gives no frame rate. Convert the video to MP4 (H.264).")
+        return float(rate)
+
+
 def _films(path: Path, container: av.container.InputContainer) -> list[av.VideoStream]:
     """The picture tracks that are films: no cover, thumbnail or other still, as long as there is another track."""
     tracks = [track for track in container.streams.video

@@ -58,9 +58,10 @@ def test_errors_are_shown_with_their_remedies_as_plain_text(folders, make_datase
 
 
 def test_only_so_many_findings_are_shown(folders, make_dataset):
-    root = make_dataset(folders[0] / "tiny", train=50)
+    human = make_dataset(folders[0] / "tiny") / "point_labels" / "human"
+    human.mkdir()
     for number in range(40):
-        (root / f"features/train/train_{number}.npy").unlink()
+        (human / f"annotator_{number}.txt").write_text("train_1,soon,run\n")
     assert "… and 11 more; the command below prints them all." in text(open_page())
 
 

@@ -82,7 +82,7 @@ def test_features_that_are_links_out_are_left_out_together(root):
     dataset = open_dataset(load_config(root / "config.yaml"))
     assert dataset.splits["train"] == ["train_3", "train_4", "train_5"]
     said, = (finding for finding in dataset.findings if finding.level == "left out")
-    assert "features/train: 3 file(s) are links that lead out of the data set: 'train_0', 'train_1', 'train_2'" \
+    assert "features/train: 3 files are links that lead out of the data set: 'train_0', 'train_1', 'train_2'" \
         in said.message
 
 

@@ -56,6 +56,18 @@ def test_a_fault_that_all_entries_share_is_named_too(tmp_path, entry):
     assert ["segment 0" in error.value.faults[0], "segment 1" in error.value.faults[1]] == [True, True]
 
 
+def test_a_thousand_equal_faults_are_counted_in_one_message(tmp_path):
+    results = {f"v{number}": [sound(), sound(score="high")] for number in range(1000)}
+    write_json(tmp_path / "pred.json", {"results": results | {"x": 3}})
+    with pytest.raises(InputError) as error:
+        Segments.from_activitynet(tmp_path / "pred.json")
+    listing, score = error.value.faults
+    assert listing.endswith("video 'x' holds no list of segments. Write [] where there are none.")
+    others = ", ".join(f"segment 1 of video 'v{number}'" for number in range(1, 5))
+    assert score.endswith("segment 1 of video 'v0' has no numeric `score` (found 'high') "
+                          f"(and 999 more: {others} …). Write one.")
+
+
 def test_unknown_classes_and_empty_files(tmp_path):
     write_json(tmp_path / "pred.json", {"results": {"v": [sound(), sound(label="q")]}})
     with pytest.raises(InputError, match=r"unknown class 'q'.*known are a, b"):

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from numbered_video import write_video
 
 from hrpro.config import config_of
 from hrpro.data.dataset import open_dataset
@@ -122,13 +123,14 @@ def replace_points(old, new):
 
 
 CASES = {
-    "video of a split unknown": (drop_gt, "left out", "split_train.txt: 'train_1' is not in gt_full.json", "Add it"),
+    "video of a split unknown": (drop_gt, "left out", "split_train.txt: video 'train_1' is not in gt_full.json",
+                                 "Add it"),
     "video named twice": (lambda root: append(root / "split_test.txt", "test_0\n"), "note",
-                          "split_test.txt: 'test_0' stands 2 times", "Remove the others"),
+                          "split_test.txt: video 'test_0' is listed more than once", "remove the other"),
     "video annotated twice": (annotate_twice, "error", "gt_full.json: 'train_0' stands twice in one object",
                               "Keep one"),
     "video in no split": (annotate_spare, "note",
-                          "gt_full.json: 1 video(s) stand in no split and are not used: 'spare'", "Add them"),
+                          "gt_full.json: video 'spare' is in no split and is not used", "List each"),
     "split missing": (lambda root: (root / "split_test.txt").unlink(), "error", "split_test.txt: no such file",
                       "dataset/README.md"),
     "split empty": (lambda root: (root / "split_test.txt").write_text("\n\n"), "error",
@@ -148,9 +150,9 @@ CASES = {
     "features of no snippet": (lambda root: write_features(root, np.zeros((0, 32), np.float32)), "left out",
                                "train_1.npy: holds no snippet", "Extract"),
     "features of three dimensions": (lambda root: write_features(root, np.zeros((1, 62, 32))), "left out",
-                                     "train_1.npy: holds float64 of shape [1, 62, 32]", "Save one [T, D]"),
+                                     "train_1.npy: holds [1, 62, 32], not [T, 32]", "Save np.squeeze(array)"),
     "features of whole numbers": (lambda root: write_features(root, np.zeros((62, 32), int)), "left out",
-                                  "train_1.npy: holds int64", "Save one [T, D]"),
+                                  "train_1.npy: holds int64", "Save array.astype('float32')"),
     "features pickled": (features_pickled, "left out", "train_1.npy: holds object", "Save one [T, D]"),
     "features of one snippet": (lambda root: [write_features(root, np.zeros((1, 32))), drop_points(root), append(
         root / POINTS, "run,,,train_1,90\n")], "note",
@@ -158,13 +160,14 @@ CASES = {
     "features too long": (lambda root: write_features(root, np.zeros((90, 32), np.float32)), "note",
                           "train_1.npy: 90 snippets, but 40 s at 25 fps and 16 frames a snippet make 62", "Check"),
     "features of no video": (lambda root: write_features(root, np.zeros((9, 32)), "stray"), "note",
-                             "features/train: 1 file(s) belong to no video of split_train.txt: 'stray'", "List"),
+                             "features/train: file 'stray' belongs to no video of split_train.txt", "List"),
     "feature rate unreadable": (lambda root: (root / "features/timebase.yaml").write_text("fps: fast"), "error",
                                 "timebase.yaml: fps must be a number of 0.001 to 1e+06, not 'fast'", "Write fps"),
     "point outside the video": (lambda root: append(root / POINTS, "run,,,train_1,9000\n"), "left out",
-                                "a point of 'train_1' at 300.00 s lies outside the video (40 s)", "Move or remove"),
+                                "a point lies outside the video, in 'train_1'; the first at 300.00 s of 40 s",
+                                "Move or remove"),
     "point before the video": (lambda root: append(root / POINTS, "run,,,train_1,-3\n"), "left out",
-                               "a point of 'train_1' at -0.10 s lies outside", "Move or remove"),
+                               "outside the video, in 'train_1'; the first at -0.10 s of 40 s", "Move or remove"),
     "point of an unknown class": (lambda root: append(root / POINTS, "rnu,,,train_1,90\n"), "error",
                                   "point_gaussian.csv: line 29 has the unknown class 'rnu'", "classes.txt"),
     "point of an unknown video": (lambda root: append(root / POINTS, "run,,,trian_1,90\n"), "left out",
@@ -214,9 +217,9 @@ CASES = {
     "annotations no list": (edited(lambda database: database["train_1"].update(annotations="none")), "error",
                             "video 'train_1' holds no list of segments", "Write []"),
     "duration missing": (edited(lambda database: database["train_1"].pop("duration")), "left out",
-                         "gt_full.json: video 'train_1' lacks a positive duration and fps", "Add both"),
-    "fps of nought": (edited(lambda database: database["train_1"].update(fps=0)), "left out",
-                      "gt_full.json: video 'train_1' lacks a positive duration and fps", "Add both"),
+                         "gt_full.json: video 'train_1' has no positive duration", "Add it"),
+    "fps of nought": (edited(lambda database: database["train_1"].update(fps=0)), "note",
+                      "gt_full.json: video 'train_1' has no fps; 25 is used", "add fps"),
     "hostile name": (rename_hostile, "left out", "'../../etc/passwd' cannot be a file name", "Rename"),
     "JSON cut in half": (lambda root: (root / "gt_full.json").write_bytes(
         (root / "gt_full.json").read_bytes()[:700]), "error", "gt_full.json: line 1 is not JSON", "Get it again"),
@@ -235,13 +238,13 @@ CASES = {
     "points setting leaves the folder": (lambda root: append(root / "config.yaml", "points: ../../secret.csv\n"),
                                          "error", "points=../../secret.csv: leaves", "Name a file under it"),
     "no file of a video": (lambda root: (root / "videos/train_1.mp4").unlink(), "note",
-                           "videos: 1 video(s) have no file and cannot be watched: 'train_1'", "Put <video>.mp4"),
+                           "videos: video 'train_1' has no file and cannot be watched", "Put <video>.mp4"),
     "no files of videos": (lambda root: [path.unlink() for path in (root / "videos").iterdir()], "note",
                            "videos: holds no video files", "Put <video>.mp4"),
     "file of no video": (lambda root: (root / "videos/<script>.mp4").write_bytes(b""), "note",
-                         "videos: 1 file(s) belong to no video of gt_full.json: '<script>'", "Add them"),
+                         "videos: file '<script>' belongs to no video of gt_full.json", "Add the video"),
     "two files of a video": (lambda root: (root / "videos/train_1.webm").write_bytes(b""), "note",
-                             "videos: several files bear the name of 'train_1'", "Keep one"),
+                             "videos: video 'train_1' has several files", "Keep one"),
 }
 
 
@@ -263,8 +266,8 @@ def test_fault_is_said_with_place_and_remedy(root, case):
 
 
 @pytest.mark.parametrize(("name", "sentence"), [
-    ("split_train.txt", "split_train.txt: 'cafe\u0301' is written with other signs than in gt_full.json"),
-    ("videos", "videos: 1 file(s) only look as if they bore names of gt_full.json: 'cafe\u0301'")])
+    ("split_train.txt", "split_train.txt: video 'cafe\u0301' looks like a name in gt_full.json but is written with"),
+    ("videos", "videos: file 'cafe\u0301' looks like a name in gt_full.json but is written with other characters")])
 def test_a_name_with_an_accent_as_a_sign_of_its_own_is_told_from_one_that_looks_alike(root, name, sentence):
     for path in [path for path in root.rglob("*") if path.is_file()]:
         if path.suffix in (".txt", ".csv", ".json"):
@@ -329,6 +332,78 @@ def test_every_bad_line_of_a_file_is_said(root):
     assert sum(level == "error" for level, _ in said(root)) == 5
     append(root / POINTS, "run,,,train_1,9000\nrun,,,nobody,9\n")
     assert [message for level, message in said(root) if level == "left out" and POINTS in message][1:], "beside those"
+
+
+MANY = 3000
+
+
+def many_without_fps(tmp_path):
+    """ActivityNet's own annotations of many videos, which give no fps."""
+    root = tmp_path / "many"
+    root.mkdir()
+    names = [f"{number:011d}" for number in range(MANY)]
+    database = {name: {"duration": 60.0, "subset": "training", "annotations": [{"label": "jump", "segment": [1, 9]}]}
+                for name in names}
+    (root / "gt_full.json").write_text(json.dumps({"database": database}))
+    for split, part in (("train", names[:2000]), ("test", names[2000:])):
+        (root / f"split_{split}.txt").write_text("".join(f"{name}\n" for name in part))
+    (root / "point_labels").mkdir()
+    (root / POINTS).write_text("class,video_id,point\n" + "".join(f"jump,{name},75\n" for name in names))
+    return root, names
+
+
+def test_many_videos_without_fps_are_one_line_and_go_on_at_the_settings_rate(tmp_path):
+    root, _ = many_without_fps(tmp_path)
+    report = validate(root)
+    fps, = (finding for finding in report.findings if "have no fps" in finding.message)
+    assert fps.level == "note" and "3,000 videos have no fps: '00000000000', '00000000001', '00000000002', " \
+        "'00000000003', '00000000004' …; 25 is used" in fps.message
+    assert [report.counts["splits"][split]["videos"] for split in ("train", "test")] == [2000, 1000]
+    assert report.counts["points"] == MANY and len(report.findings) == 3, report.findings
+    dataset = open_dataset(config_of(root), features=False)
+    assert len(dataset.splits["train"]) == 2000 and set(dataset.points.seconds.tolist()) == {3.0}
+    (root / "config.yaml").write_text("frames_per_sec: 30\n")
+    assert set(open_dataset(config_of(root), features=False).points.seconds.tolist()) == {2.5}
+
+
+def test_missing_fps_is_that_of_the_video_file_if_there_is_one(root, tmp_path):
+    write_video(root / "videos" / "train_1.mp4", range(0, 2000, 100), rate=10)
+    edit_gt(root, lambda database: [database[video].pop("fps") for video in ("train_1", "train_2")])
+    notes = [message for _, message in said(root)]
+    assert any("video 'train_1' has no fps; the rate of the video file is used" in note for note in notes)
+    assert any("video 'train_2' has no fps; 25 is used" in note for note in notes) and len(notes) >= 2
+    fps = open_dataset(config_of(root)).fps
+    assert (fps["train_0"], fps["train_1"], fps["train_2"]) == (30, pytest.approx(10), 25)
+
+
+def test_what_repeats_over_videos_is_one_line_with_a_count_and_five_names(tmp_path):
+    root, names = many_without_fps(tmp_path)
+
+    def spoil(database):
+        for number, info in enumerate(database.values()):
+            info["fps"] = 25
+            info["annotations"][0]["segment"] = [[1, 99], [5, 5], [9, 3]][number % 3]
+        for name in names[:50]:
+            database[name]["duration"] = None
+        for name in names[50:100]:
+            database[f"a/{name}"] = database.pop(name)
+
+    edit_gt(root, spoil)
+    (root / "videos").mkdir()
+    for number in range(100):
+        (root / "videos" / f"other_{number}.mp4").write_bytes(b"")
+        (root / "videos" / f"link_{number}.mp4").symlink_to(tmp_path)
+    for split in ("train", "test"):
+        (root / "features" / split).mkdir(parents=True)
+    for number, name in enumerate(names[:2000]):
+        array = np.zeros((93, 16), np.float32) if number % 4 else np.full((93, 8), np.nan, np.float32)
+        np.save(root / "features" / "train" / f"{name}.npy", array if number % 8 else array[:30])
+    (root / "config.yaml").write_text("feature_dim: 16\nrab_heads: 4\n")
+    append(root / POINTS, "".join(f"jump,{name},9000\nhop,{name},x\njump\n" for name in names[100:]))
+    append(root / "split_train.txt", "".join(f"{name}\n{name}x\n" for name in names[:1000]))
+    lines = str(validate(root)).splitlines()
+    assert len(lines) < 35 and max(map(len, lines)) < 700, lines
+    assert sum("…" in line for line in lines) >= 10, lines
 
 
 def test_points_of_unknown_videos_alone_are_an_error(root):
