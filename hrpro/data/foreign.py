@@ -16,7 +16,7 @@ import numpy as np
 from hrpro.names import nearest
 from hrpro.timebase import Timebase
 
-ARRAYS = frozenset((".npz", ".pt", ".pth", ".pkl", ".pickle", ".h5", ".hdf5", ".mat", ".csv", ".txt", ".json", ".bin",
+ARRAYS = frozenset((".npz", ".pt", ".pth", ".pkl", ".h5", ".hdf5", ".mat", ".csv", ".txt", ".json", ".bin",
                     ".tar", ".zip", ".gz", ".lmdb", ".mdb", ".parquet", ".safetensors", ".tfrecord"))
 STREAMS = re.compile(r"(.+?)[_.-]?(rgb|flow|audio|spatial|temporal)", re.IGNORECASE)
 RATES = (5, 8, 10, 12, 15, 16, 20, 24, 25, 30, 48, 50, 60)
