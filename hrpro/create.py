@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
 import re
 import shlex
 import tempfile
 import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import yaml
 
-from hrpro.errors import InputError, raise_if
+from hrpro.errors import InputError, naming, preview, raise_if
 from hrpro.features.extract import FEATURE_DIM
 from hrpro.files import is_file_name, link_or_copy, write_atomic, write_json
 from hrpro.video.probe import probe
 
-VIDEO_SUFFIXES = frozenset((".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
-                            ".ogv", ".ts", ".webm", ".wmv"))
+VIDEO_SUFFIXES = frozenset((".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v",
+                            ".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2", ".mjpeg", ".mjpg", ".mkv", ".mod", ".mov",
+                            ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogg", ".ogm", ".ogv", ".qt",
+                            ".rm", ".rmvb", ".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"))
+RAW_SUFFIXES = frozenset((".264", ".265", ".avc", ".h264", ".h265", ".hevc"))   # pictures without time stamps
+COMPANIONS = frozenset((".ds_store", "thumbs.db", "desktop.ini"))               # what file managers leave behind
+MOST_FOLDERS = 10_000                                   # below the videos' folder, searched for more videos
 # A few short videos need fewer steps than THUMOS14's hours, and a faster-moving memory.
 SETTINGS = {"num_iters": 400, "test_iter": 50, "lr": 5e-4, "batch_size": 8, "max_epochs": 10, "batch_size2": 4,
             "class_thresh": .2}
@@ -29,8 +37,8 @@ def create_project(data_root: Path, name: str, videos_folder: Path, classes: Ite
     """Make `<data_root>/<name>` of the videos in a folder, ready to be labelled.
 
     The videos are linked (copied where the disk differs), each is in both splits, since there is no ground
-    truth, and the settings suit the built-in extractor. say: called with a sentence for each video that is left out
-    or renamed.
+    truth, and the settings suit the built-in extractor. say: called with one sentence for all files of which the same
+    is to be said: that they are left out, and why, or renamed, or that browsers cannot play them.
 
     Raises:
         InputError: the name is taken or no folder name, or no video can be read; nothing is left behind.
@@ -77,27 +85,102 @@ def _faults(target: Path, name: str, videos_folder: Path, classes: list[str]) ->
 
 def _link_videos(source: Path, target: Path, say: Callable[[str], object]) -> dict[str, dict]:
     """Link every readable video under a name that is safe everywhere; {name: its entry in gt_full.json}."""
-    database, taken, faults = {}, set(), []
-    for path in sorted(path for path in source.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()):
+    database, taken = {}, set()
+    renamed, unplayable = {}, []
+    left_out: dict[str, list[tuple[str, str]]] = defaultdict(list)          # (file, fault) by what is wrong
+    videos, others = _sort_files(source)
+    for path in videos:
         try:
             info = probe(path)
         except InputError as error:
-            faults += error.faults
-            say(f"Left out: {error}")
+            fault = _raw_recording(path) if path.suffix.lower() in RAW_SUFFIXES else str(error)
+            kind = re.sub(r"\d+", "#", fault.replace(str(path), "").replace(path.stem, ""))
+            left_out[kind].append((path.name, fault))
             continue
         video = _safe_name(path.stem, taken)
         taken.add(video.casefold())
         if video != path.stem:
-            say(f"{path.name!r} is renamed {video!r} here.")
+            renamed[path.name] = video
         if not info.browser_playable:
-            say(f"{path.name!r} ({info.codec} in {path.suffix}) cannot be played by browsers; the annotation desk "
-                "makes a copy that can.")
+            unplayable.append((path.name, f"{info.codec} in {path.suffix}"))
         link_or_copy(path.resolve(), target / f"{video}{path.suffix.lower()}")
         database[video] = {"subset": "Test", "duration": round(info.duration, 6), "fps": info.fps, "annotations": []}
+    faults = [_together(alike) for alike in left_out.values()]
+    below = _describe_folders(source)
     if not database:
-        raise InputError(faults or f"{source}: holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}). Give the folder "
-                         "that holds them.")
+        known = ", ".join(sorted(VIDEO_SUFFIXES))
+        raise InputError([*faults, *(f"{source}: holds no video itself, but {sentence}" for sentence in below)]
+                         or f"{source}: holds no video ({known}). Give the folder that holds them.")
+    left = [*faults, *_describe_others(others), *below]
+    for sentence in (*(f"Left out: {each}" for each in left), *_describe_renamed(renamed),
+                     *_describe_unplayable(unplayable)):
+        say(sentence)
     return database
+
+
+def _sort_files(source: Path) -> tuple[list[Path], list[Path]]:
+    """Files to try as videos, and those that are no videos by their names or cannot be opened as files."""
+    files = sorted(path for path in source.iterdir() if not path.is_dir() and path.name.lower() not in COMPANIONS)
+    suffixes = VIDEO_SUFFIXES | RAW_SUFFIXES
+    videos = [path for path in files if path.suffix.lower() in suffixes and not path.name.startswith("._")
+              and (path.is_file() or path.is_symlink())]
+    return videos, sorted(set(files) - set(videos))
+
+
+def _raw_recording(path: Path) -> str:
+    names = (shlex.quote(f"./{name}") for name in (path.name, f"{path.stem}.mp4"))
+    return (f"{path}: has no time stamps, as a raw recording. Wrap it at its frame rate, such as "
+            "`ffmpeg -framerate 25 -i {} -c copy {}`.".format(*names))
+
+
+def _together(alike: list[tuple[str, str]]) -> str:
+    """One sentence for files with the same fault: the first file's, and which others there are."""
+    (_, fault), *others = alike
+    names = [name for name, _ in others]
+    return fault + (f" ({len(names):,} more with this fault: {preview(names)})" if names else "")
+
+
+def _describe_others(files: list[Path]) -> Iterable[str]:
+    if files:
+        kinds = Counter(path.suffix.lower() or "no suffix" for path in files).most_common(5)
+        what = naming([path.name for path in files], "is not a video by its name", "are not videos by their names",
+                      noun="file")
+        yield f"{what} ({', '.join(f'{count:,} {kind}' for kind, count in kinds)})."
+
+
+def _describe_folders(source: Path) -> Iterable[str]:
+    """How many videos there are in folders below, which are not entered."""
+    found: Counter[str] = Counter()
+    for folder, folders, files in itertools.islice(os.walk(source), MOST_FOLDERS):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if folder != str(source) and (count := sum(Path(name).suffix.lower() in VIDEO_SUFFIXES | RAW_SUFFIXES
+                                                   and not name.startswith(".") for name in files)):
+            found[os.path.relpath(folder, source)] = count
+    if found:
+        total, most = found.total(), found.most_common(5)
+        where = f"in {most[0][0]}. Name that folder" if len(found) == 1 else \
+            f"in {len(found):,} folders ({', '.join(f'{count:,} in {name}' for name, count in most)}" \
+            f"{' …' if found.keys() - dict(most).keys() else ''}). Name one of them"
+        yield f"{total:,} video{'s' * (total > 1)} {where}, or move the files into {source}."
+
+
+def _describe_renamed(renamed: dict[str, str]) -> Iterable[str]:
+    names = list(renamed)
+    if len(names) == 1:
+        yield f"{names[0]!r} is renamed {renamed[names[0]]!r} here."
+    elif names:
+        yield (f"{len(names):,} videos are renamed here: "
+               + ", ".join(f"{name!r} to {renamed[name]!r}" for name in names[:5]) + (" …" if names[5:] else "") + ".")
+
+
+def _describe_unplayable(found: list[tuple[str, str]]) -> Iterable[str]:
+    if len(found) == 1:
+        (name, kind), = found
+        yield f"{name!r} ({kind}) cannot be played by browsers; the annotation desk makes a copy that can."
+    elif found:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in Counter(kind for _, kind in found).most_common(5))
+        yield (f"{len(found):,} videos cannot be played by browsers ({kinds}): {preview([name for name, _ in found])}; "
+               "the annotation desk makes copies that can.")
 
 
 def _safe_name(stem: str, taken: set[str]) -> str:

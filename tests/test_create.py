@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+from fractions import Fraction
 
 import pytest
 from numbered_video import write_video
@@ -97,8 +98,57 @@ def test_what_cannot_be_read_is_left_out_and_said(tmp_path, folder, clip):
     (videos / "notes.txt").write_text("not a video, and not called one")
     root, said = make(tmp_path, videos)
     assert list(database(root)) == ["good"]
-    assert [line.split(": ")[0] for line in said] == ["Left out", "Left out"]
+    assert [line.split(": ")[0] for line in said] == ["Left out"] * 3
     assert "empty.mkv: is an empty file" in said[0] and "half.mp4: cannot be read as a video" in said[1]
+    assert said[2] == "Left out: file 'notes.txt' is not a video by its name (1 .txt)."
+
+
+def test_formats_that_libav_reads_are_taken_by_all_their_suffixes(tmp_path, folder):
+    videos = folder()
+    write_video(videos / "source.mpg", range(25), "mpeg2video", unit=Fraction(1, 25))
+    for suffix in ("vob", "divx", "MOD", "mpe", "qt", "asf", "dv", "ogg"):
+        shutil.copy(videos / "source.mpg", videos / f"{suffix}.{suffix}")
+    root, said = make(tmp_path, videos)
+    assert len(database(root)) == 9 and validate(root).counts["video_files"] == 9
+    (line,) = said
+    assert line.startswith("9 videos cannot be played by browsers (1 mpeg2video in .MOD, ") and " …; the" in line
+
+
+def test_raw_recordings_and_folders_below_are_said_with_what_to_do(tmp_path, folder):
+    videos = folder("plain.mp4")
+    write_video(videos / "camera one.h264", range(0, 1000, 40))
+    for card in ("100GOPRO", "101GOPRO"):
+        (videos / "DCIM" / card).mkdir(parents=True)
+        shutil.copy(videos / "plain.mp4", videos / "DCIM" / card / "GX010001.mp4")
+    (videos / ".Trash").mkdir()
+    shutil.copy(videos / "plain.mp4", videos / ".Trash" / "gone.mp4")
+    root, said = make(tmp_path, videos)
+    assert list(database(root)) == ["plain"] and len(said) == 2
+    assert "one.h264: has no time stamps" in said[0] and "-framerate 25 -i './camera one.h264' -c copy" in said[0]
+    assert "2 videos in 2 folders (1 in DCIM/100GOPRO, 1 in DCIM/101GOPRO). Name one of them, or move the files " \
+        f"into {videos}." in said[1]
+    with pytest.raises(InputError, match=r"DCIM: holds no video itself, but 2 videos in 2 folders"):
+        make(tmp_path, videos / "DCIM", "card")
+    shutil.rmtree(videos / "DCIM" / "101GOPRO")
+    assert "1 video in DCIM/100GOPRO. Name that folder" in make(tmp_path, videos, "other")[1][1]
+
+
+def test_a_thousand_files_are_counted_not_listed(tmp_path, folder, clip):
+    videos = folder(*(f"take:{number}.mp4" for number in range(8)))
+    for number in range(1000):
+        (videos / f"broken_{number}.mov").write_bytes(b"")
+        (videos / f"frame_{number}.jpg").write_bytes(b"")
+    (videos / "._take.mp4").write_bytes(b"resource fork")
+    (videos / ".DS_Store").write_bytes(b"")
+    (videos / "lost.mp4").symlink_to("nowhere")
+    root, said = make(tmp_path, videos)
+    assert len(database(root)) == 8 and len(said) == 4, said
+    empty, lost, others, renamed = said
+    assert "broken_0.mov: is an empty file" in empty and "(999 more with this fault: 'broken_1.mov'" in empty
+    assert "lost.mp4: no such video file" in lost
+    assert "1,001 files are not videos by their names: '._take.mp4', 'frame_0.jpg'" in others and "1,000 .jpg" in others
+    assert renamed.startswith("8 videos are renamed here: 'take:0.mp4' to 'take_0', ") and renamed.endswith(" ….")
+    assert max(map(len, said)) < 500
 
 
 def test_a_video_that_browsers_cannot_play_is_said(tmp_path, folder):
