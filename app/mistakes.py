@@ -18,6 +18,7 @@ from hrpro.errors import InputError
 from hrpro.evaluation.average_precision import AveragePrecision
 from hrpro.evaluation.mistakes import (
     Explained,
+    best_overlap,
     detection_costs,
     explain_false_positives,
     explain_misses,
@@ -130,7 +131,8 @@ def watched(dataset: DataSet, run: Run | None) -> Watched | None:
                     f"{plain(one.classes[one.label[0]])}, {one.start[0]:.2f} to {one.end[0]:.2f} s"
                     + (f", score {one.score[0]:.4f}" if mistakes.wrong else "")
                     + f", mAP cost {mistakes.costs(precision)[row[0]]:.2%}")
-        st.markdown(explanation(mistakes, one, explained, other))
+        st.markdown(explanation(mistakes, one, explained, other, best_overlap(one, precision.ground_truth,
+                                                                              same_class=True)[1][0]))
         previous_next(("Previous", "Next"), "mistake", at, len(rows),
                       lambda to: query.update(mistakes.address(precision, rows, to)),
                       ("This is the first.", "This is the last."))
@@ -143,23 +145,24 @@ def watched(dataset: DataSet, run: Run | None) -> Watched | None:
                    *((overlapped, None) if mistakes.wrong else (None, overlapped)), float(lowest))
 
 
-def explanation(mistakes: Mistakes, one: Segments, explained: Explained, other: Segments) -> str:
-    """What a mistake really is, as a sentence in Markdown.
+def explanation(mistakes: Mistakes, one: Segments, explained: Explained, other: Segments, with_own: float) -> str:
+    """What a mistake really is, in Markdown.
 
-    one, explained: a single row; other: the segment that says so, a row or none.
+    one, explained: a single row; other: the segment that says so, a row or none; with_own: best overlap of a false
+    positive with a true action of its class.
     """
     kind, tiou = str(explained.kind[0]), f"{explained.tiou[0]:.2f}"
     own = f"*{plain(one.classes[one.label[0]])}*"
     theirs = f"*{plain(other.classes[other.label[0]])}*" if len(other) else ""
     needed = f"{mistakes.tiou:g} is needed"
     if mistakes.wrong:
+        best = f" Best overlap with a true {own}: {with_own:.2f}."
         said = {"double detection": f"The true {own} that it overlaps (tIoU {tiou}) is already found by a detection "
                                     "with a higher score (duplicate).",
-                "wrong label": f"Overlaps the true {theirs} (tIoU {tiou}): wrong class.",
+                "wrong label": f"Overlaps the true {theirs} (tIoU {tiou}): wrong class.{best}",
                 "localization": f"Overlaps its true {own} by {tiou}; {needed}: badly localised.",
-                "confusion": f"Overlaps the true {theirs} by {tiou}; {needed}: wrong class, and badly localised.",
-                "background": "No annotated action here: background."
-                              + (f" Best overlap with a true {theirs}: {tiou}." if theirs else "")}
+                "confusion": f"Overlaps the true {theirs} by {tiou}; {needed}: wrong class, and badly localised.{best}",
+                "background": f"No annotated action here: background.{best}"}
     else:
         score = f"score {other.score[0]:.4f}" if len(other) else ""
         said = {"low score": f"A detection finds it (tIoU {tiou}), but with the {score}, below the chosen "

@@ -69,9 +69,20 @@ def evaluate_files(gt_path: Path, pred_path: Path, subset: str, tiou: Sequence[f
             why.append("Give that subset as --subset.")
         raise InputError(f"{pred_path}: no prediction belongs to a video and a class of the subset {subset!r} of "
                          f"{gt_path}. {' '.join(why)}")
-    return Evaluation(precision, [*filter(None, [annotations.truth.left_out()]),
+    return Evaluation(precision, [*_not_ignored(ignore_videos, annotations.subset_of, predictions.videos, gt_path),
+                                  *filter(None, [annotations.truth.left_out()]),
                                   *annotations.truth.notes(annotations.duration),
                                   *notes(precision, annotations.subset_of, annotations.duration)])
+
+
+def _not_ignored(names: Collection[str], videos: Mapping[str, str], predicted: Sequence[str],
+                 path: Path) -> list[str]:
+    """Which videos cannot be ignored since they are in neither file."""
+    unknown = sorted({*names} - videos.keys() - {*predicted})
+    if not unknown:
+        return []
+    likely = nearest(unknown[:1], videos).get(unknown[0])
+    return [f"--ignore-video: {preview(unknown)} not in {path}." + (f" Did you mean {likely!r}?" if likely else "")]
 
 
 def _read_annotations(path: Path, subset: str, ignore_videos: Collection[str], strict: bool) -> _Annotations:

@@ -83,13 +83,13 @@ def test_table_and_what_was_left_out(files):
 
 def test_ignored_videos_count_nowhere(files):
     gt, pred = files(SOUND, {"results": {"v": [segment("run", 0, 10, .5)], "u": [segment("run", 0, 10, .9)]}})
-    report = evaluate_files(gt, pred, "Test", [.5], ["u", "unheard-of"])
+    report = evaluate_files(gt, pred, "Test", [.5], ["u", "v_v"])
     precision = report.precision
     assert precision.to_json() == {
         "mAP": {"0.5": 1}, "average": {}, "per_class": {"run": [1]}, "n_ground_truth": 1, "n_predictions": 1,
         "n_videos": 1, "best_f1": {"0.5": {"score": .5, "f1": 1, "precision": 1, "recall": 1, "found": 1,
                                            "false_positives": 0, "misses": 0}}}
-    assert report.notes == []
+    assert report.notes == [f"--ignore-video: 'v_v' not in {gt}. Did you mean 'v'?"]
 
 
 def test_numbers_written_as_text_are_numbers(files):
