@@ -296,7 +296,10 @@ def _list(dataset: DataSet, measured: Result, title: str, chosen: Mistakes, rows
     with_help = {"kind": st.column_config.TextColumn(help=" · ".join(
         f"{kind}: {what}" for kind, what in (FALSE_POSITIVE_KINDS if chosen.wrong else MISS_KINDS).items())),
         "overlaps": st.column_config.TextColumn(help="Class of the true action that it overlaps most." if chosen.wrong
-                                                else "Class of the detection that overlaps it most.")}
+                                                else "Class of the detection that overlaps it most."),
+        **({} if chosen.wrong else {"mAP cost": st.column_config.NumberColumn(
+            format="%.2f %%", help="The mAP that it takes. An action that a detection with a lower score finds takes "
+                                   "nothing; false positives with higher scores do.")})}
     st.dataframe(table, key=key, height=min(420, 38 + 35 * len(table)), hide_index=True, placeholder="",
                  column_config={**COLUMNS, **with_help, "video": button}, alt=f"{title}; a video opens in Explore")
     if clicked := st.session_state[f"open {key}"]:
