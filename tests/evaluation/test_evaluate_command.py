@@ -44,12 +44,14 @@ SOUND = ground_truth(u=[segment("jump", 0, 10)], v=[segment("run", 0, 10)])
 
 
 def test_json_is_the_published_programs_report(shared, reference):
-    done = run(shared / "datasets" / "THUMOS14" / "gt_full.json", reference / "evaluate_predictions.json", "--subset",
+    thumos = shared / "datasets" / "THUMOS14" / "gt_full.json"
+    done = run(thumos, reference / "evaluate_predictions.json", "--subset",
                "Test", "--json", "--ignore-video", "video_test_0000270", "video_test_0001292", "--ignore-video",
                "video_test_0001496")
     expected = json.loads((reference / "evaluate_expected.json").read_text())
     assert done.returncode == 0
-    outside, silent = done.stderr.splitlines()
+    unknown, outside, silent = done.stderr.splitlines()
+    assert unknown == f"note: --ignore-video: 'video_test_0001292' not in {thumos}."
     assert "4 segments lie outside the video, the first [233.6, 240.1] in video 'video_test_0000814'" in outside
     assert silent.startswith("note: 140 of 210 videos without any prediction: 'video_test_0000004'")
     found = json.loads(done.stdout)
