@@ -39,7 +39,7 @@ export class Clock {
   #fail() {
     this.ready = false;
     this.lost = this.video.error?.code === MediaError.MEDIA_ERR_NETWORK;
-    this.fault = this.lost ? "The video does not come any more. It is asked for again until it does."
+    this.fault = this.lost ? "Connection to the video lost; retrying."
       : "The browser cannot play this file.";
     this.onChange();
   }

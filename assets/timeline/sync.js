@@ -75,7 +75,7 @@ export class Sync {
     const name = `${this.own}.${`${this.#number++}`.padStart(9, "0")}`;
     this.#kept.set(operation.id, name);
     const kept = keep(this.storage, name, JSON.stringify(operation));
-    if (!kept) this.#full = ". The browser cannot keep them either: leave this tab open";
+    if (!kept) this.#full = ". This browser cannot store them either: keep this tab open";
     return kept;
   }
 
@@ -159,7 +159,7 @@ export class Sync {
     const text = await response.text();
     const answer = response.ok ? parsed(text) : null;
     if (Number.isInteger(answer?.seq)) return answer;
-    if (response.ok) throw new Error("something else than the app answers");
+    if (response.ok) throw new Error("unexpected answer, not from the app");
     throw Object.assign(new Error(text), { status: response.status, sentence: text.split("\n")[0].slice(0, 300) });
   }
 }

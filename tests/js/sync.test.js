@@ -150,7 +150,7 @@ test("a full storage loses nothing and is said", async () => {
   const { sync, add } = tab(network, kept);
   add(3);
   await until(() => sync.status.state === "waiting");
-  assert.equal(sync.status.reason, "no connection. The browser cannot keep them either: leave this tab open");
+  assert.equal(sync.status.reason, "no connection. This browser cannot store them either: keep this tab open");
   network.broken = null;
   await until(() => sync.status.state === "saved");
   sync.stop();
