@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.results import detections, ranked
 from app.routes import scores_url
 from hrpro.data.dataset import DataSet, read_points, timebase_of
-from hrpro.data.features import feature_length, score_timebase
+from hrpro.data.features import feature_length, sample_rows, score_timebase
 from hrpro.data.points import Points
 from hrpro.data.ranked import Ranked
 from hrpro.data.run import STAGES, Run
@@ -117,8 +117,9 @@ def _pseudo(known: Evidence, dataset: DataSet, run: Run, length: int, background
     config = run.config(1)
     points = read_points(run.stage(1).points_file, dataset.classes, dataset.fps, dataset.duration, [])
     matrix = points.matrix(known.video, known.timebase, length, len(background))
-    return PseudoLabels(*pseudo_labels(background, matrix, act_thresh=config.act_thresh,
-                                       bkg_thresh=config.bkg_thresh))
+    certain = points.certain(known.video, known.timebase, length, sample_rows(length, len(background)))
+    return PseudoLabels(*pseudo_labels(background, matrix, act_thresh=config.act_thresh, bkg_thresh=config.bkg_thresh,
+                                       certain=certain))
 
 
 def _proposals(known: Evidence, dataset: DataSet, run: Run, splits: list[str]) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import orjson
 import streamlit as st
 
 from app.checks import PATIENCE, checked, last_report
@@ -18,6 +21,8 @@ from hrpro.data.validate import FIX, LEVELS, Report
 from hrpro.errors import InputError
 from hrpro.jobs.background import hrpro_command, read_jobs, start, status
 from hrpro.jobs.train import shell
+from hrpro.labels.operations import LabelStore, label_store, log_file
+from hrpro.labels.segments import accepted_segments, segments_to_csv, segments_to_json
 
 ICONS = {"error": ":red[:material/error:]", "to do": ":orange[:material/arrow_forward:]",
          "left out": ":orange[:material/warning:]", "note": ":gray[:material/info:]"}
@@ -134,6 +139,30 @@ def _actions(root: Path, report: Report | None) -> None:
             if st.button("Extract features", icon=":material/memory:", key=f"extract {root}", type="primary",
                          help=plain(shell(relative_to_cwd(arguments)))):
                 _start(arguments, f"extract {root.name}", root)
+        if report and not report.broken and log_file(root).exists():
+            _exports(root)
+
+
+def _exports(root: Path) -> None:
+    """Points and accepted segments as files, and the commands that write the same."""
+    kinds = (("Points (CSV)", "points.csv", "export-csv", lambda store: store.table(store.points()).to_csv(
+        store.dataset.fps)),
+             ("Accepted segments (JSON)", "segments.json", "export-segments", lambda store: orjson.dumps(
+                 segments_to_json(store, accepted_segments(store)), option=orjson.OPT_INDENT_2).decode()),
+             ("Accepted segments (CSV)", "segments.csv", "export-segments",
+              lambda store: segments_to_csv(accepted_segments(store))))
+    with st.popover("Export labels", icon=":material/download:", key=f"export {root}"):
+        for label, name, command, text in kinds:
+            st.download_button(label, partial(_exported, root, text), f"{root.name} {name}", on_click="ignore",
+                               key=f"export {name} {root}")
+            st.code(shell(relative_to_cwd(["labels", command, str(root), "-o", name])), language=None)
+
+
+def _exported(root: Path, text: Callable[[LabelStore], str]) -> str:
+    """Labels as text, made when the button is pressed."""
+    store = label_store(root)
+    store.refresh()
+    return text(store)
 
 
 def _start(arguments: list[str], label: str, target: Path) -> None:

@@ -477,6 +477,9 @@ def _check_points(dataset: DataSet) -> None:
         what = naming(unlearnt, "has no point in a training video; it is never learnt",
                       "have no point in a training video and are never learnt", noun="class")
         dataset.find("note", f"{where}: {what}. Label one in each.")
+    if accepted := int((points.accepted & mine).sum()):
+        what = "1 point has an accepted segment" if accepted == 1 else f"{accepted:,} points have an accepted segment"
+        dataset.find("note", f"{where}: in training videos, {what}, which training takes as certain.")
     count = np.bincount(points.video, minlength=len(index))
     if bare := [video for video in train if not count[index[video]]]:
         dataset.find("note", f"{where}: {len(bare)} training video(s) have no point and teach nothing but their "

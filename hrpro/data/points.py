@@ -17,13 +17,17 @@ from hrpro.files import read_text, write_atomic
 from hrpro.timebase import Timebase, frame_number, frame_to_seconds
 
 CSV_COLUMNS = ("class", "class_index", "start_frame", "stop_frame", "video_id", "point")
+# In a further column `segment`, of files in which a person accepted segments. The published files have the annotated
+# action's frames in start_frame and stop_frame, which training with points must not see.
+ACCEPTED = "accepted"
 
 
 @dataclass(frozen=True, eq=False)
 class Points:
     """N point labels as columns of equal length.
 
-    seconds: float64 [N]; label: index into `classes`, intp [N]; video: index into `videos`, intp [N].
+    seconds: float64 [N]; label: index into `classes`, intp [N]; video: index into `videos`, intp [N]; segment: start
+    and end in seconds of the segment that a person accepted for each point, float64 [N, 2], NaN where there is none.
     Raises ValueError on unequal lengths, indices outside their vocabulary and values that are not finite.
     """
 
@@ -32,6 +36,7 @@ class Points:
     video: NDArray[np.intp]
     classes: tuple[str, ...] = field(repr=False)
     videos: tuple[str, ...] = field(repr=False)
+    segment: NDArray[np.float64] = field(default=None, repr=False)
 
     def __post_init__(self):
         set_ = object.__setattr__
@@ -39,8 +44,10 @@ class Points:
             set_(self, name, np.atleast_1d(np.asarray(getattr(self, name), kind)))
         set_(self, "classes", tuple(self.classes))
         set_(self, "videos", tuple(self.videos))
-        if not len(self.seconds) == len(self.label) == len(self.video):
-            raise ValueError("seconds, label and video must have one length")
+        segment = np.full((len(self.seconds), 2), np.nan) if self.segment is None else self.segment
+        set_(self, "segment", np.asarray(segment, np.float64).reshape(-1, 2))
+        if not len(self.seconds) == len(self.label) == len(self.video) == len(self.segment):
+            raise ValueError("seconds, label, video and segment must have one length")
         for name, vocabulary in (("label", self.classes), ("video", self.videos)):
             column = getattr(self, name)
             if len(column) and not 0 <= column.min() <= column.max() < len(vocabulary):
@@ -53,7 +60,13 @@ class Points:
 
     def __getitem__(self, index: Any) -> Points:
         """Rows by slice, boolean mask or index array."""
-        return Points(self.seconds[index], self.label[index], self.video[index], self.classes, self.videos)
+        return Points(self.seconds[index], self.label[index], self.video[index], self.classes, self.videos,
+                      self.segment[index])
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        """Which points have an accepted segment, [N]."""
+        return np.isfinite(self.segment).all(axis=1)
 
     def of_video(self, video: str) -> Points:
         """The points of one video by time; none if the video is unknown."""
@@ -71,6 +84,20 @@ class Points:
         labels = np.zeros((rows, len(self.classes)), np.float32)
         labels[((timebase.rows(mine.seconds, length) + 1) * rows - 1) // length, mine.label] = 1
         return labels
+
+    def certain(self, video: str, timebase: Timebase, length: int,
+                sampled: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
+        """Snippets of one video whose middle lies in an accepted segment of a class, [T, C] of 0/1.
+
+        sampled: the rows that were sampled of the T snippets (`hrpro.data.features.sample_rows`), [rows, C].
+        """
+        mine = self.of_video(video)
+        mine = mine[mine.accepted]
+        labels = np.zeros((length, len(self.classes)), np.float32)
+        bounds = np.clip(np.ceil(timebase.snippets(mine.segment) - .5), 0, length).astype(np.intp)
+        for (first, stop), label in zip(bounds.tolist(), mine.label.tolist(), strict=True):
+            labels[first:stop, label] = 1
+        return labels if sampled is None else labels[sampled]
 
     @classmethod
     def empty(cls, classes: Sequence[str] = (), videos: Sequence[str] = ()) -> Points:
@@ -108,16 +135,17 @@ class Points:
                 raise InputError(f"{path}: line 1 lacks the column(s) {', '.join(sorted(missing))}. "
                                  f"Expected are {','.join(CSV_COLUMNS)}.")
             columns, in_frames, rows = [header.index(name) for name in ("video_id", "point", "class")], True, rows[1:]
+            edges = [header.index(name) for name in ("segment", "start_frame", "stop_frame") if name in header]
         else:
             if rows and Path(path).suffix == ".csv":
                 raise InputError(f"{path}: line 1 names no columns. Expected are {','.join(CSV_COLUMNS)}.")
-            columns, in_frames = [0, 1, 2], False
+            columns, in_frames, edges = [0, 1, 2], False, []
             header = ["video", "seconds", "class"]
             if rows and [cell.strip().lower() for cell in rows[0][1]] == header:
                 rows = rows[1:]
         lookup = {label: index for index, label in enumerate(classes)}
         index_of = {video: index for index, video in enumerate(videos)}
-        found, elsewhere, faults, strange = [], [], [], {}
+        found, segments, elsewhere, faults, strange = [], [], [], [], {}
         for number, row in rows:
             if not max(columns) < len(row) <= len(header):
                 faults.append((f"line {number}", f"has {len(row)} columns, {len(header)} are needed",
@@ -138,30 +166,49 @@ class Points:
             if label not in lookup:
                 strange.setdefault(label, []).append(number)
                 continue
+            segment = (np.nan, np.nan)
+            if len(edges) == 3 and row[edges[0]].strip() == ACCEPTED:
+                try:
+                    segment = frame_to_seconds([float(row[column]) for column in edges[1:]], videos[video]).tolist()
+                    if not -np.inf < segment[0] < segment[1] < np.inf:
+                        raise ValueError
+                except ValueError:
+                    faults.append((f"line {number}", "has an accepted segment that does not end after it begins",
+                                   "Write frame numbers in start_frame and stop_frame, or empty the column segment."))
+                    continue
             seconds = float(frame_to_seconds(value, videos[video])) if in_frames else value
             found.append((seconds, lookup[label], index_of[video]))
+            segments.append(segment)
         faults += [(f"line {lines[0]}", f"has the unknown class {label[:200]!r}"
                     f"{f', as {len(lines) - 1:,} more lines' if lines[1:] else ''}",
                     "Correct it, or add it to classes.txt.") for label, lines in strange.items()]
         seconds, label, video = zip(*found, strict=True) if found else ((), (), ())
-        return cls(seconds, label, video, tuple(classes), tuple(videos)), elsewhere, condensed(path, faults)
+        points = cls(seconds, label, video, tuple(classes), tuple(videos), segments)
+        return points, elsewhere, condensed(path, faults)
 
     def to_csv(self, fps: Mapping[str, float]) -> str:
         """The HR-Pro point CSV: frame numbers at each video's own rate, fractional between even frames.
 
-        Reading it again gives the same moments, see `hrpro.timebase.frame_number`.
+        Reading it again gives the same moments, see `hrpro.timebase.frame_number`. Points with an accepted segment have
+        its frames in start_frame and stop_frame and the word in a last column, `segment`.
         """
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(CSV_COLUMNS)
-        rates = np.array([fps[self.videos[video]] for video in self.video.tolist()])
-        frames = [int(frame) if frame.is_integer() else round(frame, 9)
-                  for frame in frame_number(self.seconds, rates).tolist()]
-        for frame, label, video in zip(frames, self.label.tolist(), self.video.tolist(), strict=True):
-            name = self.videos[video]
-            writer.writerow((self.classes[label], label, "", "", name, frame))
+        accepted = self.accepted
+        writer.writerow((*CSV_COLUMNS, *["segment"] * bool(accepted.any())))
+        rates = np.array([fps[self.videos[video]] for video in self.video.tolist()]).reshape(-1, 1)
+        numbers = frame_number(np.column_stack([self.seconds, self.segment]), rates).tolist()
+        for (frame, *edges), label, video, has_segment in zip(numbers, self.label.tolist(), self.video.tolist(),
+                                                              accepted.tolist(), strict=True):
+            start, stop = map(_number, edges) if has_segment else ("", "")
+            row = self.classes[label], label, start, stop, self.videos[video], _number(frame)
+            writer.writerow((*row, ACCEPTED) if has_segment else (*row, *[""] * bool(accepted.any())))
         return out.getvalue()
 
     def save(self, path: Path, fps: Mapping[str, float]) -> None:
         """Write the HR-Pro point CSV, by rename."""
         write_atomic(path, self.to_csv(fps))
+
+
+def _number(frame: float) -> int | float:
+    return int(frame) if frame.is_integer() else round(frame, 9)

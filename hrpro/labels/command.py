@@ -35,6 +35,7 @@ from hrpro.labels.history import (
     standing_points,
 )
 from hrpro.labels.operations import LabelStore, Operation, label_store, log_file
+from hrpro.labels.segments import accepted_segments, segments_to_csv, segments_to_json
 from hrpro.labels.suggestions import next_labels
 from hrpro.timebase import seconds_to_frame
 
@@ -60,8 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="seconds that two points of one action may be apart (default %(default)s)")
     merge.add_argument("--write", action="store_true", help="bring in the points that only OTHER has")
     export = command("export-csv", "the points as HR-Pro point CSV", _export)
-    export.add_argument("--at", type=_count, metavar="N", help="as they were after operation N")
-    export.add_argument("-o", "--out", type=Path, metavar="FILE", help="write there, not to standard output")
+    segments = command("export-segments", "the segments that people accepted: ground truth that evaluate reads, or CSV",
+                       _export_segments)
+    segments.add_argument("--csv", action="store_true", help="write CSV, in seconds; also where FILE ends in .csv")
+    for sub in (export, segments):
+        sub.add_argument("--at", type=_count, metavar="N", help="as they were after operation N")
+        sub.add_argument("-o", "--out", type=Path, metavar="FILE", help="write there, not to standard output")
     following = command("next", "what a run thinks most worth labelling or checking next, the best first", _next)
     following.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of the run, such as ckpt/demo/HR-Pro")
     following.add_argument("--all", action="store_true",
@@ -69,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     following.add_argument("-n", type=_count, default=20, metavar="N", help="how many (default %(default)s)")
     for sub in (log, blame):
         sub.add_argument("--video", metavar="V", help="only what concerns this video")
-    for sub, does in ((log, "only what this person did"), (export, "only the points that this person set")):
+    for sub, does in ((log, "only what this person did"), (export, "only the points that this person set"),
+                      (segments, "only the segments that this person accepted")):
         sub.add_argument("--who", metavar="W", help=does)
     for sub in (log, blame, merge, following):
         sub.add_argument("--json", action="store_true", help="print JSON")
@@ -157,8 +163,29 @@ def _export(args: argparse.Namespace) -> None:
     text = store.table(rows).to_csv(store.dataset.fps)
     if gone := sum(row["video"] not in store.dataset.fps for row in rows):
         _note(f"{args.root}: {gone} point(s) lie in videos that the data set no longer has and are left out.")
+    _write(args.out, text)
+
+
+def _export_segments(args: argparse.Namespace) -> None:
     if args.out:
-        write_atomic(args.out, text)
+        _check_target(args.out, args.root)
+    store = _open(args.root, args.at)
+    if args.who is not None:
+        _check_who(store, store.operations(), store.points(), args.who)
+    rows = accepted_segments(store, args.who)
+    if not rows:
+        _note(f"{store.log}: no segment is accepted. Accept some on the Annotate page (Enter, with a model chosen).")
+    if args.csv or (args.out and args.out.suffix.lower() == ".csv"):
+        text = segments_to_csv(rows)
+    else:
+        text = orjson.dumps(segments_to_json(store, rows), option=orjson.OPT_INDENT_2).decode() + "\n"
+    _write(args.out, text)
+
+
+def _write(path: Path | None, text: str) -> None:
+    """Write a file, or to standard output without one."""
+    if path:
+        write_atomic(path, text)
     else:
         print(text, end="")
 

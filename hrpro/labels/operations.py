@@ -204,7 +204,14 @@ class LabelStore:
         """Rows of `points` as the point file has them: those in videos of the data set, by video and time."""
         fps = self.dataset.fps
         rows = [row for row in rows if row["video"] in fps]
-        return _table(rows, list(dict.fromkeys([*self.class_order, *(row["label"] for row in rows)])), fps)
+        return _table(rows, self._accepted(), list(dict.fromkeys([*self.class_order, *(row["label"] for row in rows)])),
+                      fps)
+
+    def _accepted(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """{(id of a point, class): start and end in seconds} of the segments that a person accepted for points."""
+        with self._mutex:
+            return {(segment["point"], segment["label"]): (segment["start"], segment["end"])
+                    for segment in self._tables["segments"].values() if not segment.get("refused")}
 
     def segments(self, video: str | None = None) -> list[dict[str, Any]]:
         """Segments accepted or refused in one video or in all, each {"id", "video", "label", "start", "end", …}."""
@@ -297,7 +304,7 @@ class LabelStore:
                 if self._projected == self.seq and path.exists():
                     return path
                 seq, listed, fps = self.seq, self.dataset.classes, self.dataset.fps
-                points = self.table(self._tables["points"].values())
+                points = self.table({"id": key, **point} for key, point in self._tables["points"].items())
             # A reader in between must know every class of the CSV: new ones are listed before it, old ones leave after.
             if set(points.classes) - set(listed):
                 self._list_classes([*points.classes, *(name for name in listed if name not in points.classes)])
@@ -341,6 +348,10 @@ class LabelStore:
         after = {f"{name}-{row}": {"video": points.videos[video], "label": points.classes[label], "time": seconds,
                                    "frame": frame}
                  for row, (video, label, seconds, frame) in enumerate(zip(*columns, strict=True))}
+        for row in np.flatnonzero(points.accepted).tolist():
+            point, (start, end) = after[f"{name}-{row}"], points.segment[row].tolist()
+            after[f"{name}-{row}-segment"] = {"video": point["video"], "label": point["label"], "start": start,
+                                              "end": end, "point": f"{name}-{row}", "model": name}
         self._imported = {"id": uuid.uuid4().hex, "time": _now(), "who": name, "video": None, "kind": "import",
                           "before": {}, "after": after}
         self._change(self._imported)
@@ -622,13 +633,16 @@ def _parse(line: bytes) -> Operation | None:
     return operation if sound else None
 
 
-def _table(rows: Sequence[dict], classes: Sequence[str], fps: dict[str, float]) -> Points:
-    """Points by video and time."""
+def _table(rows: Sequence[dict], accepted: dict[tuple[str, str], tuple[float, float]], classes: Sequence[str],
+           fps: dict[str, float]) -> Points:
+    """Points by video and time. accepted: {(id, class): start and end} of the segments accepted for points."""
     label_index = {name: index for index, name in enumerate(classes)}
     video_index = {name: index for index, name in enumerate(fps)}
     video = np.array([video_index[point["video"]] for point in rows], np.intp)
     seconds = np.array([point["time"] for point in rows], np.float64)
-    points = Points(seconds, [label_index[point["label"]] for point in rows], video, tuple(classes), tuple(fps))
+    none = (np.nan, np.nan)
+    points = Points(seconds, [label_index[point["label"]] for point in rows], video, tuple(classes), tuple(fps),
+                    [accepted.get((point["id"], point["label"]), none) for point in rows])
     return points[np.lexsort((seconds, video))]
 
 

@@ -13,7 +13,7 @@ Operation = dict[str, Any]
 
 # The tables that each kind may change; undo and redo change those of the operation that they are about.
 KINDS = {"add": {"points"}, "move": {"points", "segments"}, "relabel": {"points", "segments"},
-         "delete": {"points", "segments"}, "flag": {"points"}, "import": {"points"},
+         "delete": {"points", "segments"}, "flag": {"points"}, "import": {"points", "segments"},
          "accept": {"segments"}, "refuse": {"segments"},
          "class": {"classes"}, "rename": {"classes", "points", "segments"}, "merge": {"classes", "points", "segments"},
          "mark": {"videos"}}

@@ -9,17 +9,22 @@ from numpy.typing import NDArray
 
 
 def pseudo_labels(background: NDArray, points: NDArray, lengths: Sequence[int] | None = None, *,
-                  act_thresh: float = .1, bkg_thresh: float = .95) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+                  act_thresh: float = .1, bkg_thresh: float = .95,
+                  certain: NDArray | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Label the snippets whose class is nearly certain from the points and the background score.
 
     background: score b, [N], of one video or of several laid end to end; points: 0/1, [N, C];
-    lengths: snippets of each video, adding up to N; one video without it.
+    lengths: snippets of each video, adding up to N; one video without it. certain: snippets in segments that a person
+    accepted, 0/1, [N, C]: action of that class, where nothing grows on beyond the segment's ends.
     Returns pseudo action [N, C] and pseudo background [N], both 0/1. Videos without a point get no pseudo labels.
 
     The snippets between two points (or a point and the video's end) form a *gap*. Its background is one stretch
     lo .. hi; the points beside it grow into the gap as long as the background score stays low. As every gap keeps
     at least one background snippet, growths from both sides never meet.
     """
+    accepted = np.zeros(len(points), bool) if certain is None else certain.any(axis=1)
+    if accepted.any():
+        points = np.maximum(points, certain)
     total = len(background)
     lengths = np.array([total] if lengths is None else lengths)
     ends = np.cumsum(lengths)
@@ -54,9 +59,10 @@ def pseudo_labels(background: NDArray, points: NDArray, lengths: Sequence[int] |
     is_background[where[stretch]] = 1
 
     stops = np.where((score <= act_thresh) & ~stretch, -1, where)               # snippets that growth cannot pass
-    from_left = (np.maximum.accumulate(stops) < first[gap]) & ~after_start[gap]
+    from_left = (np.maximum.accumulate(stops) < first[gap]) & ~after_start[gap] & ~accepted[first[gap] - 1]
     stops = np.where(stops < 0, total, stops)
-    from_right = (np.minimum.accumulate(stops[::-1])[::-1] > last[gap]) & ~before_end[gap]
+    from_right = (np.minimum.accumulate(stops[::-1])[::-1] > last[gap]) & ~before_end[gap] \
+        & ~accepted[np.minimum(last[gap] + 1, total - 1)]
     action[where[from_left]] = points[first[gap[from_left]] - 1]
     action[where[from_right]] = points[last[gap[from_right]] + 1]
     return action, is_background

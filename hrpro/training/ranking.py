@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hrpro.data.features import sample_rows
 from hrpro.data.segments import Segments
 from hrpro.files import write_json
 from hrpro.proposals.reliability import negative_proposals, reliable_proposals
@@ -18,7 +19,8 @@ def rank(session: Session, raw: dict[str, Segments], background: dict[str, NDArr
     """Write proposals.json from the raw proposals of both splits and the training videos' background scores [T].
 
     The file holds, by split and video, PP {class: [[start, end, score], …]} in seconds; for training videos also RP
-    {class: [[start, end, score] or null for each point]} in seconds and NP [[start, end, score], …] in snippets.
+    {class: [[start, end, score] or null for each point]} in seconds and NP [[start, end, score], …] in snippets. The RP
+    of a point with an accepted segment is that segment, with score 1.
     """
     ranked: dict[str, dict[str, Any]] = {}
     for split, proposals in raw.items():
@@ -45,17 +47,21 @@ def _reliable(session: Session, video: str, proposals: Segments) -> dict[str, li
     points = session.dataset.points.of_video(video)
     rows = _rows(proposals)
     chosen: dict[str, list[NDArray | None]] = {}
-    for label, best in zip(points.label, reliable_proposals(proposals, points), strict=True):
-        chosen.setdefault(points.classes[label], []).append(None if best is None else rows[best])
+    for label, best, accepted, segment in zip(points.label, reliable_proposals(proposals, points), points.accepted,
+                                              points.segment, strict=True):
+        row = np.append(segment, 1.) if accepted else None if best is None else rows[best]
+        chosen.setdefault(points.classes[label], []).append(row)
     return chosen
 
 
 def _negative(session: Session, video: str, background: NDArray, count: int, number: int) -> NDArray[np.float64]:
     features, config = session.dataset.features["train"], session.config
-    points = session.dataset.points.matrix(video, features.timebase, features.lengths[video], len(background))
-    _, is_background = pseudo_labels(background, points, act_thresh=config.act_thresh, bkg_thresh=config.bkg_thresh)
+    points, length = session.dataset.points, features.lengths[video]
+    certain = points.certain(video, features.timebase, length, sample_rows(length, len(background)))
+    _, is_background = pseudo_labels(background, points.matrix(video, features.timebase, length, len(background)),
+                                     act_thresh=config.act_thresh, bkg_thresh=config.bkg_thresh, certain=certain)
     edges = np.diff(np.pad(is_background, 1))
     runs = np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], axis=1)
     sampled = negative_proposals(runs, count, session.generator(number))
-    sampled[:, :2] *= features.lengths[video] / len(background)         # where snippets were sampled
+    sampled[:, :2] *= length / len(background)         # where snippets were sampled
     return sampled

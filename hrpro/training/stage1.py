@@ -28,11 +28,15 @@ PASS_SNIPPETS = 8192                                    # packed together outsid
 
 @dataclass
 class Batch:
-    """Packed videos: features [N, D], points [N, C], video label [V, C]; lengths [V] add up to N."""
+    """Packed videos: features [N, D], points [N, C], video label [V, C]; lengths [V] add up to N.
+
+    certain: snippets in accepted segments, 0/1, [N, C].
+    """
 
     videos: list[str]
     features: Tensor
     points: NDArray[np.float32]
+    certain: NDArray[np.float32]
     video_label: Tensor
     lengths: list[int]
 
@@ -99,7 +103,7 @@ def train_step(session: Session, model: SnippetModel, optimizer: torch.optim.Opt
     if not np.isfinite(score).all():
         raise InputError("the model's scores are not finite. Lower the learning rate lr, or check the features.")
     action, background = pseudo_labels(score, batch.points, batch.lengths, act_thresh=config.act_thresh,
-                                       bkg_thresh=config.bkg_thresh)
+                                       bkg_thresh=config.bkg_thresh, certain=batch.certain)
     targets = SnippetTargets(*(torch.from_numpy(array).to(device) for array in (batch.points, action, background)),
                              batch.video_label.to(device))
     losses = snippet_losses(output, targets, model.memory, r_act=config.r_act, temperature=config.temperature,
@@ -123,17 +127,19 @@ def load_batch(session: Session, split: str, videos: Sequence[str],
                random: np.random.Generator | None = None) -> Batch:
     """Read and pack videos; `random` samples snippets as training does, without it they are spread evenly."""
     dataset, config = session.dataset, session.config
-    features, points = [], []
+    features, points, certain, timebase = [], [], [], dataset.features[split].timebase
     for video in videos:
         array = dataset.features[split].load(video)
         rows = sample_rows(len(array), config.num_segments, random)
         features.append(array if rows is None else array[rows])
-        points.append(dataset.points.matrix(video, dataset.features[split].timebase, len(array), len(features[-1])))
+        points.append(dataset.points.matrix(video, timebase, len(array), len(features[-1])))
+        certain.append(dataset.points.certain(video, timebase, len(array), rows))
     label = np.stack([dataset.video_label(video) for video in videos])
     packed = torch.from_numpy(np.concatenate(features, dtype=np.float32))
     if session.device.type == "cuda":
         packed = packed.pin_memory()
-    return Batch(list(videos), packed, np.concatenate(points), torch.from_numpy(label), [len(f) for f in features])
+    return Batch(list(videos), packed, np.concatenate(points), np.concatenate(certain), torch.from_numpy(label),
+                 [len(f) for f in features])
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from driving import open_page
 from app.checks import _pool, checked
 from app.text import plain
 from hrpro.jobs.background import jobs, start, status
+from hrpro.labels.operations import LabelStore
 
 
 def text(test):
@@ -35,6 +36,18 @@ def test_a_sound_data_set(folders, make_dataset):
     assert "Train: 6 videos, 6 with features, 18 points · Test: 3 videos, 3 with features, 9 annotated actions" in said
     assert ":green-badge[Ready]" in said and not button(test, "Extract features")
     assert test.expander[0].label == "Checks: 1 note" and not test.expander[0].proto.expanded
+
+
+def test_labels_are_exported_with_the_commands_that_do_the_same(folders, make_dataset):
+    root = make_dataset(folders[0] / "tiny")
+    assert not open_page().get("download_button")
+    store = LabelStore(root)
+    store.apply([{"id": "a", "video": "train_0", "kind": "accept", "before": {}, "after": {"s": {
+        "video": "train_0", "label": "run", "start": 1, "end": 2, "point": "p", "model": "first"}}}], "Ann")
+    test = open_page()
+    assert [each.proto.label for each in test.get("download_button")] == [
+        "Points (CSV)", "Accepted segments (JSON)", "Accepted segments (CSV)"]
+    assert f"python -m hrpro labels export-segments {root} -o segments.csv" in [each.value for each in test.code]
 
 
 def test_cards_are_sorted_ignoring_case_and_lead_to_every_page(folders, make_dataset):

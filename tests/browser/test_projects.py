@@ -1,13 +1,16 @@
 """Projects made, and given features, from the Projects page."""
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
-from browsing import make_data_set
+from browsing import CLASSES, make_data_set
 from numbered_video import write_video
 
 from hrpro.data.validate import validate
 from hrpro.jobs.background import start
+from hrpro.labels.operations import LabelStore
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -118,3 +121,15 @@ def test_the_form_is_left_alone_while_projects_change(app, page, tmp_path):
     card(page, "half-a-name").get_by_text("1 video, all video files found").wait_for()
     page.locator("details:not([open])", has_text="New project from videos").get_by_text("New project").click()
     assert name.input_value() == "" and page.get_by_text("mine.mp4", exact=True).count() == 0
+
+
+def test_accepted_segments_are_downloaded_from_the_card(app, page, clip):
+    store = LabelStore(app.data / clip)
+    segment = {"video": "even", "label": CLASSES[0], "start": 1.0, "end": 2.5, "point": "p", "model": "first"}
+    store.apply([{"id": "a", "video": "even", "kind": "accept", "before": {}, "after": {"s": segment}}], "Ann")
+    page.goto(app.url)
+    card(page, clip).get_by_role("button", name="Export labels").click()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Accepted segments (JSON)").click()
+    exported = json.loads(Path(started.value.path()).read_text())
+    assert exported["database"]["even"]["annotations"] == [{"label": CLASSES[0], "segment": [1.0, 2.5]}]

@@ -442,3 +442,36 @@ def test_next_suggests_training_videos_and_all_with_the_option(tmp_path):
                                                                            "test": {"v2": split}}))
     assert labels("next", root, run).stdout.split("\n")[:-1] == ["v1  1.50 s  jump  unlabelled detection"]
     assert [moment["video"] for moment in told("next", root, run, "--all")] == ["v1", "v2"]
+
+
+def test_accepted_segments_are_exported_for_evaluate_and_as_csv(root, tmp_path):
+    def segment(start, end, **more):
+        return {"video": "v1", "label": "jump", "start": start, "end": end, "point": "a", "model": "=run"} | more
+
+    assert "no segment is accepted" in labels("export-segments", root).stderr
+    store = LabelStore(root)
+    store.apply([add("a", 10), add("b", 50), change("accept", "s", {}, {"s": segment(8, 12)})], "Ann")
+    store.apply([change("accept", "t", {}, {"t": segment(48, 55, point="b")}),
+                 change("refuse", "u", {}, {"u": segment(70, 80, refused=True)}),
+                 change("move", "edge", {"s": segment(8, 12)}, {"s": segment(8, 13)})], "Bob")
+    exported = json.loads(labels("export-segments", root).stdout)
+    assert exported["database"] == {"v1": {"subset": "train", "duration": 100.0, "fps": store.dataset.fps["v1"],
+                                           "annotations": [{"label": "jump", "segment": [8, 13]},
+                                                           {"label": "jump", "segment": [48, 55]}]}}
+    truth, found = tmp_path / "truth.json", tmp_path / "found.json"
+    assert labels("export-segments", root, "-o", truth).stdout == ""
+    results = [{"label": "jump", "segment": [8, 13], "score": .9}, {"label": "jump", "segment": [48, 55], "score": .8}]
+    found.write_text(json.dumps({"results": {"v1": results}}))
+    command = ["evaluate", "--gt", truth, "--pred", found, "--subset", "train", "--json"]
+    done = subprocess.run([sys.executable, "-m", "hrpro", *command], cwd=ROOT, capture_output=True, text=True,
+                          check=True)
+    assert set(json.loads(done.stdout)["mAP"].values()) == {1}
+    table = labels("export-segments", root, "--csv").stdout
+    assert [tuple(row.values()) for row in csv.DictReader(io.StringIO(table))] == [
+        ("v1", "jump", "8", "13", "Ann", "=run"), ("v1", "jump", "48", "55", "Bob", "=run")]
+    labels("export-segments", root, "-o", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == table
+    assert len(labels("export-segments", root, "--csv", "--who", "Bob").stdout.splitlines()) == 2
+    assert len(labels("export-segments", root, "--csv", "--at", 3).stdout.splitlines()) == 2
+    assert "nobody is called 'Zoe'" in labels("export-segments", root, "--who", "Zoe", code=2).stderr
+    assert "Choose another file" in labels("export-segments", root, "-o", root / "labels" / "x.json", code=2).stderr

@@ -674,6 +674,48 @@ def test_suggestions_are_accepted_corrected_and_refused_and_go_with_their_point(
     assert len(store.segments("v1")) == 2 and labels(store) == {"a": ("jump", 1)}
 
 
+def test_accepted_segments_are_written_beside_their_points_and_come_back(root):
+    store = LabelStore(root)
+    store.apply([add("a", 10), add("b", 20), add("c", 30), add("d", 40)], "Ann")
+    assert store.project().read_text().splitlines()[0] == "class,class_index,start_frame,stop_frame,video_id,point"
+    for key, point_id, begin, end, more in (("s", "a", 8, 12.5, {}), ("t", "b", 19, 22, {"refused": True}),
+                                            ("u", "c", 29, 33, {})):
+        value = segment(begin, end, **more) | {"point": point_id}
+        store.apply([change("refuse" if more else "accept", key, {}, {key: value})], "Ann")
+    before, after = (segment(8, end) | {"point": "a"} for end in (12.5, 13))
+    store.apply([change("move", "edge", {"s": before}, {"s": after}),
+                 change("relabel", "r", {"c": point(30)}, {"c": point(30, "run")})], "Bob")
+    path = store.project()
+    rows = list(csv.DictReader(path.open()))
+    assert [row["segment"] for row in rows] == ["accepted", "", "", ""], "neither refused ones nor of another class"
+    assert [float(rows[0][name]) / FPS for name in ("start_frame", "stop_frame")] == pytest.approx([8, 13], abs=.002)
+    read = open_dataset(config_of(root), features=False).points.of_video("v1")
+    assert read.accepted.tolist() == [True, False, False, False]
+    assert read.segment[0].tolist() == pytest.approx([8, 13], abs=.002)
+    shutil.rmtree(root / "labels")                      # the file alone is imported with its segment
+    again = LabelStore(root)
+    again.apply([add("e", 50)], "Cid")
+    only, = again.segments()
+    assert (only["start"], only["end"], only["who"]) == (*read.segment[0].tolist(), "points.csv")
+    assert [row["segment"] for row in csv.DictReader(again.project().open())] == ["accepted", "", "", "", ""]
+    assert LabelStore(root).segments() == again.segments()
+
+
+def test_frames_of_annotated_actions_in_published_files_are_not_accepted_segments(root):
+    (root / "point_labels").mkdir()
+    path = root / "point_labels" / "point_gaussian.csv"
+    path.write_text("class,class_index,start_frame,stop_frame,video_id,point\njump,0,10,90,v1,30\n")
+    assert not open_dataset(config_of(root), features=False).points.accepted.any()
+    store = LabelStore(root)
+    store.apply([add("a", 50)], "Ann")
+    assert store.segments() == [] and "10" not in store.project().read_text().splitlines()[1].split(",")[2:4]
+    path.with_name("points.csv").write_text(
+        "class,start_frame,stop_frame,video_id,point,segment\njump,90,10,v1,30,accepted\n")
+    (root / "labels" / "operations.jsonl").unlink()
+    with pytest.raises(InputError, match="line 2 has an accepted segment that does not end after it begins"):
+        open_dataset(config_of(root), features=False)
+
+
 def test_a_point_is_flagged_as_doubtful_with_a_note(root):
     store = LabelStore(root)
     doubtful = point(1) | {"doubt": "or a hop?"}

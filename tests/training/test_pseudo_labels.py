@@ -57,3 +57,24 @@ def test_a_video_without_points_between_others_stays_unlabelled():
     action, background = pseudo_labels(np.full(9, .99), points, [3, 3, 3])
     np.testing.assert_array_equal(background, [1, 0, 1, 0, 0, 0, 1, 0, 1])
     np.testing.assert_array_equal(action[:, 0], points[:, 0])
+
+
+#   snippet      0    1    2    3    4    5    6    7    8
+#   point                  A                   B
+#   accepted               A    A    A
+#   b           .05  .05   0   .05  .97  .05   0   .05  .3
+#   background   x                        x             x     5: a gap keeps one background snippet
+#   action                 A    A    A         B    B
+def test_an_accepted_segment_is_action_to_its_ends_and_no_further():
+    background = np.array([.05, .05, 0, .05, .97, .05, 0, .05, .3])
+    points, certain = np.zeros((9, 2)), np.zeros((9, 2))
+    points[2, 0] = points[6, 1] = certain[2:5, 0] = 1
+    action, is_background = pseudo_labels(background, points, certain=certain)
+    assert action[:, 0].tolist() == [0, 0, 1, 1, 1, 0, 0, 0, 0]
+    assert action[:, 1].tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 0]
+    assert is_background.tolist() == [1, 0, 0, 0, 0, 1, 0, 0, 1]
+    without, _ = pseudo_labels(background, points)
+    assert without[:, 0].tolist() == [0, 1, 1, 1, 0, 0, 0, 0, 0]
+    for one, other in zip(pseudo_labels(background, points, certain=0 * certain), pseudo_labels(background, points),
+                          strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 import re
 import resource
 import shlex
@@ -24,6 +25,7 @@ from hrpro.config import load_config
 from hrpro.data.points import Points
 from hrpro.data.run import Run, StageFolder
 from hrpro.data.segments import Segments
+from hrpro.labels.operations import LabelStore
 from hrpro.training.events import EventLog
 from hrpro.training.session import open_session
 
@@ -375,6 +377,38 @@ def test_an_annotators_text_file_is_frozen_too(make_dataset, tmp_path):
     text.write_text("".join(f"{row['video_id']},{int(row['point']) / 30 + .01},{row['class']}\n" for row in rows))
     run = four_steps(data, tmp_path / "ckpt")
     assert run.stage(1).points_file.read_bytes() == text.read_bytes()
+    assert run.stage(2).final_result.exists()
+
+
+def test_training_takes_accepted_segments_as_certain_and_without_any_does_as_before(trained, make_dataset, tmp_path):
+    data = make_dataset(tmp_path / "small", dataset="small")
+    store = LabelStore(data)
+
+    def change(name: str, kind: str, before: dict, after: dict) -> None:
+        store.apply([{"id": name, "video": "train_0", "kind": kind, "before": before, "after": after}], "Ann")
+
+    change("mark", "mark", {}, {"train_0": {"done": True}})
+    main(data, tmp_path / "plain", "--stage", "1", "--mode", "train")
+    assert_same_weights(trained, run_of(tmp_path / "plain"), 1)
+    accepted = {f"s-{point['id']}": {"video": "train_0", "label": point["label"], "start": point["time"] - 3.2,
+                                     "end": point["time"] + 4.8, "point": point["id"], "model": "first"}
+                for point in store.points("train_0")[:2]}
+    change("accept", "accept", {}, accepted)
+    ckpt = tmp_path / "ckpt"
+    assert "2 points have an accepted segment" in main(data, ckpt, "--stage", "1", "--mode", "train")
+    run, frozen = run_of(ckpt), run_of(ckpt).stage(1).points_file.read_bytes()
+    assert any(not torch.equal(weight, weights(trained, 1)[name]) for name, weight in weights(run, 1).items())
+    change("gone", "delete", accepted, {})              # what is taken back later changes nothing of this run
+    store.project()
+    for stage, mode in (("1", "test"), ("2", "train"), ("2", "test")):
+        main(data, ckpt, "--stage", stage, "--mode", mode)
+    assert run.stage(1).points_file.read_bytes() == frozen
+    ranked = json.loads(run.stage(1).proposals_file.read_text())["train"]["train_0"]
+    reliable = [row for rows in ranked["RP"].values() for row in rows if row]
+    for begin, end in ((segment["start"], segment["end"]) for segment in accepted.values()):
+        assert any(row == pytest.approx([begin, end, 1], abs=.002) for row in reliable), reliable
+        first, stop = math.ceil(begin * 25 / 16 - .5), math.ceil(end * 25 / 16 - .5)
+        assert all(row[1] <= first or row[0] >= stop for row in ranked["NP"]), "background is never in a segment"
     assert run.stage(2).final_result.exists()
 
 
