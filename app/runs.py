@@ -97,7 +97,8 @@ def _panel(run: Run) -> None:
     now = status(job) if job else None
     ours = bool(now and now.running)
     live = ours or run.busy()                           # asked once: it may end any moment
-    logs = [log for log in (_log(run, stage).read() for stage in STAGES) if log.mode]
+    read = [_log(run, stage).read() for stage in STAGES]
+    logs = [log for log in read if log.mode]
     state = _state(job, now, logs, live)
     message = now.message if now and now.state == state else ""
     _headline(run, job, state, elsewhere=live and not ours)
@@ -121,7 +122,7 @@ def _panel(run: Run) -> None:
                 right.plotly_chart(map_figure(log), key=f"mAP {log.stage}", config={"displaylogo": False})
             else:
                 right.info(NO_TRUTH)
-    notes = list(dict.fromkeys(note for log in logs for note in log.notes))
+    notes = list(dict.fromkeys(note for log in read for note in log.notes))
     if notes:
         with st.expander(f"Data notes ({len(notes)})", key=f"notes {run.root}"):
             st.markdown("\n".join(f"- {plain(note)}" for note in notes))

@@ -14,6 +14,7 @@ from PIL import Image
 
 from hrpro.errors import InputError
 from hrpro.files import inside, read_json, write_atomic, write_json
+from hrpro.schema import Number, mismatch
 from hrpro.video.decode import frames_at
 from hrpro.video.probe import VideoInfo, probe, version_of
 
@@ -21,6 +22,9 @@ TILE_WIDTH = 160
 TALLEST = 2 * TILE_WIDTH        # a tile; taller pictures are shown smaller, between black bars
 COLUMNS = 10
 _EDITION = 2                    # strips that an older program made may show other frames
+
+_SIDE = Number(1, 1 << 16, whole=True)
+_MANIFEST = {"made_from": dict, "times": [Number()], "tile_width": _SIDE, "tile_height": _SIDE, "columns": _SIDE}
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,10 @@ def filmstrip(video_path: Path, cache_dir: Path, count: int = 100,
     sprite, manifest = (inside(cache.parent, cache.name, "filmstrips", f"{video_path.name}.{kind}")
                         for kind in ("jpg", "json"))
     made_from = {"version": version_of(video_path), "count": count, "edition": _EDITION}
-    with contextlib.suppress(InputError, AttributeError, KeyError, TypeError):          # none yet, or no manifest
-        content = read_json(manifest)
-        if content.pop("made_from") == made_from and sprite.is_file():
-            return Filmstrip(sprite, tuple(content.pop("times")), **content)
+    with contextlib.suppress(InputError):               # none yet, or broken
+        film = read_json(manifest)
+        if not mismatch(film, _MANIFEST) and film["made_from"] == made_from and sprite.is_file():
+            return Filmstrip(sprite, tuple(film["times"]), film["tile_width"], film["tile_height"], film["columns"])
     info = info_of(video_path)
     times = _moments(info, min(count, info.frames))
     scale = min(TILE_WIDTH / info.width, TALLEST / info.height)
