@@ -55,9 +55,8 @@ def choose_stage(run: Run) -> int | None:
     if not ready:
         return None
     key = f"stage {run.root} {ready}"
-    changed = in_address("stage", key, {f"{stage}": stage for stage in ready}.get)
-    return st.segmented_control("Stage", ready, default=None if key in st.session_state else ready[-1], required=True,
-                                key=key, persist_state="session", on_change=changed,
+    changed = in_address("stage", key, {f"{stage}": stage for stage in ready}.get, default=ready[-1])
+    return st.segmented_control("Stage", ready, required=True, key=key, persist_state="session", on_change=changed,
                                 help="Stage 1: snippet scores cut into proposals. Stage 2: proposals refined and "
                                      "scored again.")
 
@@ -227,7 +226,8 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
     first, second, third, fourth = st.columns([1, 2, 2, 3], vertical_alignment="bottom", gap="medium")
     names, at, of = [f"{tiou:g}" for tiou in precision.tiou], f"list tIoU {len(precision.tiou)}", \
         f"list class {dataset.name}"
-    tiou_changed = in_address("tiou", at, {name: k for k, name in enumerate(names)}.get, names.__getitem__)
+    tiou_changed = in_address("tiou", at, {name: k for k, name in enumerate(names)}.get, names.__getitem__,
+                              default=int(np.abs(precision.tiou - TIOU).argmin()))
     class_changed = in_address("of", of, {name: name for name in precision.classes}.get, lambda label: label or "")
     order_changed = in_address("by", "list order", {name: name for name in ORDERS_OF_MISTAKES}.get)
 
@@ -235,9 +235,8 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
         tiou_changed()
         st.query_params.pop("least", None)              # it begins at the best score of that tIoU
 
-    k = first.selectbox("tIoU", range(len(names)),
-                        0 if at in st.session_state else int(np.abs(precision.tiou - TIOU).argmin()),
-                        format_func=names.__getitem__, key=at, persist_state="session", on_change=other_tiou)
+    k = first.selectbox("tIoU", range(len(names)), format_func=names.__getitem__, key=at, persist_state="session",
+                        on_change=other_tiou)
     label = second.selectbox("Class", precision.classes, index=None, placeholder="all", key=of,
                              persist_state="session", on_change=class_changed)
     order = third.selectbox("Sort by", ORDERS_OF_MISTAKES, format_func=ORDERS_OF_MISTAKES.get, key="list order",
@@ -273,9 +272,9 @@ def _least_score(precision: AveragePrecision, k: int, *, key: str) -> float:
             return float(text) if score[-1] <= float(text) <= score[0] else None
         return None
 
-    changed = in_address("least", key, read, repr)
-    return st.slider("Scores from", float(score[-1]), float(score[0]),
-                     None if key in st.session_state else best.score, step, f"%.{digits}f", key=key, on_change=changed,
+    changed = in_address("least", key, read, repr, default=best.score)
+    return st.slider("Scores from", float(score[-1]), float(score[0]), None, step, f"%.{digits}f", key=key,
+                     on_change=changed,
                      help=f"Detections with a lower score are not counted. It starts at {best.score:.4g}, where F1 is "
                           "highest at this tIoU. mAP counts all detections.")
 

@@ -57,13 +57,16 @@ def choose(key: str, value: str) -> None:
         st.query_params[key] = value
 
 
-def in_address(name: str, key: str, read: Callable[[str], Any],
-               write: Callable[[Any], str] = str) -> Callable[[], None]:
+def in_address(name: str, key: str, read: Callable[[str], Any], write: Callable[[Any], str] = str, *,
+               default: Any = None) -> Callable[[], None]:
     """Let `?name=` decide the choice of the widget `key`, so that a link or a reload finds it again.
+
+    The widget itself must get no default: one that changes between runs would reset it.
 
     Args:
         read: text of the URL -> value of the widget, or None if it is not one.
         write: value -> text, "" to leave it out.
+        default: value where neither the URL nor the session has one.
 
     Returns:
         The widget's `on_change`, which writes the choice into the URL.
@@ -72,6 +75,8 @@ def in_address(name: str, key: str, read: Callable[[str], Any],
     value = None if text is None else read(text)
     if value is not None:
         st.session_state[key] = value
+    elif key not in st.session_state and default is not None:
+        st.session_state[key] = default
 
     def changed() -> None:
         if text := write(st.session_state[key]):
