@@ -146,7 +146,7 @@ def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoSt
     if not path.stat().st_size:
         raise InputError(f"{path}: is an empty file. Copy the video again.")
     try:
-        with av.open(str(path), container_options=CONTAINERS) as container:
+        with av.open(str(path), container_options=CONTAINERS, metadata_errors="replace") as container:
             tracks = _films(path, container)
             if not tracks:
                 raise InputError(f"{path}: has no picture track. Give a file with video.")
@@ -190,7 +190,7 @@ def _films(path: Path, container: av.container.InputContainer) -> list[av.VideoS
 def _moving(path: Path, tracks: list[int]) -> set[int]:
     """Which of the tracks have more than one picture."""
     seen, moving = set(), set()
-    with av.open(str(path), container_options=CONTAINERS) as container:
+    with av.open(str(path), container_options=CONTAINERS, metadata_errors="replace") as container:
         for packet in container.demux(*(container.streams[index] for index in tracks)):
             if packet.size:
                 (moving if packet.stream_index in seen else seen).add(packet.stream_index)

@@ -36,6 +36,16 @@ def test_even_video(clips):
     assert 1 <= np.diff(info.keyframes).min() <= np.diff(info.keyframes).max() <= 12
 
 
+@pytest.mark.parametrize("name", ["even", "matroska", "vp9"])
+def test_tags_that_are_not_utf8_do_not_matter(clips, tmp_path, name):
+    """As old cameras and programs wrote them, in Latin-1."""
+    raw = clips[name].read_bytes()
+    assert b"Lavf" in raw
+    path = tmp_path / clips[name].name
+    path.write_bytes(raw.replace(b"Lavf", b"L\xfcvf"))
+    assert np.array_equal(probe(path).times, probe(clips[name]).times)
+
+
 def test_uneven_times_are_seen(clips):
     info = probe(clips["uneven"])
     assert not info.even
