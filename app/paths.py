@@ -78,7 +78,8 @@ def data_set(name: str) -> Path:
     """
     path = data_root() / _plain_name(name)
     if not path.is_dir():
-        raise InputError(f"{name!r} is no data set here. Choose one of {', '.join(data_sets()) or 'none: make one'}.")
+        raise InputError(f"{name!r} is not a data set here. Choose one of "
+                         f"{', '.join(data_sets()) or 'none: make one'}.")
     return path
 
 

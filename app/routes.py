@@ -255,7 +255,7 @@ async def _apply(request: Request) -> Response:
     store = await run_in_threadpool(_store, request)
     video, operations, who = body.get("video"), body.get("operations"), body.get("who")
     if not isinstance(operations, list) or not isinstance(who, str) or not isinstance(video, str):
-        raise HTTPException(400, "The body lacks `who`, `video` or the list `operations`.")
+        raise HTTPException(400, "`who`, `video` or the list `operations` is missing in the body.")
     if not 0 < len(who.strip()) <= len(who) <= 200:
         raise HTTPException(400, f"{who[:40]!r} cannot be a person's name. Give one of 1 to 200 characters.")
     since = _whole(body.get("since"))
@@ -386,7 +386,7 @@ async def _body(request: Request) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         body = None
     if not isinstance(body, dict):
-        raise HTTPException(400, "The body is no JSON object.")
+        raise HTTPException(400, "The body is not a JSON object.")
     return body
 
 

@@ -244,7 +244,7 @@ def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it a
             value = orjson.loads(raw)
         with contextlib.suppress(orjson.JSONEncodeError):               # nested too deeply
             if _keys(raw) > _keys(orjson.dumps(value)):
-                raise_if([f"{path}: {key!r} stands twice in one object. Keep one of them."
+                raise_if([f"{path}: {key!r} is listed twice in one object. Keep one of them."
                           for key in sorted(_doubled(raw))])
         return value
     except orjson.JSONDecodeError as error:
@@ -252,7 +252,7 @@ def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it a
         found = error.doc[error.pos:error.pos + 10] if isinstance(error.doc, str) else ""
         if word := re.match(r"-?(NaN|Infinity)\b", found):
             raise InputError(f"{path}: line {error.lineno}, column {error.colno} holds {word[0]!r}, which "
-                             "is no JSON number. Write a finite one.") from None
+                             "is not a JSON number. Write a finite one.") from None
         raise InputError(f"{path}: line {error.lineno} is not JSON ({error.msg}, column {error.colno}); the file may "
                          f"be cut off. {mend}") from None
 

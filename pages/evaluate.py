@@ -21,7 +21,7 @@ why_this_run(run)
 with columns[2]:
     stage = choose_stage(run)
 if stage is None:
-    st.info("This run has no detections yet. They appear with its first test; see how it stands on the Train page.")
+    st.info("This run has no detections yet. They appear with its first test; see its progress on the Train page.")
     st.page_link("pages/train.py", label="Go to Train", icon=":material/model_training:")
     st.stop()
 try:

@@ -181,7 +181,7 @@ def test_a_project_that_took_the_demos_name_meanwhile_is_not_replaced(copy):
         taken.mkdir(exist_ok=True)
         (taken / "mine.txt").touch()
 
-    with pytest.raises(InputError, match="exists and is no demo"):
+    with pytest.raises(InputError, match="exists and is not a demo"):
         make_demo(taken, take, workers=2)
     assert (taken / "mine.txt").exists()
 
@@ -208,7 +208,7 @@ def test_a_demo_is_made_by_one_process_at_a_time(copy):
 def test_another_data_set_is_not_replaced(tmp_path, truth):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "gt_full.json").write_text(truth)
-    with pytest.raises(InputError, match=r"is no demo|not JSON"):
+    with pytest.raises(InputError, match=r"is not a demo|not JSON"):
         make_demo(tmp_path / "mine")
     assert (tmp_path / "mine" / "gt_full.json").read_text() == truth
 
@@ -216,7 +216,7 @@ def test_another_data_set_is_not_replaced(tmp_path, truth):
 def test_something_else_is_not_replaced(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear")
-    with pytest.raises(InputError, match="is no demo"):
+    with pytest.raises(InputError, match="is not a demo"):
         make_demo(tmp_path / "mine", force=True)
     assert (tmp_path / "mine" / "diary.txt").exists()
 
@@ -241,4 +241,4 @@ def test_command_refuses_with_a_sentence(tmp_path):
     (tmp_path / "file").write_text("x")
     command = [sys.executable, "-m", "hrpro", "demo", "--out", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True)
-    assert ended.returncode == 2 and "is no demo" in ended.stderr and "Traceback" not in ended.stderr
+    assert ended.returncode == 2 and "is not a demo" in ended.stderr and "Traceback" not in ended.stderr

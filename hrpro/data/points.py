@@ -132,7 +132,7 @@ class Points:
                 raise InputError(f"{path}: line 1 names the column(s) {', '.join(twice)} twice. Keep one of each.")
             missing = {"class", "video_id", "point"} - set(header)
             if missing:
-                raise InputError(f"{path}: line 1 lacks the column(s) {', '.join(sorted(missing))}. "
+                raise InputError(f"{path}: line 1 is missing the column(s) {', '.join(sorted(missing))}. "
                                  f"Expected are {','.join(CSV_COLUMNS)}.")
             columns, in_frames, rows = [header.index(name) for name in ("video_id", "point", "class")], True, rows[1:]
             edges = [header.index(name) for name in ("segment", "start_frame", "stop_frame") if name in header]

@@ -106,7 +106,7 @@ def _validate(root: Path) -> Report:
         faults += error.faults
     findings = [Finding("error", fault) for fault in faults] + dataset.findings
     if not settings_read:
-        findings.append(Finding("note", f"{root / 'features'}: not checked until the settings are mended."))
+        findings.append(Finding("note", f"{root / 'features'}: not checked until the settings are fixed."))
     listed = {split: _names(root, split) for split in SPLITS}
     files = _video_files(root)
     findings += _check_links(dataset)

@@ -225,7 +225,7 @@ def _refuse_to_lose(out: Path, force: bool) -> None:
     truth = out / "gt_full.json"
     document = read_json(truth) if truth.exists() else None
     if not isinstance(document, dict) or not str(document.get("version")).startswith("demo-"):
-        raise InputError(f"{out}: exists and is no demo. Remove it or choose another folder.")
+        raise InputError(f"{out}: exists and is not a demo. Remove it or choose another folder.")
     if not force and any(operation["kind"] != "import" for operation in LabelStore(out).operations()):
         raise InputError(f"{out}: holds labels made by people, which would be lost. Move it away, or give --force.")
 

@@ -131,7 +131,7 @@ def parse_tiou(text: str) -> list[float]:
         values = []
     pairs = zip([0., *values], values, strict=False)
     if not values or len(values) > 1000 or not all(low < high <= 1 for low, high in pairs):
-        raise InputError(f"--tiou {text}: is no list of thresholds that rise within (0, 1]. "
+        raise InputError(f"--tiou {text}: is not a list of rising thresholds within (0, 1]. "
                          "Write first:last:step, such as 0.1:0.7:0.1, or values such as 0.3,0.5,0.7.")
     return values
 

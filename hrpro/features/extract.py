@@ -129,7 +129,7 @@ def _plan(root: Path) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
     for split in SPLITS:
         for video in dict.fromkeys(read_names(split_file(root, split))):
             folders.setdefault(video, []).append(inside(root, "features", split) / f"{video}.npy")
-    raise_if([f"{root}: the splits name a video {video!r}, which is no file name. Use plain names."
+    raise_if([f"{root}: the splits name a video {video!r}, which cannot be a file name. Use plain names."
               for video in folders if Path(video).name != video])
     others = inside(root, "features", "timebase.yaml")
     if any((root / "features").glob("*/*.npy")) and not (others.exists() and EXTRACTOR in read_text(others)):

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     log = command("log", "one line an operation", _log)
     log.add_argument("--since", type=_count, default=0, metavar="N", help="only the operations after number N")
-    blame = command("blame", "who set each point that stands now, and who changed it last", _blame)
+    blame = command("blame", "who placed each point and who changed it last", _blame)
     merge = command("merge", "compare the points with another copy's and bring in what only that has", _merge)
     merge.add_argument("other", type=Path, nargs="?", metavar="OTHER",
                        help="another data set's folder, an operations.jsonl, or a point file")
@@ -395,7 +395,7 @@ def _note(text: str) -> None:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} must be a non-negative whole number")
     return int(text)
 
 
@@ -403,4 +403,4 @@ def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
         if 0 <= (seconds := float(text)) < float("inf"):
             return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds of 0 or more")
+    raise argparse.ArgumentTypeError(f"{text!r} must be a non-negative number of seconds")

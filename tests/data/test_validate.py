@@ -127,7 +127,7 @@ CASES = {
                                  "Add it"),
     "video named twice": (lambda root: append(root / "split_test.txt", "test_0\n"), "note",
                           "split_test.txt: video 'test_0' is listed more than once", "remove the other"),
-    "video annotated twice": (annotate_twice, "error", "gt_full.json: 'train_0' stands twice in one object",
+    "video annotated twice": (annotate_twice, "error", "gt_full.json: 'train_0' is listed twice in one object",
                               "Keep one"),
     "video in no split": (annotate_spare, "note",
                           "gt_full.json: video 'spare' is in no split and is not used", "List each"),
@@ -181,9 +181,10 @@ CASES = {
     "two points in a snippet": (lambda root: [append(root / POINTS, "run,,,train_1,900\nrun,,,train_1,901\n")], "note",
                                 "1 point(s) share a snippet with another and count together, in 'train_1'", "Move"),
     "column missing": (replace_points("video_id,point", "video_id,moment"), "error",
-                       "point_gaussian.csv: line 1 lacks the column(s) point", "Expected are class"),
+                       "point_gaussian.csv: line 1 is missing the column(s) point", "Expected are class"),
     "both columns missing": (replace_points("video_id,point", "video,moment"), "error",
-                             "point_gaussian.csv: line 1 lacks the column(s) point, video_id", "Expected are class"),
+                             "point_gaussian.csv: line 1 is missing the column(s) point, video_id",
+                             "Expected are class"),
     "quotation mark missing": (lambda root: append(root / POINTS, '"' + "x" * 200_000), "error",
                                "point_gaussian.csv: line 29 is not CSV", "quotation mark"),
     "no points": (lambda root: (root / POINTS).unlink(), "to do", "point_gaussian.csv: no point labels yet", "Label"),
@@ -203,7 +204,7 @@ CASES = {
     "setting twice": (lambda root: append(root / "config.yaml", "feature_dim: 32\n"), "error",
                       "the key 'feature_dim' is listed twice; keep one", "Correct it"),
     "NaN in JSON": (lambda root: (root / "gt_full.json").write_text('{"database": {"a": {"duration": NaN}}}'), "error",
-                    "holds 'NaN', which is no JSON number", "Write a finite one"),
+                    "holds 'NaN', which is not a JSON number", "Write a finite one"),
     "segment of words": (set_segment(["a", "b"]), "error", "segment 1 of video 'train_1' has no [start, end]", "Write"),
     "segment of one number": (set_segment([3]), "error", "segment 1 of video 'train_1' has no [start, end]", "Write"),
     "segment reversed": (set_segment([9, 3]), "left out", "gt_full.json: 1 segment ends before the start, the first "
@@ -316,7 +317,7 @@ def test_all_faults_of_all_files_are_said_together(root):
     features_cut_off(root)
     (root / "Ambiguous_test.txt").write_bytes(b"\xff")
     messages = [message for _, message in said(root)]
-    for place in ("gt_full.json: line 1 is not JSON", "split_test.txt: no such file", "lacks the column(s) point",
+    for place in ("gt_full.json: line 1 is not JSON", "split_test.txt: no such file", "is missing the column(s) point",
                   "train_1.npy: is cut off", "Ambiguous_test.txt: byte 0"):
         assert any(place in message for message in messages), (place, messages)
     assert len(messages) == 5

@@ -99,7 +99,7 @@ test("a server that refuses to save says so and the labels wait", async () => {
   const { labels, sync, add } = tab(network);
   add(1);
   await until(() => sync.status.state === "waiting");
-  assert.match(sync.status.reason, /^'nowhere' is no data set here\./);
+  assert.match(sync.status.reason, /^'nowhere' is not a data set here\./);
   sync.url = new Network("later").url;
   await until(() => sync.status.state === "saved");
   sync.stop();
