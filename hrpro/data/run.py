@@ -242,9 +242,12 @@ class Run:
         return False
 
     def refuse_busy(self) -> None:
-        """InputError if another process is working on this run."""
-        if self.busy():
-            raise InputError(self._busy_message)
+        """InputError if another process is working on this run; waits for one that was just killed to be gone."""
+        until = time.monotonic() + PROBE_TIME
+        while self.busy():
+            if time.monotonic() > until:
+                raise InputError(self._busy_message)
+            time.sleep(.02)
 
     @property
     def _busy_message(self) -> str:
