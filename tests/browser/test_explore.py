@@ -62,6 +62,7 @@ class Viewer:
         """Click into a row of the last table on the page, x pixels from its left."""
         self.page.locator("[data-test-script-state=notRunning]").wait_for()     # a click between two runs is lost
         table = self.page.locator("[data-testid=stDataFrame]:visible").last
+        table.locator("[role=gridcell]").first.wait_for(state="attached")       # its script loads by itself
         table.scroll_into_view_if_needed()
         table.click(position={"x": x, "y": 35 * (row + 1.5)})
 
