@@ -117,7 +117,7 @@ def test_broken_videos_do_not_stop_the_others(dataset):
 @pytest.mark.parametrize(("change", "message"), [
     (lambda root: (root / "features/train").mkdir(parents=True) or np.save(root / "features/train/a", np.ones((2, 8))),
      "another extractor"),
-    (lambda root: (root / "split_train.txt").write_text("../../x\n"), "no file name"),
+    (lambda root: (root / "split_train.txt").write_text("../../x\n"), "cannot be a file name"),
     (lambda root: (root / "videos").rename(root / "films"), "videos: no such folder"),
     (lambda root: (root / "split_test.txt").unlink(), r"split_test\.txt: no such file"),
 ])
