@@ -73,10 +73,10 @@ def in_address(name: str, key: str, read: Callable[[str], Any], write: Callable[
     """
     text = st.query_params.get(name)
     value = None if text is None else read(text)
+    if value is None:
+        value = st.session_state.get(key, default)
     if value is not None:
-        st.session_state[key] = value
-    elif key not in st.session_state and default is not None:
-        st.session_state[key] = default
+        st.session_state[key] = value                   # in every run: a browser may not have drawn the one before
 
     def changed() -> None:
         if text := write(st.session_state[key]):

@@ -187,6 +187,8 @@ def test_mistakes_are_counted_from_the_score_with_the_best_f1(world, run, data):
     assert [subheader.value for subheader in test.subheader] == \
         [f"False positives: {best.false_positives:,}", f"Misses: {best.misses:,}"]
     assert f"**{best.found:,} found, {best.false_positives:,} false positives, {best.misses:,} misses**" in said(test)
+    test.run()                                          # before the browser drew the first run
+    assert test.slider[0].proto.set_value and field(test, "tIoU").proto.set_value
     slider, = test.slider
     assert slider.value == best.score
     slider.set_value(slider.min).run()
