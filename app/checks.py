@@ -1,4 +1,4 @@
-"""Data sets checked off the page's own thread, once for each state of their files."""
+"""Data set checks on a background thread, cached by the state of the files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import streamlit as st
 from hrpro.data.validate import Report, signature, validate
 from hrpro.errors import InputError
 
-PATIENCE = .3                                           # seconds that a page waits; small data sets need less
+PATIENCE = .3                                           # seconds that a page waits for a check
 
 
 def checked(root: Path, patience: float = PATIENCE) -> Report | None:
-    """The data set's report, or None if the check takes longer than `patience` seconds: ask again."""
+    """Return the data set's report, or None if the check takes longer than `patience` seconds; call again later."""
     future = _check(root, signature(root))
     try:
         report = future.result(patience)
@@ -25,7 +25,7 @@ def checked(root: Path, patience: float = PATIENCE) -> Report | None:
 
 
 def last_report(root: Path) -> Report | None:
-    """The latest report of a data set, whose files may have changed since."""
+    """The latest report of a data set; its files may have changed since."""
     return _latest().get(root)
 
 
@@ -41,7 +41,7 @@ def _pool() -> ThreadPoolExecutor:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _check(root: Path, state: tuple[int, int]) -> Future[Report]:
-    """The check of a data set in one state of its files."""
+    """Start the check of a data set, once per state of its files."""
     return _pool().submit(_report, root)
 
 

@@ -1,4 +1,4 @@
-"""One colour per class, the same on every page: distinct for colour-blind eyes too, visible on light and dark."""
+"""One colour per class, the same on every page, distinct with colour blindness too, visible on light and dark."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 LIGHT_GROUND, DARK_GROUND = "#ffffff", "#12161c"  # as in .streamlit/config.toml
 COUNT = 200
-CONTRAST = 3.0  # WCAG 2.2, 1.4.11: graphical objects against both grounds
+CONTRAST = 3.0  # WCAG 2.2, 1.4.11: graphical objects, here against both backgrounds
 
-# The first 20 classes, found by simulated annealing: the least CIEDE2000 and OKLab distances among the first 5, 7, 10,
-# 14 and 20 colours, to normal and to colour-blind eyes, are as large together as could be found (tests pin them).
+# The first 20 classes. Simulated annealing maximised the smallest CIEDE2000 and OKLab distances among the first 5, 7,
+# 10, 14 and 20 colours together, for normal and colour-blind vision (tests pin the distances).
 _FIRST = ("#0c9bef", "#bc1674", "#b09114", "#476e12", "#2b50f7", "#8b769f", "#bf6a5d", "#d00b0d", "#e95bca", "#58927e",
           "#fe4681", "#5c67a4", "#c87d9e", "#c327c4", "#1f76f5", "#976845", "#22715c", "#ef073e", "#798fca", "#865585")
 # Severity 1 of Machado, Oliveira, Fernandes 2009, on linear RGB: protanopia, deuteranopia, tritanopia.
@@ -28,7 +28,7 @@ _LMS_OKLAB = np.array([[.2104542553, .7936177850, -.0040720468], [1.9779984951, 
 
 
 def colour(index: int) -> str:
-    """Colour of class `index`, "#rrggbb"; after 200 classes they begin again."""
+    """Colour of class `index` as "#rrggbb"; they repeat after 200 classes."""
     return palette()[index % COUNT]
 
 
@@ -36,8 +36,8 @@ def colour(index: int) -> str:
 def palette() -> tuple[str, ...]:
     """200 colours: the first 20 are chosen together, each later one is as far as possible from all before it.
 
-    Distance is Euclidean in OKLab: the least over four kinds of sight, plus a tenth of the normal one. The first
-    classes are the most distinct, so any beginning of the list is a good palette of that size.
+    Distance is Euclidean in OKLab: the minimum over four types of vision, plus a tenth of the distance for normal
+    vision. The first colours are the most distinct, so any prefix of the list is a good palette of that size.
     """
     candidates, chosen = _candidates(), np.stack([_linear(name) for name in _FIRST])
     seen = _as_seen(candidates)                                                           # [4, N, 3]
@@ -49,7 +49,7 @@ def palette() -> tuple[str, ...]:
 
 
 def _gap(seen: NDArray, colour: NDArray) -> NDArray[np.float64]:
-    """Distance [N] of colours as they are seen [4, N, 3] from one in linear RGB."""
+    """Distances [N] between `colour` in linear RGB and the colours `seen` [4, N, 3] (see `_as_seen`)."""
     gap = np.linalg.norm(seen - _as_seen(colour[None]), axis=2)
     return gap.min(axis=0) + gap[0] / 10
 
@@ -61,13 +61,13 @@ def contrast(one: str, other: str) -> float:
 
 
 def difference(one: str, other: str) -> float:
-    """OKLab distance of two colours to the kind of sight that tells them apart least; .02 is just noticeable."""
+    """OKLab distance of two colours for the type of vision that separates them least; .02 is just noticeable."""
     pair = _as_seen(np.stack([_linear(one), _linear(other)]))
     return float(np.linalg.norm(pair[:, 0] - pair[:, 1], axis=1).min())
 
 
 def _candidates() -> NDArray[np.float64]:
-    """Linear RGB [N, 3] that is calm (OKLab chroma at most .19) and stands out on both grounds."""
+    """Linear RGB [N, 3] of colours with moderate OKLab chroma (.03 to .19) that stand out on both backgrounds."""
     level = np.linspace(0, 255, 24).round() / 255
     colours = _linearise(np.stack(np.meshgrid(level, level, level, indexing="ij"), axis=-1).reshape(-1, 3))
     light, dark = (_luminance(_linear(ground)) for ground in (LIGHT_GROUND, DARK_GROUND))
@@ -78,7 +78,7 @@ def _candidates() -> NDArray[np.float64]:
 
 
 def _as_seen(colours: NDArray) -> NDArray[np.float64]:
-    """OKLab of linear RGB [N, 3] for normal, protan, deutan and tritan eyes, [4, N, 3]."""
+    """OKLab [4, N, 3] of linear RGB [N, 3] as seen with normal, protan, deutan and tritan vision."""
     return _oklab(np.clip(np.einsum("eij,nj->eni", _EYES, colours), 0, 1))
 
 

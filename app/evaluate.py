@@ -1,4 +1,4 @@
-"""Tables, figures and lists of mistakes of measured detections; used by the Evaluate page."""
+"""Tables, figures and lists of mistakes for evaluated detections; used by the Evaluate page."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from hrpro.evaluation.report import notes, parse_tiou
 from hrpro.files import read_json
 from hrpro.jobs.train import shell, train_arguments
 
-LISTED = 1000                                           # rows of a list of mistakes
-TIOU = .5                                               # where lists and curves begin
+LISTED = 1000                                           # rows shown of a list of mistakes
+TIOU = .5                                               # default threshold of the lists
 ORDERS = {"AP": "Highest AP first", "name": "By name", "actions": "Most actions first",
           "difference": "Largest gain over the other first"}
 COLUMNS = {"start": st.column_config.NumberColumn(format="%.2f s"),
@@ -50,7 +50,7 @@ COLUMNS = {"start": st.column_config.NumberColumn(format="%.2f s"),
 
 
 def choose_stage(run: Run) -> int | None:
-    """One of the run's stages that has detections, the last by default; None if none has."""
+    """Let the user choose one of the run's stages with detections, by default the last; None if no stage has any."""
     ready = [stage for stage in STAGES if run.stage(stage).final_result.exists()]
     if not ready:
         return None
@@ -62,7 +62,7 @@ def choose_stage(run: Run) -> int | None:
 
 
 def choose_other(dataset: DataSet, mine: Result) -> Result | None:
-    """Another stage or run to compare with, if one is chosen."""
+    """Let the user choose another stage or run to compare with; None if nothing is chosen."""
     others = {f"{run.name}, stage {stage}": (run, stage) for run in find_runs(ckpt_root(), dataset.name)
               for stage in STAGES if run.stage(stage).final_result.exists()
               and (run.name, stage) != (mine.run.name, mine.stage)}
@@ -79,8 +79,12 @@ def choose_other(dataset: DataSet, mine: Result) -> Result | None:
 
 
 def all_reports(results: list[Result]) -> dict[str, Mapping[str, Any]]:
-    """{name: report} of all that was measured: of each result last and best on test, by these names and together where
-    they are one, and the saved detections where they are neither."""
+    """Collect the reports of all results.
+
+    Returns:
+        {name: report}: for each result "last" and "best on test", merged if they are the same checkpoint, and the
+        saved detections if they belong to neither.
+    """
     found = {}
     for each in results:
         unit = "epoch" if each.stage == 2 else "step"
@@ -96,7 +100,7 @@ def all_reports(results: list[Result]) -> dict[str, Mapping[str, Any]]:
 
 
 def map_table(reports: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """A row a report: mAP at each threshold, then the averages, in percent."""
+    """One row per report: mAP at each threshold, then the averages, in percent."""
     rows = [{"mAP in %": name, **{f"@{threshold}": 100 * value for threshold, value in report["mAP"].items()},
              **{f"AVG {span}": 100 * value for span, value in report["average"].items()}}
             for name, report in reports.items()]
@@ -104,7 +108,7 @@ def map_table(reports: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def measured_on(dataset: DataSet, measured: Result) -> list[str]:
-    """What the figures were measured on and what flatters them, as sentences in Markdown."""
+    """Sentences in Markdown: what the figures were measured on, and what makes them optimistic."""
     precision = measured.precision
     truth, left_out = precision.ground_truth, [video for video in measured.config.blocked_videos
                                                if video in dataset.listed["test"]]
@@ -128,7 +132,7 @@ def measured_on(dataset: DataSet, measured: Result) -> list[str]:
 
 
 def command(dataset: DataSet, measured: Result) -> str | None:
-    """The command line that prints the same figures; None where the test split is no part of one subset."""
+    """The command line that prints the same figures; None if the test split spans several subsets."""
     path, mine = dataset.root / "gt_full.json", set(measured.precision.ground_truth.videos)
     subsets = {video: str(info.get("subset")) for video, info in read_json(path)["database"].items()}
     subset = Counter(subsets[video] for video in mine).most_common(1)[0][0]
@@ -144,14 +148,14 @@ def command(dataset: DataSet, measured: Result) -> str | None:
 
 
 def test_command(dataset: DataSet, measured: Result, checkpoint: str) -> str:
-    """The command line that writes the detections of a checkpoint."""
+    """The command line that saves the detections of `checkpoint`, "last" or "best"."""
     config = replace(measured.config, checkpoint=checkpoint, data_path=str(dataset.root), ckpt_path=str(ckpt_root()))
     words = train_arguments(cfg_of(dataset.root), config)[1:]
     return shlex.join(["python", "main.py", "--stage", str(measured.stage), "--mode", "test", *relative_to_cwd(words)])
 
 
 def overview(dataset: DataSet, results: list[Result]) -> None:
-    """mAP of all that is compared, what it was measured on, and how to print it."""
+    """mAP of all compared results, what it was measured on, and the command that prints it."""
     reports = all_reports(results)
     table = map_table(reports)
     columns = {name: st.column_config.NumberColumn(format="%.1f %%") for name in table.columns[1:]}
@@ -206,7 +210,7 @@ def per_class(results: list[Result]) -> None:
 
 
 def curves(dataset: DataSet, precision: AveragePrecision) -> None:
-    """Precision against recall of one class at the chosen thresholds."""
+    """Precision-recall curves of one class at the chosen thresholds."""
     left, right = st.columns([1, 2])
     label = left.selectbox("Class", precision.classes, key=f"curve class {dataset.name}", persist_state="session")
     names = [f"{threshold:g}" for threshold in precision.tiou]
@@ -221,7 +225,7 @@ def curves(dataset: DataSet, precision: AveragePrecision) -> None:
 
 
 def mistakes(dataset: DataSet, measured: Result) -> None:
-    """Lists of false positives and of misses, to be watched in Explore one after the other."""
+    """Lists of false positives and misses, which can be watched one by one in Explore."""
     precision = measured.precision
     first, second, third, fourth = st.columns([1, 2, 2, 3], vertical_alignment="bottom", gap="medium")
     names, at, of = [f"{tiou:g}" for tiou in precision.tiou], f"list tIoU {len(precision.tiou)}", \
@@ -233,7 +237,7 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
 
     def other_tiou() -> None:
         tiou_changed()
-        st.query_params.pop("least", None)              # it begins at the best score of that tIoU
+        st.query_params.pop("least", None)              # the slider restarts at the best F1 of that tIoU
 
     k = first.selectbox("tIoU", range(len(names)), format_func=names.__getitem__, key=at, persist_state="session",
                         on_change=other_tiou)
@@ -259,7 +263,7 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
 
 
 def _least_score(precision: AveragePrecision, k: int, *, key: str) -> float:
-    """The lowest score of the detections that count, chosen with a slider; the one with the best F1 at first."""
+    """The lowest score of the detections that count, set with a slider that starts at the best F1."""
     best, score = precision.best_f1(k), precision.predictions.score
     if not len(score) or score[0] == score[-1]:
         return best.score
@@ -280,7 +284,7 @@ def _least_score(precision: AveragePrecision, k: int, *, key: str) -> float:
 
 
 def _list(dataset: DataSet, measured: Result, title: str, chosen: Mistakes, rows: NDArray[np.intp]) -> None:
-    """One list of mistakes, with the ways to watch them."""
+    """One list of mistakes, with the buttons that open them in Explore."""
     precision = measured.precision
     st.subheader(f"{title}: {len(rows):,}", anchor=False)
     if not len(rows):
@@ -309,7 +313,7 @@ def _list(dataset: DataSet, measured: Result, title: str, chosen: Mistakes, rows
 
 
 def listed(chosen: Mistakes, precision: AveragePrecision, rows: NDArray[np.intp]) -> pd.DataFrame:
-    """Mistakes as a table: where they are, what each really is, and what it costs (in percent of mAP)."""
+    """Table of mistakes: where each is, its kind, and its mAP cost in percent."""
     segments, explained = chosen.pool(precision)[rows], chosen.explain(precision, rows)
     others = precision.ground_truth if chosen.wrong else precision.predictions
     names = np.array([*segments.classes, ""], object)
@@ -322,16 +326,16 @@ def listed(chosen: Mistakes, precision: AveragePrecision, rows: NDArray[np.intp]
 
 
 def kept_tabs(names: Sequence[str]) -> Sequence[DeltaGenerator]:
-    """Tabs; the open one is in the URL (`?tab=`), and is open again when a person comes back from another page."""
+    """Tabs; the open one is kept in the URL (`?tab=`) and reopened when the user returns from another page."""
     def keep() -> None:
         st.session_state["evaluate tab"] = st.query_params["tab"] = st.session_state["tab"]
 
-    if "tab" not in st.session_state:                   # just opened: another default later would draw everything again
+    if "tab" not in st.session_state:                   # first run only: changing the default later redraws everything
         wanted = st.query_params.get("tab")
         st.session_state["evaluate tab at first"] = wanted if wanted in names else st.session_state.get("evaluate tab")
     return st.tabs(names, default=st.session_state["evaluate tab at first"], key="tab", on_change=keep)
 
 
 def show(drawn: Drawn, key: str) -> None:
-    """A figure with its words for those who cannot see it."""
+    """Draw a figure with its description as alternative text."""
     st.plotly_chart(drawn.figure, key=key, alt=drawn.words, config={"displaylogo": False})

@@ -1,4 +1,4 @@
-"""All that is known of one video: its labels, and what a run says of it."""
+"""Everything known about one video: its labels and a run's outputs."""
 
 from __future__ import annotations
 
@@ -32,11 +32,14 @@ class PseudoLabels:
 
 @dataclass(eq=False)
 class Evidence:
-    """What is known of one video.
+    """What is known about one video.
 
-    detections: {stage: segments}; timebase: of the score arrays' rows; cas, similarity: where a browser finds them
-    (app/routes.py), "" if there are none; pseudo, ranked: None if there are none.
-    missing: what there is not, a sentence each with what to do.
+    Attributes:
+        timebase: of the rows of the score arrays.
+        detections: {stage: segments}.
+        cas, similarity: URLs of the score arrays (app/routes.py), "" if there are none.
+        pseudo, ranked: None if there are none.
+        missing: what is not available, each as a sentence with what to do.
     """
 
     video: str
@@ -56,10 +59,10 @@ class Evidence:
 
 
 def evidence(dataset: DataSet, run: Run | None, video: str) -> Evidence:
-    """Everything about a video that is on disk; what is not, or is at fault, is said in `missing`.
+    """Collect everything on disk about a video; what is missing or invalid is listed in `missing`.
 
     Raises:
-        InputError: the data set's settings are at fault.
+        InputError: the data set's settings are invalid.
     """
     known = Evidence(video, dataset.ground_truth.of_video(video), dataset.points.of_video(video),
                      timebase_of(dataset.root))
@@ -126,7 +129,7 @@ def _proposals(known: Evidence, dataset: DataSet, run: Run, splits: list[str]) -
     if not run.stage(1).proposals_file.exists():
         return
     document = ranked(run, dataset)
-    for split in sorted(splits, reverse=True):          # a video of both splits has RP and NP in train
+    for split in sorted(splits, reverse=True):          # a video in both splits has RP and NP under train only
         known.ranked = known.ranked or document[split].get(known.video)
 
 

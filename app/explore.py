@@ -1,4 +1,4 @@
-"""The list of videos and the viewer of one; used by the Explore page."""
+"""The list of videos and the viewer; used by the Explore page."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from hrpro.data.run import STAGES, Run
 from hrpro.errors import InputError
 from hrpro.evaluation.mistakes import video_mistakes
 
-TIOU = .5                                               # what counts as found in the list of videos
-HIDDEN = ("similarity", "NP")                           # lanes that one asks for
+TIOU = .5                                               # at which the list of videos counts an action as found
+HIDDEN = ("similarity", "NP")                           # lanes that are off by default
 ORDERS = {"mAP cost": "Highest mAP cost first", "misses": "Most misses first",
           "false positives": "Most false positives first", "seconds": "Longest first", "video": "By name"}
 HELP = {"mAP cost": "The mAP that the video's false positives and misses take; all videos together take what it lacks "
@@ -34,7 +34,11 @@ HELP = {"mAP cost": "The mAP that the video's false positives and misses take; a
 
 
 def choose_video(dataset: DataSet, run: Run | None) -> str | None:
-    """The video that the URL names, else the first of the list; with the list, its filters and its order."""
+    """Show the list of videos with its filters and order.
+
+    Returns:
+        The video that the URL names, else the first of the list; None if the data set has no video.
+    """
     measured = _latest(dataset, run)
     table = video_table(dataset, measured)
     if table.empty:
@@ -69,7 +73,7 @@ def choose_video(dataset: DataSet, run: Run | None) -> str | None:
 
 
 def video_table(dataset: DataSet, measured: Result | None) -> pd.DataFrame:
-    """One row a video: what it holds and, where detections were measured, what goes wrong in it."""
+    """One row per video: its contents and, if detections were measured, its mistakes."""
     videos = list(dataset.duration)
     table = pd.DataFrame({
         "video": videos,
@@ -87,12 +91,12 @@ def video_table(dataset: DataSet, measured: Result | None) -> pd.DataFrame:
 
 
 def _latest(dataset: DataSet, run: Run | None) -> Result | None:
-    """The measured detections of the run's last stage that has some."""
+    """The measured detections of the run's last stage that has any."""
     for stage in sorted(STAGES, reverse=True):
         if run and run.stage(stage).final_result.exists():
             try:
                 measured = result(dataset, run, stage)
-            except InputError:                          # the viewer says so
+            except InputError:                          # the viewer reports it
                 continue
             if measured.precision:
                 return measured
@@ -117,14 +121,14 @@ def _chosen(dataset: DataSet, table: pd.DataFrame, split: str, text: str, label:
 
 
 def _open(video: str) -> None:
-    """Put a video into the URL, from its beginning."""
+    """Put a video into the URL, without a moment in it."""
     st.query_params["video"] = video
     for of_another in MOMENT:
         st.query_params.pop(of_another, None)
 
 
 def _list(shown: pd.DataFrame, current: str, key: str) -> None:
-    """The table, where the box or the name of a row opens its video; and the ways to the one before and after."""
+    """The table, in which a row's box or name opens its video, and the buttons to the previous and the next one."""
     videos, button = shown["video"].tolist(), f"open {key}"
     here = videos.index(current) if current in videos else -1
 
@@ -144,7 +148,7 @@ def _list(shown: pd.DataFrame, current: str, key: str) -> None:
              "actions", "points", "seconds"]
     selected = {"selection": {"rows": [here] if here >= 0 else []}}
     if st.session_state.get(key, selected)["selection"]["rows"] != selected["selection"]["rows"]:
-        st.session_state[key] = selected                # the video was opened elsewhere than in the table
+        st.session_state[key] = selected                # the video was not opened from the table
     st.dataframe(shown, key=key, height=330, hide_index=True, column_order=order, column_config=columns,
                  on_select=open_row, selection_mode="single-row", selection_default=selected, placeholder="",
                  alt="Videos of the data set; the box or the name of a row opens its video")
@@ -153,9 +157,10 @@ def _list(shown: pd.DataFrame, current: str, key: str) -> None:
 
 @st.fragment
 def viewer(dataset: DataSet, known: Evidence, mistake: Watched | None = None) -> None:
-    """The video over its lanes, with the choice of what is shown; the class that `?class=` names comes first.
+    """The video above its lanes, with controls for what is shown; the class that `?class=` names comes first.
 
-    mistake: one to show in a lane above all others, with the action or detection that explains it.
+    Args:
+        mistake: shown in a lane above all others, with the action or detection that explains it.
     """
     place, asked = f"{dataset.name} {known.video}", st.query_params.get("class")
     names = (mistake.first, asked, mistake.then) if mistake else (asked,)
@@ -166,7 +171,7 @@ def viewer(dataset: DataSet, known: Evidence, mistake: Watched | None = None) ->
                                   format_func=lambda index: known.classes[index], key=f"classes {place} {first}")
     top = math.ceil(highest_score(known) * 100) / 100
     low = round(top / 5, 2)
-    if mistake and np.isfinite(mistake.least):          # the detection that it is about is to be seen
+    if mistake and np.isfinite(mistake.least):          # keep the detection in question visible
         low = max(0., min(low, math.floor(mistake.least * 100) / 100))
     least = score.slider("Detections scored at least", 0., max(top, .01), low, .01,
                          key=f"least {place} {top} {low}", disabled=not known.detections,
@@ -184,7 +189,7 @@ def viewer(dataset: DataSet, known: Evidence, mistake: Watched | None = None) ->
 
 
 def missing(known: Evidence) -> None:
-    """What there is not of the video, with what to do."""
+    """List what is not available for the video, with what to do."""
     if known.missing:
         reasons = "\n".join(f"- {plain(reason)}" for reason in relative_to_cwd(known.missing))
         st.markdown(f"**Not shown, and why**\n{reasons}")

@@ -1,8 +1,8 @@
-"""Which host names the server answers to, and the headers that keep other sites away from its answers.
+"""Which host names the server answers to, and the headers that keep other sites from reading its responses.
 
-A page of another site cannot read this server's answers, unless its name is made to resolve to this machine (DNS
-rebinding): then the browser takes both for one site, and only the Host header tells them apart. So every request, for
-own routes, Streamlit's pages and its WebSocket, must name a host that this server is known by.
+A page of another site cannot read this server's responses unless its name is made to resolve to this machine (DNS
+rebinding). The browser then treats both as one site, and only the Host header tells them apart. So every request, to
+our own routes, Streamlit's pages and its WebSocket, must name a host that this server is known by.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
-IP_ADDRESSES = "(any ip address)"                       # in digits; a page of another site has a name instead
-EVERYWHERE = (None, "", "0.0.0.0", "::")                # addresses that mean all of a machine's
+IP_ADDRESSES = "(any ip address)"                       # literal ones; DNS rebinding needs a name
+EVERYWHERE = (None, "", "0.0.0.0", "::")                # values of server.address that bind to all interfaces
 HEADERS = [(b"cross-origin-resource-policy", b"same-origin"), (b"content-security-policy", b"frame-ancestors 'self'"),
            (b"x-content-type-options", b"nosniff")]
 
 
 def known_hosts() -> list[str]:
-    """The names and addresses that a Host header may give, as `server.allowedHosts` writes them.
+    """Return the names and addresses that a Host header may give, in the form of `server.allowedHosts`.
 
-    They are localhost, 127.0.0.1 and ::1; `server.address`, or this machine's own name where that means every
-    address; `browser.serverAddress`; and what the user adds as `server.allowedHosts`. Streamlit's check of its
-    WebSocket gets the same list.
+    They are localhost, 127.0.0.1 and ::1; `server.address`, or this machine's own names and any IP address if it binds
+    to all interfaces; `browser.serverAddress`; and the user's `server.allowedHosts`. Also sets `server.allowedHosts`,
+    so that Streamlit's own check of its WebSocket accepts them.
     """
     address = config.get_option("server.address")
     own = socket.gethostname().partition(".")[0]
@@ -39,7 +39,7 @@ def known_hosts() -> list[str]:
 
 
 def is_known(host: str, names: list[str]) -> bool:
-    """Whether a Host header names one of `names`, at any port."""
+    """Whether a Host header names one of `names`, with any port."""
     try:
         parts = urlsplit(f"//{host}")
         name = _normal(parts.hostname or "")
@@ -67,7 +67,7 @@ def _is_ip_address(name: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware that refuses requests for unknown hosts and adds `HEADERS` to every answer."""
+    """ASGI middleware that refuses requests for unknown hosts and adds `HEADERS` to every response."""
 
     def __init__(self, app: ASGIApp, names: list[str]):
         self.app, self.names = app, names

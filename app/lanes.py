@@ -1,4 +1,4 @@
-"""The lanes under a video in Explore: pure functions from what is known of it to what the timeline paints."""
+"""The lanes below a video in Explore: pure functions from `Evidence` to what the timeline paints."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from app.timeline import Lane, Layer, curve_layer, points_layer, segments_layer
 from hrpro.data.segments import Segments
 from hrpro.timebase import Timebase
 
-# What can be shown, in the order of the lanes: key -> what it is called.
+# What can be shown, in the order of the lanes: {key: title}.
 KINDS = {"truth": "Ground truth and points", "stage 2": "Stage 2 detections", "stage 1": "Stage 1 detections",
          "cas": "CAS", "pseudo": "Pseudo labels", "similarity": "Prototype similarity", "PP": "PP", "RP": "RP",
          "NP": "NP", "background": "Background score"}
-NEUTRAL = "#7d8791"                                     # of what belongs to no class; stands out on both grounds
+NEUTRAL = "#7d8791"                                     # of lanes without a class; stands out on both backgrounds
 CURVE, SEGMENTS = 40, 22                                # heights in pixels
 
 
 def lanes(known: Evidence, classes: Sequence[int], kinds: Collection[str], *, keep: int, least: float) -> list[Lane]:
-    """Lanes of the chosen classes, one after the other, then those that belong to no class.
+    """Lanes of the chosen classes, one class after the other, then those without a class.
 
-    classes: their indices; kinds: keys of KINDS; keep: proposals of a class to show, the best by score; least: lowest
-    score of a detection to show.
+    Args:
+        classes: indices of the classes.
+        kinds: keys of KINDS.
+        keep: number of proposals to show per class, the best by score.
+        least: lowest score of a detection to show.
     """
     made = [lane for index in classes for lane in _class_lanes(known, index, kinds, keep, least)]
     made += _common_lanes(known, kinds, keep)
@@ -33,8 +36,11 @@ def lanes(known: Evidence, classes: Sequence[int], kinds: Collection[str], *, ke
 
 
 def likely_classes(known: Evidence, limit: int = 3) -> list[int]:
-    """The classes to show first: annotated ones, else those of the points, and that of the best detection; the first
-    of all where none of these is known."""
+    """At most `limit` classes to show initially.
+
+    They are the annotated ones, else those of the points, and that of the best detection; the data set's first class
+    if none of these is known.
+    """
     labelled = known.truth.label if len(known.truth) else known.points.label
     best = [found.label[found.score.argmax()] for _, found in sorted(known.detections.items()) if len(found)]
     chosen = list(dict.fromkeys(labelled.tolist()))[:limit - 1 if best else limit] + [int(label) for label in best[-1:]]
@@ -42,7 +48,7 @@ def likely_classes(known: Evidence, limit: int = 3) -> list[int]:
 
 
 def highest_score(known: Evidence) -> float:
-    """The best score among the video's detections, 1 if there are none."""
+    """The highest score among the video's detections, 1 if there are none."""
     return max((float(found.score.max()) for found in known.detections.values() if len(found)), default=1.)
 
 
@@ -93,13 +99,13 @@ def _common_lanes(known: Evidence, kinds: Collection[str], keep: int) -> Iterato
         yield {**common, "id": "pseudo", "label": "pseudo background", "height": SEGMENTS, "layers": [pseudo]}
     if known.ranked and "NP" in kinds and len(known.ranked.negative):
         negative = known.ranked.negative
-        kept = negative[np.argsort(negative.score, kind="stable")[:keep]]      # the longest for their background run
+        kept = negative[np.argsort(negative.score, kind="stable")[:keep]]      # longest share of their run first
         yield {**common, "id": "NP", "label": f"NP {len(kept)}/{len(negative)}", "height": SEGMENTS,
                "layers": [_scored(kept, -1, "hatched")]}
 
 
 def _scored(segments: Segments, whole: float, style: str = "hatched") -> Layer:
-    """Segments that say their score; a score of `whole` is painted opaque."""
+    """Segments with their score in the text; a score of `whole` is painted opaque."""
     opacity = np.clip(segments.score / whole, 0, 1) if len(segments) else segments.score
     layer = segments_layer(replace(segments, score=opacity), style)
     for item, score in zip(layer["items"], segments.score.tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""One mistake after the other: a list of false positives or of misses, and the place in it in the URL."""
+"""Mistakes one by one: a list of false positives or misses, with the current position in the URL."""
 
 from __future__ import annotations
 
@@ -33,10 +33,13 @@ ORDERS = {"cost": "mAP cost", "score": "score, or length of a miss"}
 
 @dataclass(frozen=True)
 class Mistakes:
-    """A list of mistakes of a stage's detections at a tIoU.
+    """A list of mistakes of a stage's detections at one tIoU.
 
-    kind: a key of KINDS; label: of one class only; least: lowest score of the detections that count; order: a key of
-    ORDERS.
+    Attributes:
+        kind: a key of KINDS.
+        label: class that the list is limited to.
+        least: lowest score of the detections that count.
+        order: a key of ORDERS.
     """
 
     kind: str
@@ -51,11 +54,11 @@ class Mistakes:
         return self.kind == "wrong"
 
     def pool(self, precision: AveragePrecision) -> Segments:
-        """What `rows` are rows of: predictions, or ground truth."""
+        """The segments that `rows` indexes: predictions or ground truth."""
         return precision.predictions if self.wrong else precision.ground_truth
 
     def rows(self, precision: AveragePrecision) -> NDArray[np.intp]:
-        """The mistakes in their order, as rows of `pool`; none if the tIoU or the class was not measured."""
+        """The mistakes in order, as rows of `pool`; none if the tIoU or the class was not measured."""
         k = self._k(precision)
         if k is None or self.label not in (None, *precision.classes):
             return np.zeros(0, np.intp)
@@ -67,13 +70,13 @@ class Mistakes:
         return (detection_costs if self.wrong else miss_costs)(precision, self._k(precision))
 
     def explain(self, precision: AveragePrecision, rows: NDArray[np.intp]) -> Explained:
-        """What the mistakes of these rows really are."""
+        """Classify the mistakes at these rows of `pool`."""
         k = self._k(precision)
         return explain_false_positives(precision, k, rows) if self.wrong else \
             explain_misses(precision, k, rows, self.least)
 
     def address(self, precision: AveragePrecision, rows: NDArray[np.intp], at: int) -> dict[str, str]:
-        """The URL parameters of the moment of mistake `at` of `rows`."""
+        """URL parameters that open mistake `at` of `rows`."""
         one = self.pool(precision)[rows[at]]
         return {"video": one.videos[one.video[0]], "t": f"{max(0, one.start[0]):.2f}",
                 "class": one.classes[one.label[0]], "mistake": f"{self.kind}-{self.stage}-{self.tiou:g}-{at + 1}",
@@ -81,7 +84,7 @@ class Mistakes:
 
     @property
     def choices(self) -> dict[str, str]:
-        """URL parameters for what was chosen for the list: class, least score and order."""
+        """URL parameters of the list's filters: class, lowest score and order."""
         return {**({"of": self.label} if self.label else {}),
                 **({"least": repr(float(self.least))} if np.isfinite(self.least) else {}), "by": self.order}
 
@@ -92,10 +95,15 @@ class Mistakes:
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """The mistake that is being watched: its segment (one row), and what it is called.
+    """The mistake being watched.
 
-    first, then: names of the classes whose lanes come first, and after the mistake's own; least: lowest score that
-    must be shown.
+    Attributes:
+        segment: one row.
+        title: label of its lane.
+        wrong: whether it is a false positive.
+        first: class whose lanes come first.
+        then: class whose lanes come after those of the mistake's own class.
+        least: lowest score that must be shown.
     """
 
     segment: Segments
@@ -107,7 +115,7 @@ class Watched:
 
 
 def watched(dataset: DataSet, run: Run | None) -> Watched | None:
-    """The mistake that the URL names, with the way to the one before and the one after; None if it names none."""
+    """Show the mistake that the URL names, with buttons to the previous and next one; None if it names none."""
     query = st.query_params
     try:
         kind, stage, tiou, number = query["mistake"].split("-")
@@ -146,10 +154,13 @@ def watched(dataset: DataSet, run: Run | None) -> Watched | None:
 
 
 def explanation(mistakes: Mistakes, one: Segments, explained: Explained, other: Segments, with_own: float) -> str:
-    """What a mistake really is, in Markdown.
+    """Explain a mistake in Markdown.
 
-    one, explained: a single row; other: the segment that says so, a row or none; with_own: best overlap of a false
-    positive with a true action of its class.
+    Args:
+        one: the mistake, one row.
+        explained: its classification, one row.
+        other: the segment that explains it, one row or none.
+        with_own: best overlap of a false positive with a true action of its class.
     """
     kind, tiou = str(explained.kind[0]), f"{explained.tiou[0]:.2f}"
     own = f"*{plain(one.classes[one.label[0]])}*"

@@ -1,4 +1,4 @@
-"""Where the app's data sets and runs lie, and names from outside turned into paths inside them."""
+"""Where the app's data sets and runs are, and the conversion of untrusted names into paths inside them."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ ASSETS = ROOT / "assets"
 
 
 def data_root() -> Path:
-    """Folder of the data sets: the environment's HRPRO_DATA, else ./dataset."""
+    """Folder of the data sets: the environment variable HRPRO_DATA, else ./dataset."""
     return Path(os.environ.get("HRPRO_DATA", "dataset")).resolve()
 
 
 def ckpt_root() -> Path:
-    """Folder of the runs: the environment's HRPRO_CKPT, else ./ckpt."""
+    """Folder of the runs: the environment variable HRPRO_CKPT, else ./ckpt."""
     return Path(os.environ.get("HRPRO_CKPT", "ckpt")).resolve()
 
 
 def data_sets() -> list[str]:
-    """Names of the data sets' folders, sorted as people do; sound or not, but such as can be opened."""
+    """Names of the data set folders that can be opened, valid or not, sorted ignoring case."""
     names = (path.name for path in _entries() if not _obstacle(path) and path.is_dir())
     return sorted(names, key=lambda name: (name.casefold(), name))
 
 
 def unusable_folders() -> list[str]:
-    """Sentences on what lies among the data sets and cannot be opened."""
+    """One sentence for each entry among the data sets that cannot be opened."""
     return sorted(printable(f"{path}: {why}") for path in _entries() if (why := _obstacle(path)))
 
 
 def _entries() -> list[Path]:
-    """What lies among the data sets and is not hidden."""
+    """Entries of the data folder, except those whose names start with a dot or an underscore."""
     try:
         return [path for path in data_root().iterdir() if path.name[0] not in "._"]
     except OSError:
@@ -44,7 +44,7 @@ def _entries() -> list[Path]:
 
 
 def _obstacle(path: Path) -> str:
-    """Why a folder cannot be opened, and what to do; empty for one that can, and for a file."""
+    """Why a folder cannot be opened, and what to do; empty if it can be opened or is a file."""
     if not is_file_name(path.name):
         return "its name is not UTF-8 text of 200 bytes at most, or has control characters. Rename it." \
             if os.path.isdir(path) else ""              # noqa: PTH112  Path.is_dir raises some errors
@@ -56,10 +56,10 @@ def _obstacle(path: Path) -> str:
 
 
 def inside(root: Path, *names: str) -> Path:
-    """The path `root/name/…`, each name one plain file or folder name.
+    """The path `root/name/…`, where each name is a plain file or folder name.
 
     Raises:
-        InputError: a name that is empty or would leave its folder.
+        InputError: a name is empty or would leave its folder.
     """
     return files.inside(root, *map(_plain_name, names))
 
@@ -71,10 +71,10 @@ def _plain_name(name: str) -> str:
 
 
 def data_set(name: str) -> Path:
-    """Folder of a data set; whoever runs the app may have linked it from elsewhere.
+    """Folder of a data set, which may itself be a link to another place.
 
     Raises:
-        InputError: no plain name, or no such data set.
+        InputError: not a plain name, or no such data set.
     """
     path = data_root() / _plain_name(name)
     if not path.is_dir():
@@ -87,7 +87,7 @@ def video_file(dataset_root: Path, video: str) -> Path | None:
     """The video's own file, `videos/<video>.<ext>`; None if there is none.
 
     Raises:
-        InputError: no plain name, or the file is not in the data set but linked from elsewhere.
+        InputError: not a plain name, or the file is a link that leads out of the data set.
     """
     _plain_name(video)
     found = [path for path in video_files(dataset_root) if path.stem == video]
