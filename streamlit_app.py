@@ -1,4 +1,4 @@
-"""The front door: the server's own routes on one side, the pages on the other."""
+"""Entry point of the app: the server's own routes and the pages."""
 
 import streamlit as st
 from starlette.middleware import Middleware
@@ -14,7 +14,7 @@ PAGES = {"projects": ("Projects", ":material/folder:"), "annotate": ("Annotate",
 
 
 def ui() -> None:
-    # Before st.navigation, else the browser asks Google for the page's icon as the tab's.
+    # Before st.navigation, or the browser would load the page's icon from Google as the favicon.
     st.set_page_config(page_icon=str(ASSETS / "icon.svg"), layout="wide")
     st.logo(str(ASSETS / "logo.svg"), size="large")
     st.html(ASSETS / "app.css")
@@ -28,7 +28,7 @@ def ui() -> None:
 if __name__ == "__main__":
     ui()
 else:
-    # Until st.navigation has run once, Streamlit takes pages/ for its older kind of navigation and skips ui().
+    # Until st.navigation has run once, Streamlit treats pages/ as its older kind of multipage app and skips ui().
     PagesManager.uses_pages_directory = False
     app = st.App(__file__, routes=routes(), middleware=[Middleware(Guard, names=known_hosts())],
                  lifespan=answer_at_once)

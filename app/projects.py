@@ -1,4 +1,4 @@
-"""Cards of the data sets and ways to make one; used by the Projects page."""
+"""Data set cards and the ways to create a data set; used by the Projects page."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ ICONS = {"error": ":red[:material/error:]", "to do": ":orange[:material/arrow_fo
          "left out": ":orange[:material/warning:]", "note": ":gray[:material/info:]"}
 LABELS = {"error": ("error", "errors"), "to do": ("step to do", "steps to do"), "left out": ("warning", "warnings"),
           "note": ("note", "notes")}
-SHOWN = 30                                              # findings of a card; the command line prints them all
+SHOWN = 30                                              # findings shown per card; the command line prints them all
 
 
 @st.fragment(run_every="5s")
 def overview() -> None:
-    """Running trainings, the data sets' cards and the demo; redrawn as jobs and files change.
+    """Running trainings, data set cards and the demo offer; redrawn as jobs and files change.
 
-    Background events redraw fragments and never rerun the page: a rerun drops the click that arrives with it, and
-    what moves on the page loses the text that is being typed.
+    Background events redraw fragments and never rerun the page: a rerun drops a click that arrives at the same time,
+    and a field that moves on the page loses the text being typed.
     """
     patience_ends = time.monotonic() + PATIENCE
     names = data_sets()
@@ -75,9 +75,9 @@ def _working(target: Path) -> bool:
 
 
 def _card(root: Path) -> None:
-    """One data set: state, counts, findings with their remedies, and where to go from here.
+    """One data set: state, counts, findings with their remedies, and links to the other pages.
 
-    Each part has its place, so that nothing moves when a job starts or ends.
+    Each part has its own container, so that nothing moves when a job starts or ends.
     """
     job, working = job_of(root), _working(root)
     report = None if working else checked(root, 0)
@@ -101,7 +101,7 @@ def _card(root: Path) -> None:
 
 
 def _state(report: Report) -> tuple[str, str]:
-    """What the badge says, and its colour."""
+    """Text and colour of the badge."""
     if report.ready:
         gaps = any(finding.level == "left out" for finding in report.findings)
         return ("Ready, with gaps", "yellow") if gaps else ("Ready", "green")
@@ -144,7 +144,7 @@ def _actions(root: Path, report: Report | None) -> None:
 
 
 def _exports(root: Path) -> None:
-    """Points and accepted segments as files, and the commands that write the same."""
+    """Downloads of points and accepted segments, and the commands that write the same files."""
     kinds = (("Points (CSV)", "points.csv", "export-csv", lambda store: store.table(store.points()).to_csv(
         store.dataset.fps)),
              ("Accepted segments (JSON)", "segments.json", "export-segments", lambda store: orjson.dumps(
@@ -159,7 +159,7 @@ def _exports(root: Path) -> None:
 
 
 def _exported(root: Path, text: Callable[[LabelStore], str]) -> str:
-    """Labels as text, made when the button is pressed."""
+    """Labels as text, generated when the button is pressed."""
     store = label_store(root)
     store.refresh()
     return text(store)
@@ -187,7 +187,7 @@ def _findings(root: Path, report: Report) -> None:
 
 
 def _trainings() -> None:
-    """Running trainings, each with a link to its page, and job records that cannot be read."""
+    """Running trainings with links to them, and job records that cannot be read."""
     found, broken = read_jobs(ckpt_root())
     for faults in broken.values():
         st.warning(plain(faults))
@@ -201,7 +201,7 @@ def _trainings() -> None:
 
 
 def _demo_offer(root: Path) -> None:
-    """Make the demo, where there is none."""
+    """Offer to make the demo if there is none."""
     if root.is_dir():
         return
     if _working(root):
@@ -235,16 +235,16 @@ def _make_demo(root: Path) -> None:
 
 
 def notes() -> None:
-    """What there is to say about the project that was just created; always in the same place on the page."""
+    """Messages about the project that was just created, always in the same place on the page."""
     with st.container():
         for message in st.session_state.pop("project notes", []):
             st.info(plain(message))
 
 
 def new_project() -> None:
-    """A form that creates a project from videos on this machine, or from uploaded ones.
+    """A form that creates a project from videos on this machine or from uploads.
 
-    It is empty and folded again after each project; nothing else changes it.
+    It is emptied and collapsed after each project; nothing else resets it.
     """
     number = st.session_state.setdefault("projects created", 0)
     open_at_first = st.session_state.setdefault("new project open", not data_sets())
@@ -267,7 +267,7 @@ def _new_project(number: int) -> None:
     words = ["create", name or "NAME", folder or "VIDEOS_FOLDER", "--data_path", str(data_root()),
              *(["--classes", *filter(None, classes)] if any(classes) else [])]
     st.code(shell(relative_to_cwd(words)), language=None)
-    count = f" ({len(uploads)} video{'s' * (len(uploads) > 1)})" if uploads else ""     # more may be on their way
+    count = f" ({len(uploads)} video{'s' * (len(uploads) > 1)})" if uploads else ""     # more may still be uploading
     if st.button(f"Create project{count}", type="primary", key=f"new project create {number}"):
         _create(name, folder, uploads, classes)
 

@@ -1,4 +1,4 @@
-"""A data set and what its runs left, read once for each state of their files and shared by all tabs."""
+"""Data sets and the results of runs, read once per state of their files and shared by all tabs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ CHECKPOINTS = {"last": "last", "best": "best on test"}
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What one stage of a run is worth.
+    """Evaluation of one stage of a run.
 
-    precision: of the saved detections, measured now; None without ground truth. checkpoint: "last" or "best", whose
-    figures they have; "" if neither's. reports: {"last", "best"} -> what training measured, as `evaluate --json`
-    prints it, with "step". config: the settings that the stage ran with.
+    Attributes:
+        config: settings that the stage ran with.
+        precision: of the saved detections, measured now; None without ground truth.
+        checkpoint: "last" or "best", whichever scores the same as the saved detections; "" if neither does.
+        reports: {"last", "best"} -> what training measured, as `evaluate --json` prints it, with "step".
     """
 
     run: Run
@@ -45,13 +47,13 @@ class Result:
 
 
 def stamp(*paths: Path) -> Stamp:
-    """Changes whenever one of the files does: path, time and size of those that are there."""
+    """Path, modification time and size of each existing file; changes whenever one of them does."""
     found = ((path, path.stat()) for path in paths if path.exists())
     return tuple((str(path), status.st_mtime_ns, status.st_size) for path, status in found)
 
 
 def data_stamp(root: Path) -> Stamp:
-    """The state of a data set's text files: all but videos and features."""
+    """The state of a data set's text files, that is of everything but videos and features."""
     names = ("gt_full.json", "classes.txt", "split_train.txt", "split_test.txt", "config.yaml", "Ambiguous_test.txt",
              "features/timebase.yaml")
     return stamp(*(root / name for name in names), *sorted((root / "point_labels").rglob("*.*")))
@@ -61,7 +63,7 @@ def load_dataset(root: Path) -> DataSet:
     """The data set, without its features.
 
     Raises:
-        InputError: its settings or files are at fault, all faults together.
+        InputError: its settings or files are invalid; lists all faults.
     """
     return _load_dataset(root, data_stamp(root))
 
@@ -75,7 +77,7 @@ def detections(run: Run, stage: int, dataset: DataSet) -> Segments:
     """Final detections of a stage.
 
     Raises:
-        InputError: none yet, or not of this data set.
+        InputError: there are none yet, or they do not belong to this data set.
     """
     path = run.stage(stage).final_result
     return _detections(run, stage, dataset.classes, stamp(path))
@@ -87,10 +89,10 @@ def _detections(run: Run, stage: int, classes: tuple[str, ...], state: Stamp) ->
 
 
 def ranked(run: Run, dataset: DataSet) -> dict[str, dict[str, Ranked]]:
-    """PP, RP and NP of every video, by split.
+    """PP, RP and NP of every video, {split: {video: …}}.
 
     Raises:
-        InputError: none yet, or not of this data set.
+        InputError: there are none yet, or they do not belong to this data set.
     """
     path, root = run.stage(1).proposals_file, dataset.root
     return _ranked(path, root, dataset.classes, stamp(path, root / "config.yaml", root / "features" / "timebase.yaml"))
@@ -102,10 +104,10 @@ def _ranked(path: Path, root: Path, classes: tuple[str, ...], state: Stamp) -> d
 
 
 def result(dataset: DataSet, run: Run, stage: int) -> Result:
-    """What a stage's detections are worth on the data set's test split.
+    """Evaluate a stage's detections on the data set's test split.
 
     Raises:
-        InputError: no detections yet, or files that do not belong together.
+        InputError: there are no detections yet, or files do not belong together.
     """
     folder = run.stage(stage)
     return _result(dataset.root, run, stage, data_stamp(dataset.root),
@@ -124,7 +126,7 @@ def _result(root: Path, run: Run, stage: int, data: Stamp, files: Stamp) -> Resu
 
 
 def _checkpoint(precision: AveragePrecision | None, reports: Mapping[str, Mapping[str, Any]], wish: str) -> str:
-    """Which checkpoint the saved detections are of: the one whose figures they have."""
+    """The checkpoint that scores the same as the saved detections, `wish` if both do; "" if none does."""
     if precision is None:
         return ""
     measured = list(precision.mAP)

@@ -1,23 +1,24 @@
 """The server's own routes: video by range, labels, frame times, filmstrips, score arrays and the timeline's scripts.
 
     GET  /videos/{dataset}/{video}          the file, by range; with ?copy the copy that browsers can play
-    GET  /frames/{dataset}/{video}          float64: seconds at which each frame appears; header X-Video: what it is,
-                                            how its copy stands; with ?known=VERSION no times if that is its version
-                                            still, with ?copy a copy is made whatever it is
-    GET  /thumbs/{dataset}/{video}          the filmstrip's layout; with ?sprite its picture
+    GET  /frames/{dataset}/{video}          float64: seconds at which each frame appears; header X-Video: properties of
+                                            the video and state of its copy; with ?known=VERSION no times if the file
+                                            still has that version; with ?copy a copy is made in any case
+    GET  /thumbs/{dataset}/{video}          the filmstrip's layout; with ?sprite its image
     GET  /labels/{dataset}                  classes, videos with their counts, number of the last operation
     GET  /labels/{dataset}/{video}          points, segments, ground truth; with ?since=N&last=ID what came after
-                                            operation N, or "reload" where N's id is another: the log is not what it was
+                                            operation N, or "reload" if N's id is not ID: the log was replaced
     POST /labels/{dataset}                  {"who", "video", "since", "last", "operations"} -> acknowledgements and what
                                             is new
-    GET  /models/{dataset}/{run}/{video}    what a run proposes in a video, and where its score curves are
+    GET  /models/{dataset}/{run}/{video}    a run's proposals for a video, and where its score curves are
     GET  /models/{dataset}/{run}            moments most worth labelling next, the best first
     GET  /scores/{dataset}/{run}/{split}/{kind}/{video}   float32 [T, C], header X-Shape; kind: cas or similarity
     GET  /assets/…                          scripts and style sheets
-    GET  /projects                          the page that Streamlit, as it is the first one, has at / alone
+    GET  /projects                          redirects to /, the only address that Streamlit gives its first page
 
-Streamlit applies neither its XSRF check nor its base path to own routes, so both are done here. `app.guard` checks the
-host of every request. Anyone who reaches the port can read what the routes serve: the app binds to this machine only.
+Streamlit applies neither its XSRF check nor its base path to custom routes, so both are handled here. `app.guard`
+checks the host of every request. Anyone who reaches the port can read what the routes serve, so the app binds to
+localhost only.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ from hrpro.video.thumbnails import filmstrip
 
 FRESH = {"Cache-Control": "no-cache"}
 MAX_BODY = 16 << 20
-MOMENTS = 300                                           # of the queue that are sent
-_reading = threading.Lock()                             # two requests at once read proposals once
+MOMENTS = 300                                           # suggestions sent at most
+_reading = threading.Lock()                             # concurrent requests read proposals only once
 
 
 def base_path() -> str:
@@ -74,17 +75,18 @@ def base_path() -> str:
 
 
 def scores_url(run: Run, split: str, kind: str, video: str) -> str:
-    """Where a curve layer finds a run's arrays of one video, below the app's address.
+    """URL of a run's score array of one video, relative to the app's.
 
-    kind: "cas" ([P, b], C + 1 columns) or "similarity".
+    Args:
+        kind: "cas" ([P, b], C + 1 columns) or "similarity" (C columns).
     """
-    changed = run.stage(1).snippet_scores_file(split).stat().st_mtime_ns            # a browser keeps arrays by address
+    changed = run.stage(1).snippet_scores_file(split).stat().st_mtime_ns            # arrays are cached by URL
     place = "/".join(quote(part, safe="") for part in (run.dataset, run.name, split, kind, video))
     return f"scores/{place}?{changed}"
 
 
 def routes() -> list[BaseRoute]:
-    """All own routes, under the app's base path."""
+    """All of our own routes, under the app's base path."""
     base = base_path()
     return [Route(f"{base}/projects", _projects),
             Route(f"{base}/videos/{{dataset}}/{{video}}", _video),
@@ -101,12 +103,12 @@ def routes() -> list[BaseRoute]:
 
 @contextlib.asynccontextmanager
 async def answer_at_once(_app: Any) -> AsyncIterator[None]:
-    """While the server runs: small answers leave at once.
+    """Server lifespan that sets TCP_NODELAY, so that small responses are sent at once.
 
-    Streamlit's listening socket lacks TCP_NODELAY, which its connections inherit: each answer's second packet would
-    wait some 40 ms for the browser's word on the first.
+    Connections inherit the option from Streamlit's listening socket, which lacks it: the second packet of each
+    response would wait about 40 ms for the browser to acknowledge the first.
     """
-    with contextlib.suppress(psutil.Error, OSError):    # where it is not allowed, answers are slower
+    with contextlib.suppress(psutil.Error, OSError):    # without the permission, responses are just slower
         for connection in psutil.Process().net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN:
                 with socket.socket(fileno=os.dup(connection.fd)) as listener:
@@ -115,7 +117,7 @@ async def answer_at_once(_app: Any) -> AsyncIterator[None]:
 
 
 class _Assets(StaticFiles):
-    """Scripts that a browser asks after each time, so that a new version of the app is a whole new version."""
+    """Scripts that the browser revalidates each time, so that modules of two app versions never mix."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
@@ -125,7 +127,7 @@ class _Assets(StaticFiles):
 
 @contextlib.contextmanager
 def http_error(status: int) -> Iterator[None]:
-    """Answer bad input with `status` and its sentences as text."""
+    """Turn an InputError into a response with `status` and the error's sentences as text."""
     try:
         yield
     except InputError as error:
@@ -137,7 +139,11 @@ def _json(value: Any, background: BackgroundTask | None = None) -> Response:
 
 
 def _file_of(request: Request) -> Path:
-    """The video file that a path names, or the answer that there is none."""
+    """The video file that the request's path names.
+
+    Raises:
+        InputError: there is no such data set or file.
+    """
     root, video = data_set(request.path_params["dataset"]), request.path_params["video"]
     path = video_file(root, video)
     if path is None:
@@ -158,7 +164,7 @@ def _video(request: Request) -> Response:
             if not path.is_file():
                 raise InputError(f"{path}: no such copy. Ask /frames for it first.")
     kind = mimetypes.guess_type(path)[0] or ""
-    if not kind.startswith(("video/", "audio/")):       # a page or a drawing could run scripts
+    if not kind.startswith(("video/", "audio/")):       # HTML and SVG could run scripts
         kind = "application/octet-stream"
     return FileResponse(path, media_type=kind, headers=FRESH)
 
@@ -171,7 +177,7 @@ def _frames(request: Request) -> Response:
         known = request.query_params.get("known", "")
         copy, start, plain = None, info.start, info.plain
         if "copy" in request.query_params or info.needs_copy:
-            _refuse_foreign(request)                    # it costs the processor something
+            _refuse_foreign(request)                    # making a copy is expensive
             copy = order_proxy(path, _cache_of(path), again=not known)
             if copy["ready"]:
                 made = _info(proxy_path(path, _cache_of(path)))
@@ -229,7 +235,7 @@ def _desk(request: Request) -> Response:
 
 
 def _classes(store: LabelStore) -> list[dict[str, Any]]:
-    """Classes in display order; index: as training and the palette count them; count: points in all videos."""
+    """Classes in display order. index: position for training and the palette; count: points in all videos."""
     styles, counts = store.styles, store.counts("label")
     index = {name: position for position, name in enumerate(store.class_order)}
     return [{"name": name, "index": index[name], "count": counts[name], "style": styles.get(name, {})}
@@ -268,7 +274,7 @@ async def _apply(request: Request) -> Response:
 
 
 def _news(store: LabelStore, video: str, since: int, last: str | None) -> dict[str, Any]:
-    """What happened after operation number `since`, which was `last`, as far as someone at `video` needs to know."""
+    """What happened after operation number `since` with id `last`, as far as a client showing `video` needs it."""
     seq = store.seq
     if last is not None and store.id_of(since) != last:
         return {"seq": seq, "reload": True}
@@ -280,9 +286,10 @@ def _news(store: LabelStore, video: str, since: int, last: str | None) -> dict[s
 
 
 async def _project(store: LabelStore, seq: int) -> None:
-    """Bring the point file up to date once a second has passed without a label after number `seq`.
+    """Update the point file once a second has passed without a label after operation number `seq`.
 
-    For each label it would take the time of many answers. Should it fail, the log has everything and training says so.
+    Updating it for each label would take as long as many responses. If it fails, the log still has everything, and
+    training reports the fault.
     """
     await asyncio.sleep(1)
     await run_in_threadpool(_project_unless_newer, store, seq)
@@ -332,7 +339,7 @@ def _next(request: Request) -> Response:
 
 
 def _proposed(run: Run, store: LabelStore) -> Segments:
-    """What a run proposes in all videos, read once for each state of its files and for the videos that there are."""
+    """A run's proposals for all videos, read once per state of its files and per set of videos."""
     folders = [run.stage(stage) for stage in STAGES]
     files = [folders[0].proposals_file, *(folder.final_result for folder in folders)]
     stamps = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
@@ -360,14 +367,14 @@ def _scores(request: Request) -> Response:
 
 
 def _check_origin(request: Request) -> None:
-    """Refuse labels from another site's page or form."""
+    """Refuse labels sent by another site's page or form."""
     _refuse_foreign(request)
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "Send JSON.")
 
 
 def _refuse_foreign(request: Request) -> None:
-    """Refuse what another site's page sends; a browser cannot be made to lie in these headers."""
+    """Refuse requests from another site's page; a page cannot forge these headers."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     foreign = site != "same-origin" if site else \
         origin is not None and origin.partition("://")[2] != request.headers.get("host")

@@ -1,4 +1,4 @@
-"""A stage's events read as they come, kept as curves."""
+"""Incremental reading of a stage's events into curves."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from hrpro.files import open_regular
 
 
 class StageLog:
-    """What a stage has told so far (hrpro.training.events).
+    """What a stage's events have reported so far (hrpro.training.events).
 
-    steps, losses: where on the way, and {name: value at each}; tests: test events of the training, in order;
-    mode: "train", "test" or "infer", "" before the start; total, unit: how far training goes, in what; now: the last
-    step or progress event; notes: sentences; ended: the finish, cancelled or error event that came last; seconds: what
-    training took, all its parts together, and the test after it; heard: Unix seconds of the last event.
+    Attributes:
+        steps, losses: the steps, and {name: value at each step}.
+        tests: test events of the training, in order.
+        mode: "train", "test" or "infer"; "" before the start.
+        total, unit: length of the training, and its unit.
+        now: the last step or progress event.
+        notes: sentences about the data.
+        ended: the last finish, cancelled or error event.
+        seconds: duration of all parts of the training and of the test after it.
+        heard: Unix seconds of the last event.
     """
 
     def __init__(self, run: Run, stage: int):
@@ -36,12 +42,12 @@ class StageLog:
         self.notes: list[str] = []
 
     def read(self) -> StageLog:
-        """Take in what was written since the last time; a training begun afresh starts the curves afresh."""
+        """Read what was written since the last call; a new training replaces the curves."""
         path = self.run.stage(self.stage).events_file
         identity = b""
         if path.exists():
-            with contextlib.suppress(OSError), open_regular(path) as file:              # `events` says why
-                identity = file.read(80)                # the first event's time is in it
+            with contextlib.suppress(OSError), open_regular(path) as file:              # `events` reports it
+                identity = file.read(80)                # includes the first event's time
         if identity[:len(self._identity)] != self._identity:
             self._clear()
         self._identity = identity
@@ -49,12 +55,12 @@ class StageLog:
         events, self._offset = self.run.events(self.stage, self._offset, faults)
         for event in events:
             self._take(event)
-        self.notes += faults[:3]                        # a file of another kind has thousands
+        self.notes += faults[:3]                        # the wrong kind of file has thousands
         return self
 
     @property
     def fraction(self) -> float:
-        """How much of what it is at now is done, 0 to 1."""
+        """Progress of the current phase, 0 to 1."""
         if self.ended.get("event") == "finish":
             return 1.
         done, total = self.now.get("done", 0), self.now.get("total", 0)
@@ -64,7 +70,7 @@ class StageLog:
 
     @property
     def position(self) -> str:
-        """Where training stands: "step 120 of 400"."""
+        """Position of the training, such as "step 120 of 400"."""
         return f"{self.unit} {self.steps[-1] if self.steps else 0:.4g} of {self.total}"
 
     def _take(self, event: dict[str, Any]) -> None:
@@ -80,7 +86,7 @@ class StageLog:
                     self.total, self.unit = event["total"], event["unit"]
             case "step":
                 self.now = event
-                keep = bisect_left(self.steps, event["step"])           # a resumed run goes over some steps again
+                keep = bisect_left(self.steps, event["step"])           # a resumed run repeats some steps
                 del self.steps[keep:]
                 self.steps.append(event["step"])
                 for name in {**self.losses, **event["loss"]}:

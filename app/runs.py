@@ -1,4 +1,4 @@
-"""What a run shows during and after training; used by the Train page."""
+"""The panel of a run during and after training; used by the Train page."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ BADGES = {"running": (":material/play_circle:", "blue"), "stopping": (":material
           "finished": (":material/check_circle:", "green"), "cancelled": (":material/cancel:", "gray"),
           "failed": (":material/error:", "red"), "died": (":material/heart_broken:", "red")}
 UNITS = {1: "step", 2: "epoch"}
-LATELY = 86_400                                         # seconds that a run which left nothing is shown
+LATELY = 86_400                                         # seconds for which a run without any files stays listed
 LOG_LINES = 15
-SILENCE = 60                                            # seconds without an event after which the page says so
+SILENCE = 60                                            # seconds without an event after which the page reports it
 ELSEWHERE = "A process that this page did not start, such as a command in a terminal, is training this run. "
 
 
 def job_of(target: Path) -> Job | None:
-    """The job that is running on a folder, else its latest; the clock may have been set back between two."""
+    """The job running on a folder, else its latest one; the clock may have been set back between two jobs."""
     latest = next((job for job in jobs(ckpt_root()) if job.target == str(target.resolve())), None)
     return running_on(ckpt_root(), target) or latest
 
 
 def begun(dataset: Path) -> list[Run]:
-    """Runs of a data set that may have written nothing yet: their job is running, or ended lately without finishing."""
+    """Runs of a data set that may have no files yet: their job is running, or ended recently without finishing."""
     folder, latest = ckpt_root() / dataset.name, {}
     for job in jobs(ckpt_root()):
         if Path(job.target).parent == folder:
@@ -59,7 +59,7 @@ def begun(dataset: Path) -> list[Run]:
 
 
 def training_now(dataset: Path) -> set[str]:
-    """Names of the data set's runs that are being trained, by a job or by another process."""
+    """Names of the data set's runs that are being trained, by a job or another process."""
     folder = ckpt_root() / dataset.name
     by_jobs = {Path(job.target).name for job in jobs(ckpt_root())
                if Path(job.target).parent == folder and status(job).running}
@@ -74,9 +74,9 @@ def relative_to_cwd(words: Sequence[str]) -> list[str]:
 
 @st.fragment(run_every="5s")
 def run_panel(run: Run) -> None:
-    """State, progress, curves, figures and log of one run, updated every second while it is being trained.
+    """State, progress, curves, figures and log of one run, updated every second during training.
 
-    Like the projects' cards, it redraws itself and never reruns the page.
+    Like the cards on Projects, it redraws itself and never reruns the page.
     """
     job = job_of(run.root)
     (_live_panel if (job and status(job).running) or run.busy() else _still_panel)(run)
@@ -96,7 +96,7 @@ def _panel(run: Run) -> None:
     job = job_of(run.root)
     now = status(job) if job else None
     ours = bool(now and now.running)
-    live = ours or run.busy()                           # asked once: it may end any moment
+    live = ours or run.busy()                           # read once: it may end at any moment
     read = [_log(run, stage).read() for stage in STAGES]
     logs = [log for log in read if log.mode]
     state = _state(job, now, logs, live)
@@ -136,17 +136,17 @@ def _panel(run: Run) -> None:
 
 
 def _measurable(run: Run, log: StageLog) -> bool:
-    """Whether tests measure mAP: they have done so, or the test split has ground truth."""
+    """Whether tests measure mAP: they already have, or the test split has ground truth."""
     if log.tests:
         return any(test["mAP"] for test in log.tests)
     try:
         return bool(len(load_dataset(data_root() / run.dataset).test_truth(run.config(log.stage).blocked_videos)))
-    except InputError:                                  # the run says so itself
+    except InputError:                                  # the run itself reports it
         return True
 
 
 def _loss_weights(run: Run, stage: int) -> dict[str, float]:
-    """Weights of the parts of the loss as the run has them; empty where its settings cannot be read."""
+    """Weights of the loss terms in the run's settings; empty if these cannot be read."""
     try:
         return run.config(stage).loss_weights(stage)
     except InputError:
@@ -154,29 +154,29 @@ def _loss_weights(run: Run, stage: int) -> dict[str, float]:
 
 
 def _log(run: Run, stage: int) -> StageLog:
-    """This tab's own reader of a stage's events."""
+    """This browser tab's reader of a stage's events."""
     logs = st.session_state.setdefault("stage logs", {})
     return logs.setdefault((str(run.root), stage), StageLog(run, stage))
 
 
 def _state(job: Job | None, now: Status | None, logs: Sequence[StageLog], live: bool) -> str:
-    """The run's state, a key of BADGES. live: a job or its lock shows that it is being trained, however silent."""
+    """The run's state, a key of BADGES. live: a job or the run's lock shows that it is training, even if silent."""
     if live:
         return "stopping" if now and now.running and now.stopping else "running"
     last = max(logs, key=lambda log: log.heard, default=None)
     if now and (last is None or last.heard <= _end_of(job, now) + 1):
         return now.state
-    event = last.ended.get("event") if last else None   # of a training that began after the job's end, or without one
+    event = last.ended.get("event") if last else None   # of a training after the job, or without one
     return {"finish": "finished", "cancelled": "cancelled", "error": "failed"}.get(event, "died")
 
 
 def _end_of(job: Job, now: Status) -> float:
-    """When a job ended, Unix seconds; where nobody saw it, when it last printed."""
+    """When a job ended, Unix seconds; if that was not recorded, when it last printed."""
     return now.ended or (job.log.stat().st_mtime if job.log.exists() else job.started)
 
 
 def _headline(run: Run, job: Job | None, state: str, *, elsewhere: bool) -> None:
-    """Name, state and buttons. elsewhere: it is trained by a process that is no job of this app."""
+    """Name, state and buttons. elsewhere: the process that trains it is not a job of this app."""
     icon, color = BADGES[state]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"{plain(run.dataset)} / {plain(run.name)}", anchor="run", width="content")
@@ -198,7 +198,11 @@ def _headline(run: Run, job: Job | None, state: str, *, elsewhere: bool) -> None
 
 
 def cancel_button(job: Job, effect: str) -> None:
-    """The one button that cancels a job, which says when it has been pressed. effect: what cancelling does, as help."""
+    """Button that cancels a job and shows that it has been pressed.
+
+    Args:
+        effect: help text that says what cancelling does.
+    """
     asked = status(job).stopping
     st.button("Cancelling …" if asked else "Cancel", icon=":material/stop:", key=f"cancel {job.id}", disabled=asked,
               help="Waiting for the process to stop." if asked else effect, on_click=cancel, args=(job,))
@@ -221,7 +225,7 @@ def _progress_text(log: StageLog, state: str) -> str:
     text = f"**Stage {log.stage}** · {plain(log.position)}"
     if log.ended.get("event") == "finish":
         return f"{text} · {'trained' if log.mode == 'train' else 'trained and tested'} in {_duration(log.seconds)}"
-    if state != "running" or log.ended:                 # the badge says it, in the same word
+    if state != "running" or log.ended:                 # same word as on the badge
         return f"{text} · {STATE_WORDS[state]}"
     text += f" · {doing.get(log.mode) or plain(log.mode)}"
     if log.now.get("event") == "step":
@@ -239,7 +243,7 @@ def _duration(seconds: float) -> str:
 
 
 def _figures_of_merit(run: Run) -> None:
-    """The scores of both checkpoints of both stages."""
+    """Scores of both checkpoints of both stages."""
     rows = []
     for stage in STAGES:
         metrics = {}
@@ -259,7 +263,7 @@ def _figures_of_merit(run: Run) -> None:
 
 
 def job_progress(job: Job) -> None:
-    """One line for a job other than a training: its bar while it runs, its message if it failed."""
+    """A job other than a training: a progress bar while it runs, its message if it failed."""
     now = status(job)
     if now.running:
         fraction, text = progress(job)

@@ -1,4 +1,4 @@
-"""A form made from the declarations of the settings (hrpro/config.py); errors appear at their fields."""
+"""A form generated from the declarations of the settings (hrpro/config.py); errors appear at their fields."""
 
 from __future__ import annotations
 
@@ -20,19 +20,24 @@ from hrpro.config import Config, check
 from hrpro.errors import InputError
 from hrpro.yaml_files import parse_yaml
 
-# Those shown at once, with labels short enough for four in a row: first stage 1's, then stage 2's.
+# Always visible, with labels short enough for four per row: stage 1's first, then stage 2's.
 VISIBLE = {"num_iters": "Steps", "lr": "LR stage 1", "batch_size": "Batch size", "test_iter": "Test every",
            "max_epochs": "Epochs", "lr2": "LR stage 2", "batch_size2": "Batch size 2", "seed": "Seed"}
 # Set elsewhere on the page, or given by the data set's folder.
 ELSEWHERE = ("dataset", "data_path", "ckpt_path", "task_info", "device")
 COLUMNS = 4
-WIDE = 2                                                # columns of the others: their labels and lists are longer
+WIDE = 2                                                # columns of the other settings, which have longer labels
 
 
 def settings_form(base: Config, given: Mapping[str, Any]) -> Config | list[str]:
-    """Fields for every setting, starting with the values of `base`; `given` holds those that are set elsewhere.
+    """Show a field for every setting, with each error at its field.
 
-    Returns the settings, or the names of the invalid ones; each error is shown at its field.
+    Args:
+        base: initial values.
+        given: settings that are set elsewhere.
+
+    Returns:
+        The settings, or the names of the invalid ones.
     """
     fields = {field.name: field for field in dataclasses.fields(Config)}
     hidden = [name for name in fields if name not in (*VISIBLE, *ELSEWHERE)]
@@ -57,7 +62,7 @@ def settings_form(base: Config, given: Mapping[str, Any]) -> Config | list[str]:
 
 def _fields(base: Config, fields: list[dataclasses.Field],
             columns: int) -> tuple[dict[str, Any], dict[str, DeltaGenerator]]:
-    """{setting: value of its field} and {setting: the slot below its field}."""
+    """Show fields; returns {setting: value} and {setting: slot for an error below its field}."""
     values, slots = {}, {}
     for begin in range(0, len(fields), columns):
         for field, column in zip(fields[begin:begin + columns], st.columns(columns), strict=False):
@@ -78,10 +83,10 @@ def _field(base: Config, field: dataclasses.Field) -> Any:
     if isinstance(shown, bool):
         return st.selectbox(label, (True, False), index=int(not shown), format_func=lambda on: "on" if on else "off",
                             **options)
-    if isinstance(shown, int):                          # a box with limits would silently keep its old value
+    if isinstance(shown, int):                          # no limits: a box with limits silently keeps its old value
         return st.number_input(label, value=shown, step=1, **options)
     text = st.text_input(label, shown, **options).strip()
-    if text == shown:                                   # keeps the exact value: what is shown may be rounded
+    if text == shown:                                   # keep the exact value: the text may be rounded
         return getattr(base, name)
     return text if typing.get_type_hints(Config)[name] is str else _parsed(text)
 
@@ -95,7 +100,7 @@ def _key(base: Config, name: str) -> str:
 
 
 def _shown(base: Config, name: str) -> Any:
-    """A setting as its field shows it at first: numbers with a fraction and lists as text."""
+    """Initial content of a setting's field; floats and lists as text."""
     value = getattr(base, name)
     if isinstance(value, list):
         return "[" + ", ".join(f"{entry:g}" if isinstance(entry, float) else str(entry) for entry in value) + "]"
@@ -103,7 +108,7 @@ def _shown(base: Config, name: str) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """What was typed; what is not YAML stays a text, and `check` says what it must be."""
+    """The typed text as YAML; invalid YAML stays text, which `check` rejects with the type that is needed."""
     try:
         value = parse_yaml(text, "Settings")
     except InputError:
@@ -113,7 +118,7 @@ def _parsed(text: str) -> Any:
 
 @functools.cache
 def missing_devices() -> dict[str, str]:
-    """{device that is not here: why}. PyTorch is asked in a process of its own, and only where there may be a GPU."""
+    """{missing device: why}. PyTorch is asked in a separate process, and only if there may be a GPU."""
     maybe = {"cuda": shutil.which("nvidia-smi") is not None, "mps": sys.platform == "darwin"}
     present = {}
     if any(maybe.values()):

@@ -1,4 +1,4 @@
-"""What is chosen, data set and run: one choice for all pages, kept in the URL so that a link or a reload finds it."""
+"""The chosen data set and run: shared by all pages and kept in the URL, so that links and reloads restore them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from app.paths import ckpt_root, data_root, data_sets
 from app.text import plain
 from hrpro.data.run import Run, find_runs, newest_result
 
-MOMENT = ("t", "class", "mistake", "of", "least", "by")  # what a URL says about a moment, beside its video
+MOMENT = ("t", "class", "mistake", "of", "least", "by")  # URL parameters of a moment, besides its video
 
 
 def choose_dataset() -> Path:
-    """The data set that the person works on, with the box to choose it; without any, says so and ends the page."""
+    """Show a box with the data sets and return the chosen one; if there are none, say so and stop the page."""
     names = data_sets()
     if not names:
         st.info("There is no data set yet. Make the demo or a project of your own videos first.")
@@ -27,11 +27,11 @@ def choose_dataset() -> Path:
 
 
 def choose_run(dataset: Path, *, begun: Sequence[Run] = (), results: bool = False) -> Run | None:
-    """One of the data set's runs, with the box to choose it; None if there is none.
+    """Show a box with the data set's runs and return the chosen one; None if there are none.
 
     Args:
-        begun: runs to offer first that have not written anything yet.
-        results: open the newest run that has finished and has detections, if the person has not chosen one.
+        begun: runs to list first that may not have written anything yet.
+        results: unless the user has chosen a run, open the newest finished one that has detections.
     """
     found = find_runs(ckpt_root(), dataset.name)
     runs = {run.name: run for run in (*begun, *found)}
@@ -42,7 +42,7 @@ def choose_run(dataset: Path, *, begun: Sequence[Run] = (), results: bool = Fals
 
 
 def why_this_run(run: Run) -> None:
-    """Says so where a page opened an older run because the newest has no results."""
+    """Explain why the page opened an older run, if the newest one has no results."""
     newest = find_runs(ckpt_root(), run.dataset)[0]
     if run != newest and st.session_state.get("run guessed") == run.name:
         why = {"cancelled": "was cancelled", "error": "failed"}.get(newest.outcome(max(newest.stages)),
@@ -51,7 +51,7 @@ def why_this_run(run: Run) -> None:
 
 
 def choose(key: str, value: str) -> None:
-    """Set the choice that `?key=` names, for this page and those to come."""
+    """Set the choice `?key=` for this and all other pages."""
     st.session_state[key] = value
     if st.query_params.get(key) != value:
         st.query_params[key] = value
@@ -59,14 +59,14 @@ def choose(key: str, value: str) -> None:
 
 def in_address(name: str, key: str, read: Callable[[str], Any], write: Callable[[Any], str] = str, *,
                default: Any = None) -> Callable[[], None]:
-    """Let `?name=` decide the choice of the widget `key`, so that a link or a reload finds it again.
+    """Let `?name=` set the value of the widget `key`, so that links and reloads restore it.
 
-    The widget itself must get no default: one that changes between runs would reset it.
+    The widget itself must not have a default: one that changes between runs would reset it.
 
     Args:
-        read: text of the URL -> value of the widget, or None if it is not one.
-        write: value -> text, "" to leave it out.
-        default: value where neither the URL nor the session has one.
+        read: converts text of the URL to the widget's value; None if it is invalid.
+        write: converts the value to text; "" to omit it from the URL.
+        default: value if neither the URL nor the session has one.
 
     Returns:
         The widget's `on_change`, which writes the choice into the URL.
@@ -76,7 +76,7 @@ def in_address(name: str, key: str, read: Callable[[str], Any], write: Callable[
     if value is None:
         value = st.session_state.get(key, default)
     if value is not None:
-        st.session_state[key] = value                   # in every run: a browser may not have drawn the one before
+        st.session_state[key] = value                   # in every run: the browser may not have drawn the last one
 
     def changed() -> None:
         if text := write(st.session_state[key]):
@@ -88,7 +88,7 @@ def in_address(name: str, key: str, read: Callable[[str], Any], write: Callable[
 
 
 def moment() -> float:
-    """The second that `?t=` names; 0 for what is none."""
+    """The time in `?t=` in seconds; 0 if it is missing or invalid."""
     try:
         seconds = float(st.query_params.get("t") or 0)
     except ValueError:
@@ -98,7 +98,15 @@ def moment() -> float:
 
 def previous_next(names: tuple[str, str], key: str, here: int, count: int, go: Callable[[int], None],
           ends: tuple[str, str] = ("The list ends here.",) * 2) -> None:
-    """Buttons to the place before and the one after `here` among `count`; ends: why one of them is switched off."""
+    """Buttons to the places before and after `here`.
+
+    Args:
+        names: labels of the two buttons.
+        key: prefix of their widget keys.
+        here: current place, 0 to `count` - 1.
+        go: called with the new place.
+        ends: help texts of the two buttons when disabled.
+    """
     for column, name, to, end in zip(st.columns(2), names, (here - 1, here + 1), ends, strict=True):
         beyond = not 0 <= to < count
         column.button(name, key=f"{key} {to - here}", width="stretch", disabled=beyond, on_click=go, args=(to,),
@@ -106,15 +114,15 @@ def previous_next(names: tuple[str, str], key: str, here: int, count: int, go: C
 
 
 def _choose(key: str, label: str, options: Sequence[str], default: str | None = None) -> str:
-    """A select box whose choice is kept in the URL and the session. The URL goes first: it is what a person opened.
+    """A select box whose choice is kept in the URL and the session. The URL takes precedence: the user opened it.
 
-    default: what a page opens if the person has chosen nothing; what was opened so is not a choice for other pages.
+    default: what the page opens if the user has chosen nothing; other pages do not treat it as the user's choice.
     """
     box, guessed = f"{key} box", f"{key} guessed"
 
     def changed() -> None:
         st.session_state.pop(guessed, None)
-        if key == "dataset":                            # a moment in a video of the other one
+        if key == "dataset":                            # the moment belongs to the other data set
             for of_another in ("video", *MOMENT):
                 st.query_params.pop(of_another, None)
         choose(key, st.session_state[box])

@@ -1,21 +1,22 @@
 """The video with its timeline: one Streamlit component, whose JavaScript is in assets/timeline/.
 
-`timeline` shows one video read-only; a click on any lane seeks it. `desk` is the annotation desk: the same stage with
-the data set's videos and classes beside it, and labels that it keeps itself, through the routes of app/routes.py.
+`timeline` shows one video read-only; a click on any lane seeks. `desk` is the annotation desk: the same stage with the
+data set's videos and classes beside it, and labels that it manages itself through the routes of app/routes.py.
 
-A lane is a dict that makes one row on the canvas:
+A lane is a dict that describes one row on the canvas:
     id      unique among the lanes
-    label   text at its left
-    colour  class index (a colour of the palette, stable over pages) or a CSS colour; omitted: the text's colour
+    label   text on its left
+    colour  class index (colour of the palette, the same on all pages) or CSS colour; default: the text's colour
     height  pixels, 22 by default
-    layers  list of what is painted in it, first below:
+    layers  list of what is painted in it, bottom first:
         {"kind": "points", "items": [[seconds, text], …]}
         {"kind": "segments", "style": "solid" | "hatched", "items": [[start, end, score, text], …]}
             start and end in seconds; the score (0 to 1) is the opacity
-        {"kind": "curve", "url": …, "column": c, "start": seconds of row 0, "step": seconds a row, "range": [low, high]}
-            column c of an array [T, C] of float32 that a route serves; the same url is fetched once
+        {"kind": "curve", "url": …, "column": c, "start": seconds of row 0, "step": seconds per row,
+         "range": [low, high]}
+            column c of an array [T, C] of float32 that a route serves; each URL is fetched once
       A layer may have its own "colour". Make layers with `points_layer`, `segments_layer` and `curve_layer`.
-Overview, ruler and filmstrip stand above the lanes by themselves.
+The component itself draws overview, ruler and filmstrip above the lanes.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ from hrpro.timebase import Timebase
 Lane = Mapping[str, Any]
 Layer = dict[str, Any]
 
-# Streamlit runs a component's script as a blob, where only a dynamic import of a whole address finds other modules. A
-# page's own address is one below the app's, also behind a proxy that adds a prefix of which the server knows nothing.
+# Streamlit runs a component's script as a blob, which can load other modules only by a dynamic import of an absolute
+# URL. A page's own URL is one level below the app's, also behind a proxy that adds a prefix unknown to the server.
 _LOADER = """
 const mounted = new WeakMap();
 export default function ({ data, parentElement }) {
@@ -75,8 +76,9 @@ def _component() -> Any:
 def desk(dataset: str, runs: Sequence[str] = (), *, video: str | None = None, seek: float = 0) -> None:
     """The annotation desk of a data set.
 
-    runs: names of the runs that can propose, the latest first; video, seek: open there (seconds), else where this tab
-    was last.
+    Args:
+        runs: names of the runs that have proposals, newest first.
+        video, seek: video and time in seconds to open; by default where this browser tab was last.
     """
     _component()(key=f"desk-{dataset}", data={
         "mode": "desk", "dataset": dataset, "video": video, "seek": seek, "palette": palette(),
@@ -84,7 +86,7 @@ def desk(dataset: str, runs: Sequence[str] = (), *, video: str | None = None, se
 
 
 def timeline(dataset: DataSet, video: str, lanes: Sequence[Lane], *, key: str, seek: float = 0) -> None:
-    """One video over read-only lanes, at `seek` seconds; another video or `seek` in a rerun goes there."""
+    """One video over read-only lanes, at `seek` seconds; a rerun with another video or `seek` goes there."""
     try:
         has_file = video_file(dataset.root, video) is not None
     except InputError as error:
@@ -98,7 +100,7 @@ def timeline(dataset: DataSet, video: str, lanes: Sequence[Lane], *, key: str, s
 
 
 def _painted(thing: Mapping[str, Any]) -> dict[str, Any]:
-    """A lane or layer with a class's colour where it names a class index."""
+    """A lane or layer with a class index replaced by the class's colour."""
     index = thing.get("colour")
     return {**thing, "colour": colour(index)} if isinstance(index, int) else dict(thing)
 
@@ -110,13 +112,13 @@ def points_layer(points: Points) -> Layer:
 
 
 def segments_layer(segments: Segments, style: str = "solid") -> Layer:
-    """Segments of one video as a layer; style: "solid" or "hatched", what a model proposes."""
+    """Segments of one video as a layer; style: "solid", or "hatched" for a model's output."""
     names = [segments.classes[label] for label in segments.label]
     columns = (np.round(column, 4).tolist() for column in (segments.start, segments.end, segments.score))
     return {"kind": "segments", "style": style, "items": [list(row) for row in zip(*columns, names, strict=True)]}
 
 
 def curve_layer(url: str, column: int, timebase: Timebase, low: float = 0, high: float = 1) -> Layer:
-    """A column of an array [T, C] of snippets that a route serves (`routes.scores_url`), drawn at snippets' middles."""
+    """A column of a snippet array [T, C] that a route serves (`routes.scores_url`), drawn at the snippets' centres."""
     start, second = timebase.seconds([.5, 1.5]).tolist()
     return {"kind": "curve", "url": url, "column": column, "start": start, "step": second - start, "range": [low, high]}

@@ -1,4 +1,4 @@
-"""The form that starts a training; used by the Train page."""
+"""The form that starts a training run; used by the Train page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHAINS = {"Both stages": STAGES, "Stage 1": (1,), "Stage 2": (2,)}
 
 @st.fragment
 def new_run(dataset: Path) -> None:
-    """Everything a training needs to be told, the command that does the same, and the button."""
+    """The settings of a new run, the command that does the same, and the button."""
     st.subheader("New run")
     try:
         base = config_of(dataset)
@@ -37,7 +37,7 @@ def new_run(dataset: Path) -> None:
     name, obstacles = _name(dataset, base, chain)
     config = settings_form(base, {"dataset": dataset.name, "data_path": str(dataset), "ckpt_path": str(ckpt_root()),
                                   "task_info": name, "device": _device(base)})
-    command = st.container()                            # also where it stays empty: the button keeps its place
+    command = st.container()                            # stays even if empty, so that the button keeps its place
     if isinstance(config, list):
         _start(dataset, None, chain, [*obstacles, f"Fix the highlighted settings: {', '.join(config)}."])
         return
@@ -49,9 +49,9 @@ def new_run(dataset: Path) -> None:
 
 @st.fragment(run_every="2s")
 def _start(dataset: Path, config: Config | None, chain: tuple[int, ...], obstacles: list[str]) -> None:
-    """The button, and why it is off. It follows checks and jobs by itself: the form above is never redrawn for them.
+    """The button, and why it is disabled. It polls checks and jobs, so that the form above is never redrawn for them.
 
-    config: None if settings are at fault, which `obstacles` then says.
+    config: None if settings are invalid; `obstacles` then says so.
     """
     data_obstacles = _data_obstacles(dataset)
     running = training_now(dataset)
@@ -61,7 +61,7 @@ def _start(dataset: Path, config: Config | None, chain: tuple[int, ...], obstacl
     obstacles = [*data_obstacles, *obstacles]
     with st.container():
         confirmed = _running_is_known(dataset, running)
-    # A click belongs to the button that was on the screen: the second one of a double click finds another button.
+    # The key changes with each start, so that the second click of a double click belongs to a button that is gone.
     count = f"starts {dataset.name}"
     if st.button("Start training", type="primary", icon=":material/play_arrow:", width="stretch",
                  key=f"start {dataset.name} {st.session_state.setdefault(count, 0)}",
@@ -83,7 +83,7 @@ def _start(dataset: Path, config: Config | None, chain: tuple[int, ...], obstacl
 
 
 def _running_is_known(dataset: Path, running: set[str]) -> bool:
-    """Say, where the click was, what it started and what else is running; whether another run may start beside that."""
+    """Show what was started here and what else is running; returns whether another run may start beside it."""
     started = st.session_state.get(f"started {dataset.name}")
     if started in running:
         st.success(f"Started **{plain(started)}**. [See its progress](#run)", icon=":material/play_circle:")
@@ -97,7 +97,7 @@ def _running_is_known(dataset: Path, running: set[str]) -> bool:
 
 
 def _data_obstacles(dataset: Path) -> list[str]:
-    """Why the data set cannot be trained on yet, each a sentence in Markdown."""
+    """Why the data set cannot be trained on yet, as sentences in Markdown."""
     report = checked(dataset)
     if report is None:
         return ["The data set is being checked."]
@@ -105,7 +105,7 @@ def _data_obstacles(dataset: Path) -> list[str]:
 
 
 def _name(dataset: Path, base: Config, chain: tuple[int, ...]) -> tuple[str, list[str]]:
-    """The run's name, and why it cannot be taken. Stage 2 alone goes on from a run that has stage 1's proposals."""
+    """The run's name, and why it cannot be used. Stage 2 alone continues a run that has stage 1's proposals."""
     runs = {run.name: run for run in find_runs(ckpt_root(), dataset.name)}
     if chain == (2,):
         ready = [name for name, run in runs.items() if run.stage(1).proposals_file.exists()]
@@ -131,7 +131,7 @@ def _replaced(run: Run, stage: int) -> list[str]:
 
 
 def _free_name(wish: str, taken: set[str]) -> str:
-    """The wish, else with the first number that is free after it or, if it has one itself, after what it counts."""
+    """`wish`, else the first free one of wish-2, wish-3 …; if "a" is taken, "a-5" counts as "a"."""
     stem = re.sub(r"-\d+$", "", wish)
     wish = stem if stem in taken else wish
     return next(name for name in (wish, *(f"{wish}-{number}" for number in range(2, len(taken) + 3)))

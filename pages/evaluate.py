@@ -1,4 +1,4 @@
-"""What a run's detections are worth, and where they go wrong."""
+"""Scores of a run's detections, and their mistakes."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""One video at a time: what is labelled in it, and what a run says of it, on one clock."""
+"""One video at a time: its labels and a run's outputs on one time axis."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""The data sets, what is wrong with them, and ways to get one."""
+"""The data sets, their problems, and the ways to create one."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""Start trainings, and watch them."""
+"""Start training runs and follow them."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""Figures of what detections are worth: pure functions from measurements to a figure and what it says in words."""
+"""Figures of evaluation results: pure functions from measurements to a figure and its description in words."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ from app.text import plain_in_figure
 from hrpro.evaluation.average_precision import AveragePrecision
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-ROW = 20                                                # pixels of a class in the heat map
-# The dark half of viridis: white numbers can be read on all of it (WCAG contrast at least 4.5).
+ROW = 20                                                # pixels per class in the heat map
+# The dark half of viridis: white numbers are readable on all of it (WCAG contrast at least 4.5).
 SCALE = ("#440154", "#3b528b", "#218189")
-FEW = 5                                                 # so many classes leave no room for the scale beside them
-FAINT = .35                                             # opacity of the curve that is not interpolated
-CELLS = 60                                              # more classes than this, and the numbers show on hover only
+FEW = 5                                                 # up to this many classes there is no room for a colour bar
+FAINT = .35                                             # opacity of the raw curve
+CELLS = 60                                              # above this number of classes, values show on hover only
 
 
 class Drawn(NamedTuple):
-    """A figure, and what it shows as a sentence for those who cannot see it."""
+    """A figure and its description for people who cannot see it."""
 
     figure: go.Figure
     words: str
 
 
 def map_figure(reports: Mapping[str, Mapping[str, Any]]) -> Drawn:
-    """mAP against tIoU, a line a report; reports: {name: what `evaluate --json` prints}."""
+    """mAP against tIoU, one line per report.
+
+    Args:
+        reports: {name: what `evaluate --json` prints}.
+    """
     figure, words = _figure("mAP against tIoU", "tIoU threshold", "mAP"), []
     for index, (name, report) in enumerate(reports.items()):
         tiou, values = [float(key) for key in report["mAP"]], list(report["mAP"].values())
@@ -44,8 +48,15 @@ def map_figure(reports: Mapping[str, Mapping[str, Any]]) -> Drawn:
 
 def class_order(per_class: Mapping[str, Sequence[float]], actions: Mapping[str, int], by: str,
                 other: Mapping[str, Sequence[float]] | None = None) -> list[str]:
-    """Classes by "AP" (mean over thresholds, highest first), "actions" (most first), "difference" to the `other`
-    result (largest gain first) or "name"."""
+    """Sort classes by "AP", "actions", "difference" or "name".
+
+    Args:
+        per_class: {class: AP at each threshold}.
+        actions: {class: number of annotated actions}.
+        by: "AP" (mean over thresholds, highest first), "actions" (most first), "difference" to `other` (largest gain
+            first) or "name".
+        other: AP of the result to compare with.
+    """
     def mean(of: Mapping[str, Sequence[float]], name: str) -> float:
         return float(np.mean(of[name])) if name in of else 0.
 
@@ -56,7 +67,13 @@ def class_order(per_class: Mapping[str, Sequence[float]], actions: Mapping[str, 
 
 def per_class_figure(title: str, tiou: Sequence[float], per_class: Mapping[str, Sequence[float]], order: Sequence[str],
                      actions: Mapping[str, int]) -> Drawn:
-    """AP of every class at every tIoU as a heat map; per_class: {class: AP at each threshold}; first class on top."""
+    """AP of every class at every tIoU as a heat map.
+
+    Args:
+        per_class: {class: AP at each threshold}.
+        order: classes, the first on top.
+        actions: {class: number of annotated actions}.
+    """
     names = [name for name in order if name in per_class]
     values = np.array([per_class[name] for name in names]).reshape(len(names), len(tiou))
     figure = _figure(title, "tIoU threshold", "")
@@ -79,9 +96,10 @@ def per_class_figure(title: str, tiou: Sequence[float], per_class: Mapping[str, 
 
 
 def precision_recall_figure(precision: AveragePrecision, label: str, thresholds: Sequence[int]) -> Drawn:
-    """Interpolated precision against recall of one class, whose area is the AP, with the raw curve faint behind it.
+    """Interpolated precision-recall curve of one class, whose area is the AP, with the raw curve faint behind it.
 
-    thresholds: indices into precision.tiou, a curve each.
+    Args:
+        thresholds: indices into precision.tiou, one curve each.
     """
     figure, words = _figure(f"Precision and recall of {label}", "recall", "precision"), []
     for index, k in enumerate(thresholds):
@@ -105,9 +123,9 @@ def precision_recall_figure(precision: AveragePrecision, label: str, thresholds:
 
 def staircase(recall: NDArray[np.float64], precision: NDArray[np.float64],
               score: NDArray[np.float64]) -> tuple[NDArray, NDArray, NDArray]:
-    """The corners of an interpolated curve (`AveragePrecision.envelope`): recall, precision and score, [2 H + 1].
+    """Corners of an interpolated curve (`AveragePrecision.envelope`): recall, precision and score, each [2 H + 1].
 
-    Each step goes from the recall before it to its own, so that the area under the line is the AP; the line ends on
+    Each step spans from the previous recall to its own, so that the area under the line is the AP; the line ends on
     the axis.
     """
     if not len(recall):
@@ -117,9 +135,9 @@ def staircase(recall: NDArray[np.float64], precision: NDArray[np.float64],
 
 
 def corners(recall: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Rows of a precision-recall curve that its drawing needs: around each rise of recall, and the ends.
+    """Rows of a precision-recall curve that are needed to draw it: around each rise of recall, and the ends.
 
-    Between two rises precision only falls, so nothing is lost but length: at most two rows an action.
+    Precision only falls between two rises, so the shape is kept with at most two rows per action.
     """
     rises = np.flatnonzero(np.diff(recall, prepend=0) > 0)
     ends = [0, len(recall) - 1] if len(recall) else []
@@ -137,5 +155,5 @@ def _figure(title: str, x: str, y: str) -> go.Figure:
 
 
 def _line(index: int) -> dict[str, object]:
-    """Told apart by colour and dash."""
+    """Line style; lines differ in colour and dash."""
     return {"color": colour(index), "width": 2, "dash": _DASHES[index % len(_DASHES)]}

@@ -1,4 +1,4 @@
-"""Curves of a training: pure functions from a stage's log to a figure."""
+"""Training curves: pure functions from a stage's log to a figure."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
 def loss_figure(log: StageLog, weights: Mapping[str, float]) -> go.Figure:
-    """The total loss over the steps, and its parts times their weights, which add up to it.
+    """The total loss over the steps, and its weighted terms, which add up to it.
 
-    weights: {part: its weight in the total}. A part of weight 0, and one whose weight is not known, is drawn unweighted
-    where a person asks for it in the legend.
+    Args:
+        weights: {term: weight in the total}. Terms with weight 0 or an unknown weight are drawn unweighted, and only
+            when selected in the legend.
     """
     figure = _figure(log, "Loss")
     for index, (name, values) in enumerate(log.losses.items()):
@@ -43,7 +44,7 @@ def _loss_label(name: str, weight: float | None) -> str:
 
 
 def map_figure(log: StageLog) -> go.Figure:
-    """Mean average precision on the test split over the steps, the best marked."""
+    """mAP on the test split over the steps, with the best one marked."""
     figure = _figure(log, "mAP on test")
     figure.update_yaxes(tickformat=".2~%", rangemode="tozero")
     measured = [test for test in log.tests if test["mAP"]]
@@ -65,14 +66,14 @@ def map_figure(log: StageLog) -> go.Figure:
 
 
 def averages(report: Mapping[str, Any]) -> dict[str, float]:
-    """The averages of a report by what they are called; its mAP at each tIoU where the thresholds give no average."""
+    """{title: average mAP} of a report; its mAP at each tIoU if the thresholds have none of the usual averages."""
     if report.get("average"):
         return {f"AVG {span}": value for span, value in report["average"].items()}
     return {f"mAP@{tiou}": value for tiou, value in (report.get("mAP") or {}).items()}
 
 
 def thin(x: Sequence[float], y: ArrayLike, limit: int = MAX_POINTS) -> tuple[NDArray, NDArray]:
-    """At most `limit` points of a curve: means over runs of equal length, the last point kept as it is."""
+    """Reduce a curve to at most `limit` points: means over runs of equal length, and the last point unchanged."""
     x, y = np.asarray(x, float), np.asarray(y, float)
     if len(x) <= limit:
         return x, y
@@ -87,13 +88,13 @@ def _figure(log: StageLog, title: str) -> go.Figure:
     figure.update_layout(height=HEIGHT, margin={"l": 8, "r": 8, "t": 40, "b": 8}, hovermode="x unified",
                          title={"text": text, "font": {"size": 15}},
                          legend={"orientation": "h", "yanchor": "top", "y": -.14, "font": {"size": 12}},
-                         uirevision="kept")             # what a person zoomed into stays while points come in
+                         uirevision="kept")             # keep the zoom while points arrive
     figure.update_xaxes(rangemode="tozero")
     return figure
 
 
 def _line(index: int) -> dict[str, object]:
-    """Told apart by colour, dash and, for the first, width."""
+    """Line style; lines differ in colour and dash, the first one also in width."""
     return {"color": colour(index), "width": 1.5 if index else 2.5, "dash": _DASHES[index % len(_DASHES)]}
 
 
