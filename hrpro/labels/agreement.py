@@ -1,4 +1,4 @@
-"""How far two people's points agree: matched one to one within a tolerance, and F1 as a function of it."""
+"""Agreement between two people's points: one-to-one matching within a tolerance, and F1 as a function of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ TOLERANCES = np.arange(1, 11) / 2                       # seconds
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What became of the rows of two sets of points; each row stands in one place only.
+    """How the rows of two sets of points match; each row is listed exactly once.
 
-    agreed: pairs of one class, [2, A]; differing: pairs of two classes, [2, D]; only_here, only_there: rows alone.
+    Attributes:
+        agreed: pairs of rows with the same class, [2, A].
+        differing: pairs of rows with different classes, [2, D].
+        only_here, only_there: unmatched rows.
     """
 
     agreed: NDArray[np.intp]
@@ -27,14 +30,21 @@ class Comparison:
 
 
 def match(here: Points, there: Points, tolerance: float, *, any_class: bool = False) -> NDArray[np.intp]:
-    """Pairs of points of one video and class at most `tolerance` seconds apart: their rows, [2, M], by those here.
+    """Pair the points of two sides one to one, as many as possible.
 
-    A point is in one pair at most, and no other choice gives more pairs. On a line a sweep by time finds them. Where
-    the first points of both sides are too far apart, the earlier one is too far from all the others as well. Else they
-    can be paired: had each another partner, those two, both later, would be near enough to each other.
+    A sweep over time is optimal. If the first points of the two sides are too far apart, the earlier one is too far
+    from all others as well. Otherwise they can be paired: if each had another partner, those two partners, both later,
+    would be close enough to each other.
+
+    Args:
+        tolerance: largest distance of a pair, in seconds.
+        any_class: pair points of the same video whatever their class; by default, only those of the same class.
+
+    Returns:
+        Rows of the pairs, [2, M], sorted by row in `here`.
 
     Raises:
-        ValueError: the points do not share their classes and videos, or the tolerance is negative or not finite.
+        ValueError: the sides have different classes or videos, or the tolerance is negative or not finite.
     """
     if not 0 <= tolerance < np.inf:
         raise ValueError("tolerance must be seconds, 0 or more")
@@ -45,7 +55,7 @@ def match(here: Points, there: Points, tolerance: float, *, any_class: bool = Fa
 
 
 def compare(here: Points, there: Points, tolerance: float) -> Comparison:
-    """Match within the classes, and then what is left over across them; see `match`."""
+    """Match within each class, then match the rest across classes; see `match`."""
     agreed = match(here, there, tolerance)
     left = [np.setdiff1d(np.arange(len(points)), rows) for points, rows in zip((here, there), agreed, strict=True)]
     across = match(here[left[0]], there[left[1]], tolerance, any_class=True)
@@ -55,7 +65,7 @@ def compare(here: Points, there: Points, tolerance: float) -> Comparison:
 
 
 def f1_curve(here: Points, there: Points, tolerances: Sequence[float] | NDArray = TOLERANCES) -> NDArray[np.float64]:
-    """F1 = 2 M / (N here + N there) for M matched within each of K tolerances (seconds), [K]; nan without points."""
+    """F1 = 2 M / (N here + N there), with M pairs matched within each of K tolerances (seconds); NaN without points."""
     mine, other = _by_time(here, there, False)
     matched = np.array([len(_sweep(mine[1:], other[1:], tolerance)[0]) for tolerance in tolerances], np.float64)
     total = len(here) + len(there)
@@ -63,7 +73,7 @@ def f1_curve(here: Points, there: Points, tolerances: Sequence[float] | NDArray 
 
 
 def _by_time(here: Points, there: Points, any_class: bool) -> list[tuple[NDArray[np.intp], list[int], list[float]]]:
-    """Of each side: its rows by group and time, and the groups and seconds of those. A group is a video (and class)."""
+    """For each side: rows sorted by group and time, and their groups and seconds. A group is a video (and class)."""
     if (here.classes, here.videos) != (there.classes, there.videos):
         raise ValueError("both sides must share their classes and videos")
     sides = []
@@ -76,7 +86,7 @@ def _by_time(here: Points, there: Points, any_class: bool) -> list[tuple[NDArray
 
 def _sweep(mine: tuple[list[int], list[float]], other: tuple[list[int], list[float]],
            tolerance: float) -> tuple[list[int], list[int]]:
-    """Positions of the pairs. A billionth is granted, so that 12.3 and 13.3 are a second apart."""
+    """Positions of the pairs. 1e-9 absorbs floating-point error, so that 12.3 and 13.3 are one second apart."""
     (my_group, my_time), (their_group, their_time) = mine, other
     slack = tolerance + 1e-9
     first, second, i, j = [], [], 0, 0

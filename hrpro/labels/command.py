@@ -1,4 +1,4 @@
-"""`python -m hrpro labels`: what happened to a data set's labels, who set them, and how two people's agree."""
+"""`python -m hrpro labels`: the history and authors of a data set's labels, agreement, merging and export."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what the subcommand says; InputError if the data set, the log or another file is at fault."""
+    """Run the subcommand; InputError if the data set, the log or another file is invalid."""
     sys.stdout.reconfigure(encoding="utf-8")
     args.act(args)
     return 0
@@ -183,7 +183,7 @@ def _export_segments(args: argparse.Namespace) -> None:
 
 
 def _write(path: Path | None, text: str) -> None:
-    """Write a file, or to standard output without one."""
+    """Write to a file, or to standard output if there is no path."""
     if path:
         write_atomic(path, text)
     else:
@@ -201,10 +201,10 @@ def _next(args: argparse.Namespace) -> None:
 
 
 def _open(root: Path, until: int | None = None, *, write: bool = False) -> LabelStore:
-    """The labels of a data set, read without touching the log unless to write; without any operation, its point file's.
+    """The labels of a data set; without operations, those of its point file. The log is only touched if `write`.
 
     Raises:
-        InputError: the log or the data set is at fault, or there is no operation `until`.
+        InputError: the log or the data set is invalid, or there is no operation `until`.
     """
     log = log_file(root)
     if until is not None and not log.exists():
@@ -238,7 +238,7 @@ def _read_other(path: Path, store: LabelStore, classes: Sequence[str]) -> tuple[
     """The operations and points of a data set's folder, a log or a point file.
 
     Raises:
-        InputError: there is nothing there, or it cannot be read.
+        InputError: it does not exist or cannot be read.
     """
     if path.is_dir():
         other = _open(path)
@@ -252,7 +252,7 @@ def _read_other(path: Path, store: LabelStore, classes: Sequence[str]) -> tuple[
 
 
 def _read_points(path: Path, classes: Sequence[str], fps: Mapping[str, float]) -> list[Row]:
-    """Rows of a point file; who: its name."""
+    """Rows of a point file; the author is the file's name."""
     points, elsewhere, faults = Points.read(path, classes, fps)
     for fault in faults:
         _note(f"{fault} It is left out.")
@@ -268,7 +268,7 @@ def _read_points(path: Path, classes: Sequence[str], fps: Mapping[str, float]) -
 
 
 def _inside(rows: Sequence[Row], store: LabelStore, source: Path) -> list[Row]:
-    """The rows that lie inside the data set's videos; what is left out is noted."""
+    """The rows inside the data set's videos; prints a note about the others."""
     duration = store.dataset.duration
     inside = [row for row in rows if 0 <= row["time"] <= duration.get(row["video"], -1) + 1]
     if len(inside) < len(rows):
@@ -277,7 +277,7 @@ def _inside(rows: Sequence[Row], store: LabelStore, source: Path) -> list[Row]:
 
 
 def _compare(here: Sequence[Row], there: Sequence[Row], store: LabelStore, tolerance: float) -> dict[str, Any]:
-    """What `compare` finds, as rows, and the curve."""
+    """The result of `compare` as rows, and the F1 curve."""
     classes = {label: index for index, label in enumerate(dict.fromkeys(
         [*store.classes, *(row["label"] for row in (*here, *there))]))}
     videos = {video: index for index, video in enumerate(store.dataset.fps)}
@@ -296,10 +296,10 @@ def _compare(here: Sequence[Row], there: Sequence[Row], store: LabelStore, toler
 
 def _bring(store: LabelStore, operations: Sequence[Operation], other: Sequence[Operation],
            rows: Sequence[Row]) -> dict[str, Any]:
-    """Apply the operations that set these points, each as who made it, less what was here before.
+    """Apply the operations that set these points, under their authors, except for points that this log already had.
 
-    A point that was here once, and is removed or elsewhere now, stays as people left it; a class that was removed here
-    does not come back. What one operation set there, one operation sets here, or one for each video.
+    A point that was removed or moved here stays as people left it, and a class that was removed here does not come
+    back. Points set by one operation there are set by one operation here, or by one per video.
     """
     known = keys_ever(operations) | {row["key"] for row in standing_points(store, operations)}
     gone = {name for operation in operations for name in class_changes(operation)[0]} - set(store.classes)
@@ -337,7 +337,7 @@ def _bring(store: LabelStore, operations: Sequence[Operation], other: Sequence[O
 
 
 def _check_target(path: Path, root: Path) -> None:
-    """InputError if an export would replace what the log or its projection is kept in."""
+    """InputError if an export would overwrite the log or its projection."""
     target, root = path.resolve(), root.resolve()
     if target == root / "point_labels" / "points.csv" or target.is_relative_to(log_file(root).parent):
         raise InputError(f"{path}: belongs to the data set, which keeps it itself. Choose another file.")
@@ -372,7 +372,7 @@ def _print_report(report: dict[str, Any], names: Sequence[str], places: Sequence
 
 
 def _told(value: Any) -> Any:
-    """A report for JSON: rows without the operations behind them."""
+    """A report for JSON: rows without their operations."""
     if isinstance(value, dict):
         return {key: _told(part) for key, part in value.items() if key not in ("set", "last", "key")}
     return [_told(part) for part in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What the operation log says about the past: who set a point, who changed it last, and each operation in words."""
+"""The history in an operation log: who set each point, who changed it last, and a description of each operation."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import orjson
 from hrpro.labels.operations import LabelStore
 from hrpro.labels.rules import Operation, table_of
 
-# A point as `LabelStore.points` gives it, but with "who" set it; "set" and "last": the operations that set it and that
-# changed it last (None where the points come from a file); "key": the same in every copy of the data set.
+# A point as returned by `LabelStore.points`, plus "set" and "last", the operations that set it and changed it last
+# (None if the points come from a file), and "key", which is the same in every copy of the data set.
 Row = dict[str, Any]
-ROW_ONLY = ("id", "who", "set", "last", "key")          # what the log does not hold of a point
+ROW_ONLY = ("id", "who", "set", "last", "key")          # keys that the log does not store in a point
 
 
 def is_point(value: Mapping[str, Any]) -> bool:
@@ -24,20 +24,20 @@ def is_point(value: Mapping[str, Any]) -> bool:
 
 
 def local_time(time: str) -> str:
-    """A time of the log (ISO) as the clock here showed it."""
+    """A time from the log (ISO 8601) in the local time zone."""
     return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def concerns(operation: Operation, video: str) -> bool:
-    """Whether an operation was made in a video or changes labels of it."""
+    """Whether an operation was made in a video or changes its labels."""
     return operation["video"] == video or any(
         value.get("video") == video for side in ("before", "after") for value in operation[side].values())
 
 
 def standing_points(store: LabelStore, operations: Sequence[Operation]) -> list[Row]:
-    """The points that stand, by video and time, with who set them.
+    """The current points with their authors, sorted by video and time.
 
-    An undo or redo that brings a point back gives it to nobody else.
+    A point restored by an undo or redo keeps its author.
     """
     by: dict[str, tuple[Operation, Operation]] = {}
     for operation in operations:
@@ -49,16 +49,20 @@ def standing_points(store: LabelStore, operations: Sequence[Operation]) -> list[
 
 
 def keys_ever(operations: Iterable[Operation]) -> set[str]:
-    """The key of every point that the log ever set."""
+    """The keys of all points that the log has ever set."""
     return {row_of({"id": key, **value}, operation)["key"] for operation in operations
             for key, value in operation["after"].items() if is_point(value) and key not in operation["before"]}
 
 
 def row_of(point: Mapping[str, Any], first: Operation | None = None, last: Operation | None = None) -> Row:
-    """The row of a point with its id, and, where no operation set it, "who".
+    """The row of a point.
 
-    An imported point's id only numbers the lines of a file, which may be another in each copy; it is known by what its
-    line said.
+    The id of an imported point is only a line number in a file that may differ between copies of the data set, so its
+    key is derived from the contents of the line.
+
+    Args:
+        point: a point with its "id", and with "who" if no operation set it.
+        first, last: the operations that set it and changed it last, if any.
     """
     who, key = first["who"] if first else point["who"], point["id"]
     if first is None or first["kind"] == "import":
@@ -68,12 +72,12 @@ def row_of(point: Mapping[str, Any], first: Operation | None = None, last: Opera
 
 
 def derived_id(*parts: Any) -> str:
-    """The same id for the same parts, always."""
+    """An id that depends only on `parts`."""
     return uuid.uuid5(uuid.NAMESPACE_OID, orjson.dumps(parts).decode()).hex
 
 
 def class_successors(operations: Iterable[Operation]) -> dict[str, str]:
-    """{class that was renamed or merged: the class that its labels belong to now}."""
+    """{renamed or merged class: class that its labels belong to now}."""
     successors: dict[str, str] = {}
     for operation in operations:
         going, coming, after = class_changes(operation)
@@ -86,14 +90,14 @@ def class_successors(operations: Iterable[Operation]) -> dict[str, str]:
 
 
 def class_changes(operation: Operation) -> tuple[list[str], list[str], list[str]]:
-    """The classes that go, those that come, and all that stand after an operation on classes."""
+    """The classes that an operation removes, those it adds, and all classes in its `after`."""
     before, after = ([key for key, value in operation[side].items() if table_of(value) == "classes"]
                      for side in ("before", "after"))
     return [name for name in before if name not in after], [name for name in after if name not in before], after
 
 
 def describe(operation: Operation, seq_of: Mapping[str, int]) -> str:
-    """What an operation changed, in words. seq_of: numbers of the operations by id."""
+    """Describe what an operation changed. seq_of: {id: number} of the operations."""
     before, after = operation["before"], operation["after"]
     changes = [(before.get(key), after.get(key)) for key in {**before, **after}]
     labels = [pair for pair in changes if "label" in (pair[0] or pair[1] or {})]

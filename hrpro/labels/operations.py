@@ -1,24 +1,24 @@
-"""The operation log of a data set's labels: append-only, replayed into the labels of this moment, shared by writers.
+"""The operation log of a data set's labels: append-only, replayed into the current labels, shared by writers.
 
-`labels/operations.jsonl` is the truth. One line is one operation:
+`labels/operations.jsonl` is the source of truth. Each line is one operation:
 
     {"id", "seq", "time", "who", "video", "kind", "of", "before", "after"}
 
-id: made by the client, unique; seq: the line's number from 1; time: ISO, UTC; who: a person's name, or the file that an
-import came from; video: where the person was, which is whose undo it joins; of: the operation that an undo or redo is
-about. `before` and `after` hold what the operation changes, {key: value}: a key only in `after` is new, one only in
-`before` goes. Keys and values depend on the kind:
+id: unique, chosen by the client; seq: line number from 1; time: ISO 8601, UTC; who: a person's name, or the file that
+was imported; video: the video the person was working in (each person has one undo stack per video); of: the operation
+that an undo or redo reverses or repeats. `before` and `after` hold what the operation changes, {key: value}: a key only
+in `after` is added, a key only in `before` is removed. Keys and values depend on the kind:
 
     add, move, relabel, delete, import, flag   point id -> {"video", "label", "time" s, "frame", "doubt"?: a note}
     accept, refuse (move, relabel, delete)     segment id -> {"video", "label", "start", "end", "point", "model",
                                                "refused"?: true}
     class                                      class name -> {"colour"?, "place"?, "key"?}
-    rename, merge                              the classes, and every point and segment of theirs in all videos
+    rename, merge                              the classes, and every point and segment of the removed one in all videos
     mark                                       video -> {"done": true}
-    undo, redo                                 those of the operation that they are about
+    undo, redo                                 those of the operation named in `of`
 
-So one operation may change many points, and any state can be had by replaying a beginning of the log. `classes.txt` and
-`point_labels/points.csv`, which training reads, are projections of it. `rules` says what values may be.
+One operation may therefore change many points, and replaying a prefix of the log gives any earlier state. `classes.txt`
+and `point_labels/points.csv`, which training reads, are projections of it. `rules` defines which values are valid.
 """
 
 from __future__ import annotations
@@ -60,14 +60,18 @@ from hrpro.labels.rules import (
 )
 from hrpro.timebase import seconds_to_frame
 
-SETTLED = 2                                             # seconds after which a cut off line is nobody's at work
+SETTLED = 2                                             # seconds after which a cut-off line is no longer being written
 
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """What became of an operation: its number in the log, or why it was refused.
+    """The result of an operation.
 
-    note: what it left undone; malformed: it lacks its parts, so that it can never be applied.
+    Attributes:
+        seq: its number in the log; None if it was refused.
+        refused: why it was refused.
+        note: what it left undone.
+        malformed: whether it has missing or invalid parts and can never be applied.
     """
 
     id: str
@@ -78,10 +82,10 @@ class Acknowledgement:
 
 
 class LabelStore:
-    """The labels of one data set as its operation log gives them; safe to use from many threads and processes.
+    """The labels of one data set according to its operation log; safe to use from many threads and processes.
 
-    A data set without a log shows the points of its point file; the first operation writes them into the log before it.
-    Get stores from `label_store`, so that a process replays a log once and then reads only what was added.
+    A data set without a log has the points of its point file; the first operation imports them into the log. Get stores
+    from `label_store`, so that each process replays a log once and then reads only what was appended.
     """
 
     def __init__(self, root: Path):
@@ -96,12 +100,16 @@ class LabelStore:
 
     @classmethod
     def replay(cls, log: Path, until: int | None = None) -> LabelStore:
-        """The labels after a log's first `until` operations (all unless given), to look at: nothing is written.
+        """Replay a log without writing anything.
 
-        Only `dataset`, `classes` and `table` need the data set around the log. A cut off last line is passed over.
+        Only `dataset`, `classes` and `table` need the data set around the log. A cut-off last line is skipped.
+
+        Args:
+            log: the log file.
+            until: number of operations to replay; None for all.
 
         Raises:
-            InputError: the log cannot be read, has a broken line before its end, or has no operation of that number.
+            InputError: the log cannot be read, has a broken line before its end, or has fewer operations.
         """
         store = cls.__new__(cls)
         store.root, store.log, store.notices = log.parent.parent, log, []
@@ -121,18 +129,18 @@ class LabelStore:
 
     @property
     def seq(self) -> int:
-        """Number of the last operation known here."""
+        """Number of the last operation read."""
         with self._mutex:
             return len(self._operations)
 
     def id_of(self, seq: int) -> str:
-        """The id of operation number `seq`; empty where there is none."""
+        """The id of operation number `seq`; empty if there is none."""
         with self._mutex:
             return self._operations[seq - 1]["id"] if 0 < seq <= len(self._operations) else ""
 
     @property
     def dataset(self) -> DataSet:
-        """The data set without its features; read again when its annotations change."""
+        """The data set without its features; read again when gt_full.json or classes.txt changes."""
         with self._mutex:
             stamp = _stamp(self.root / "gt_full.json"), _stamp(self.root / "classes.txt")
             if self._dataset_stamp != stamp:
@@ -142,14 +150,14 @@ class LabelStore:
 
     @property
     def classes(self) -> list[str]:
-        """Class names in display order: by the places that people gave them, else as in `class_order`."""
+        """Class names in display order: by the place that people gave them, otherwise as in `class_order`."""
         styles = self._tables["classes"]
         places = {name: styles.get(name, {}).get("place", place) for place, name in enumerate(self.class_order)}
         return sorted(places, key=places.get)
 
     @property
     def class_order(self) -> list[str]:
-        """Class names as training counts them: the data set's, renamed in their place, then those added in the app."""
+        """Class names in training order: the data set's, renamed in place, then those added in the app."""
         standing, names = self._tables["classes"], []
         for name in self.dataset.classes:
             while name in self._successor:
@@ -160,14 +168,14 @@ class LabelStore:
 
     @property
     def styles(self) -> dict[str, dict[str, Any]]:
-        """What people gave classes: {name: {"colour"?, "place"?, "key"?}}."""
+        """Class styles set by people: {name: {"colour"?, "place"?, "key"?}}."""
         return {name: style for name, style in self._tables["classes"].items() if style}
 
     def refresh(self) -> None:
-        """Take in what other processes appended.
+        """Read the operations that other processes appended.
 
         Raises:
-            InputError: the log cannot be read or has a broken line in its midst, or the data set cannot be read.
+            InputError: the log cannot be read or has a broken line before its end, or the data set cannot be read.
         """
         with self._mutex:
             try:
@@ -190,31 +198,31 @@ class LabelStore:
     def points(self, video: str | None = None) -> list[dict[str, Any]]:
         """The points of one video or of all, each {"id", "video", "label", "time", "frame", "who", "doubt"?}.
 
-        who: the person who placed the point, or the file that it was imported from.
+        "who" is the person who placed the point, or the file it was imported from.
         """
         return self._of_video("points", video)
 
     def authors(self, operations: Iterable[Operation]) -> dict[str, str]:
-        """{id: the person who placed it} of the points and segments that these operations set or change."""
+        """{id: author} of the points and segments that these operations set or change."""
         with self._mutex:
             return {key: self._author[table_of(value), key] for operation in operations
                     for key, value in operation["after"].items() if table_of(value) in ("points", "segments")}
 
     def table(self, rows: Iterable[dict[str, Any]]) -> Points:
-        """Rows of `points` as the point file has them: those in videos of the data set, by video and time."""
+        """Rows of `points` as in the point file: those in videos of the data set, sorted by video and time."""
         fps = self.dataset.fps
         rows = [row for row in rows if row["video"] in fps]
         return _table(rows, self._accepted(), list(dict.fromkeys([*self.class_order, *(row["label"] for row in rows)])),
                       fps)
 
     def _accepted(self) -> dict[tuple[str, str], tuple[float, float]]:
-        """{(id of a point, class): start and end in seconds} of the segments that a person accepted for points."""
+        """{(point id, class): (start, end) in seconds} of the segments that people accepted for points."""
         with self._mutex:
             return {(segment["point"], segment["label"]): (segment["start"], segment["end"])
                     for segment in self._tables["segments"].values() if not segment.get("refused")}
 
     def segments(self, video: str | None = None) -> list[dict[str, Any]]:
-        """Segments accepted or refused in one video or in all, each {"id", "video", "label", "start", "end", …}."""
+        """Accepted and refused segments of one video or of all, each {"id", "video", "label", "start", "end", …}."""
         return self._of_video("segments", video)
 
     def _of_video(self, table: str, video: str | None) -> list[dict[str, Any]]:
@@ -223,17 +231,21 @@ class LabelStore:
                     for key, value in self._tables[table].items() if video is None or value["video"] == video]
 
     def counts(self, column: str = "video") -> Counter[str]:
-        """Number of points of each video that has any, or of each "label"."""
+        """Number of points per video or, with column="label", per class; only those that have any."""
         with self._mutex:
             return Counter(point[column] for point in self._tables["points"].values())
 
     def done(self) -> set[str]:
-        """Videos marked as completely labelled."""
+        """The videos marked as completely labelled."""
         with self._mutex:
             return {video for video, mark in self._tables["videos"].items() if mark.get("done")}
 
     def operations(self, since: int = 0, video: str | None = None) -> list[Operation]:
-        """The operations after number `since`, in order; video: without what they change in other videos."""
+        """The operations after number `since`, in order.
+
+        Args:
+            video: leave out changes in other videos, and operations that have no others.
+        """
         with self._mutex:
             operations = self._operations[since:]
         if video is None:
@@ -244,24 +256,24 @@ class LabelStore:
         return [operation for operation in seen if operation["before"] or operation["after"]]
 
     def undo(self, video: str, who: str) -> Acknowledgement:
-        """Take back the person's last operation in this video that stands; what others changed since stays."""
+        """Undo the person's last operation in this video that is not undone; changes others made since are kept."""
         return self.apply([{"id": uuid.uuid4().hex, "video": video, "kind": "undo"}], who)[0]
 
     def redo(self, video: str, who: str) -> Acknowledgement:
-        """Do the person's last undone operation in this video again."""
+        """Redo the person's last undone operation in this video."""
         return self.apply([{"id": uuid.uuid4().hex, "video": video, "kind": "redo"}], who)[0]
 
     def apply(self, operations: Sequence[Operation], who: str) -> list[Acknowledgement]:
-        """Append operations, flushed to disk before this returns; one whose id is in the log is not applied again.
+        """Append operations to the log and flush it to disk; operations whose id is in the log are not applied again.
 
-        An operation needs "id", "video", "kind" and, unless it is an undo or redo, "before" and "after"; those may name
-        the operation that they are meant "of", so that nothing else is undone where that one was refused. It is refused
-        where `before` is not what the labels hold: someone else was faster, and nothing is overwritten silently.
-
-        One that is malformed is refused too, with `malformed` set; the others of the batch are applied.
+        An operation needs "id", "video", "kind" and, unless it is an undo or redo, "before" and "after". An undo or
+        redo may name its target in "of", so that nothing else is undone if the target was refused. An operation is
+        refused if `before` differs from the current labels, so that nobody's change is overwritten silently. Malformed
+        operations are refused with `malformed` set. The other operations of the batch are still applied.
 
         Raises:
-            InputError: the log could not be written; nothing of the batch is acknowledged, and the log is as it was.
+            InputError: `who` is not a valid name, or the log could not be written; then the log is unchanged and no
+                operation of the batch is acknowledged.
         """
         if not who.strip() or len(who) > 200:
             raise InputError(f"{who[:40]!r} cannot be a person's name. Give one of 1 to 200 characters.")
@@ -286,10 +298,13 @@ class LabelStore:
                 raise
 
     def project(self) -> Path | None:
-        """Write classes.txt and point_labels/points.csv from the log, by rename; the CSV's path, None without a log.
+        """Write classes.txt and point_labels/points.csv from the log, by rename.
 
-        Writes only what differs, so that a data set which cannot be written can be trained on. Videos that the data
-        set no longer has are left out of the CSV; their points stay in the log.
+        Files that are up to date are not written, so that training works on a read-only data set. Points in videos that
+        the data set no longer has are left out of the CSV but stay in the log.
+
+        Returns:
+            The CSV's path; None without operations.
 
         Raises:
             InputError: a file could not be written.
@@ -298,14 +313,14 @@ class LabelStore:
         self.refresh()
         if not self._operations:
             return None
-        with locked_folder(path.parent):                # or an older state might replace a newer one
+        with locked_folder(path.parent):                # otherwise an older state could replace a newer one
             with self._mutex:
                 self.refresh()
                 if self._projected == self.seq and path.exists():
                     return path
                 seq, listed, fps = self.seq, self.dataset.classes, self.dataset.fps
                 points = self.table({"id": key, **point} for key, point in self._tables["points"].items())
-            # A reader in between must know every class of the CSV: new ones are listed before it, old ones leave after.
+            # Readers must always find the CSV's classes in classes.txt: add new ones first, remove old ones last.
             if set(points.classes) - set(listed):
                 self._list_classes([*points.classes, *(name for name in listed if name not in points.classes)])
             write_if_changed(path, points.to_csv(fps))
@@ -336,7 +351,7 @@ class LabelStore:
         return _stamp(self.root / "gt_full.json"), _stamp(self.dataset.points_file)
 
     def _show_import(self) -> None:
-        """Before there is a log: the points of the point file, as the operation that will import them."""
+        """Before there is a log, show the points of the point file as the operation that will import them."""
         self._dataset_stamp = None
         points, self._shown = self.dataset.points, self._import_stamp()
         if not len(points):
@@ -358,7 +373,7 @@ class LabelStore:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[IO[bytes]]:
-        """The log, open for appending, with all other writers shut out and their operations taken in."""
+        """Open the log for appending under an exclusive lock, with all other writers' operations read."""
         while True:
             try:
                 log_file(self.root).parent.mkdir(exist_ok=True)
@@ -368,7 +383,7 @@ class LabelStore:
                                  "Make the file and its folder writable.") from error
             with file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                if not self._in_place(file):            # another was put there while this waited for the lock
+                if not self._in_place(file):            # replaced while waiting for the lock
                     continue
                 if self._read_tail(file):
                     self._set_aside(file)
@@ -376,14 +391,14 @@ class LabelStore:
                 return
 
     def _in_place(self, file: IO[bytes]) -> bool:
-        """Whether an open file is the log still: another may have been put in its place."""
+        """Whether an open file is still the log; another file may have replaced it."""
         here = _stamp(self.log)
         return here is not None and here[0] == _stamp(file.fileno())[0]
 
     def _read_tail(self, file: IO[bytes], until: int | None = None) -> bool:
-        """Take in the lines after the last one known; true if the last line is cut off. The caller holds a lock.
+        """Read the lines after the last known one; returns whether the last line is cut off. The caller holds a lock.
 
-        Where that line no longer stands in its place, this is another log, and it is read from its start.
+        If the last known line is not where it was, this is another log, which is read from the start.
         """
         file.seek(self._offset - len(self._last))
         if not self._last or file.read(len(self._last)) != self._last:
@@ -411,7 +426,7 @@ class LabelStore:
         return self._offset < self._seen[1]
 
     def _set_aside(self, file: IO[bytes]) -> None:
-        """Move what follows the last whole operation into a side file and report it, once it has come to rest."""
+        """Move what follows the last complete operation into a side file and report it, once the log stops changing."""
         if 0 <= time.time() - self._seen[2] / 1e9 < SETTLED:
             raise InputError(f"{self.log}: its last line is not whole, as while a copy is put back; the labels wait. "
                              f"Try again when it has stayed as it is for {SETTLED} s.")
@@ -430,7 +445,7 @@ class LabelStore:
                             f"the {self.seq} operations before it stand.")
 
     def _append(self, file: IO[bytes], operations: list[Operation]) -> None:
-        """Write operations to the end of the log and onto the disk, or leave it as it was and raise OSError."""
+        """Append operations to the log and sync it to disk, or restore it and raise OSError."""
         if not operations:
             return
         data = b"".join(orjson.dumps(operation) + b"\n" for operation in operations)
@@ -451,7 +466,7 @@ class LabelStore:
         self._offset, self._last = self._offset + len(data), data[data.rfind(b"\n", 0, -1) + 1:]
 
     def _accept(self, operation: Operation, who: str) -> Acknowledgement:
-        """Check one operation against the labels of this moment and take it, or say why not."""
+        """Check one operation against the current labels and apply or refuse it."""
         if fault := request_fault(operation):
             key = operation.get("id") if isinstance(operation, dict) else None
             return Acknowledgement(key if isinstance(key, str) else "", refused=f"The operation {fault}.",
@@ -480,7 +495,7 @@ class LabelStore:
         return Acknowledgement(key, self.seq, note=note)
 
     def _reverse(self, kind: str, owner: tuple[str, str]) -> tuple[Operation, str | None]:
-        """What an undo or redo changes: the operation's keys that still are as it (or its undo) left them."""
+        """What an undo or redo changes: the operation's keys that are still as it (or its undo) left them."""
         stack = (self._done if kind == "undo" else self._undone).get(owner)
         if not stack:
             raise Refusal(f"There is nothing to {kind}.")
@@ -497,12 +512,12 @@ class LabelStore:
                 "after": {key: value for key, value in then.items() if key in keys}}, note
 
     def _labels_used(self, but: Set[str] = frozenset()) -> set[str]:
-        """Classes of points and segments, leaving out those with the keys `but`."""
+        """Classes of all points and segments except those with the keys `but`."""
         return {value["label"] for table in ("points", "segments")
                 for key, value in self._tables[table].items() if key not in but}
 
     def _now(self, table: str, key: str) -> dict | None:
-        """What the labels hold at a key; a class of the data set's files is there without a style."""
+        """The current value of a key; classes from the data set's files exist without a style."""
         implied = table == "classes" and key not in self._ever and key in self.dataset.classes
         return self._tables[table].get(key, {} if implied else None)
 
@@ -542,7 +557,7 @@ class LabelStore:
             raise Refusal("The class has points. Delete, relabel or merge them first.")
 
     def _carry_labels(self, operation: Operation) -> None:
-        """Put every point and segment of the class that goes under the one that stays, as part of the operation."""
+        """Extend the operation by moving every point and segment of the removed class to the remaining one."""
         gone, = operation["before"].keys() - operation["after"].keys()
         stays, = operation["after"]
         for table in ("points", "segments"):
@@ -553,7 +568,7 @@ class LabelStore:
             operation["after"] = operation["after"] | {key: value | {"label": stays} for key, value in mine.items()}
 
     def _take(self, operation: Operation) -> None:
-        """Number an operation that stands and change the labels by it."""
+        """Number an accepted operation and apply it to the labels."""
         kind, owner = operation["kind"], (operation["video"], operation["who"])
         if kind in ("undo", "redo"):
             source, target = (self._done, self._undone) if kind == "undo" else (self._undone, self._done)
@@ -567,9 +582,9 @@ class LabelStore:
         self._seq_of[operation["id"]] = self.seq
 
     def _change(self, operation: Operation) -> None:
-        """Change the tables, and note who placed each label and who changed it last.
+        """Change the tables, and record who placed each label and who changed it last.
 
-        A label that an undo or redo brings back still belongs to the person who placed it.
+        A label restored by an undo or redo keeps its author.
         """
         for key, value in operation["before"].items():
             if key not in operation["after"]:
@@ -594,7 +609,7 @@ class LabelStore:
 
 
 def log_file(root: Path) -> Path:
-    """Where a data set's operation log is; InputError if it leads out of the data set."""
+    """Path of a data set's operation log; InputError if it leads out of the data set."""
     return inside(root, "labels", "operations.jsonl")
 
 
@@ -604,18 +619,21 @@ def _store(root: Path) -> LabelStore:
 
 
 def label_store(root: Path) -> LabelStore:
-    """The process's one store of a data set's folder."""
+    """The process-wide store of a data set's folder."""
     return _store(Path(root).resolve())
 
 
 def project_points(root: Path) -> Path | None:
-    """Bring point_labels/points.csv and classes.txt up to date with the log; the CSV's path, None without a log.
+    """Bring point_labels/points.csv and classes.txt up to date with the log.
 
-    Training calls this before it reads points. The app does so after each batch it acknowledged, behind the answer:
-    10,000 points take 0.2 s, too long to wait for at each key.
+    Training calls this before it reads points. The app calls it after each acknowledged batch, once the response is
+    sent: 10,000 points take 0.2 s, too long to wait for at each key press.
+
+    Returns:
+        The CSV's path; None without a log.
 
     Raises:
-        InputError: the log or the data set is at fault, or a file could not be written.
+        InputError: the log or the data set is invalid, or a file could not be written.
     """
     if not log_file(root).exists():
         return None
@@ -623,7 +641,7 @@ def project_points(root: Path) -> Path | None:
 
 
 def _parse(line: bytes) -> Operation | None:
-    """The operation of a line of the log; None if the line is broken."""
+    """The operation on a line of the log; None if the line is broken."""
     try:
         operation = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -635,7 +653,7 @@ def _parse(line: bytes) -> Operation | None:
 
 def _table(rows: Sequence[dict], accepted: dict[tuple[str, str], tuple[float, float]], classes: Sequence[str],
            fps: dict[str, float]) -> Points:
-    """Points by video and time. accepted: {(id, class): start and end} of the segments accepted for points."""
+    """Points sorted by video and time. accepted: see `LabelStore._accepted`."""
     label_index = {name: index for index, name in enumerate(classes)}
     video_index = {name: index for index, name in enumerate(fps)}
     video = np.array([video_index[point["video"]] for point in rows], np.intp)
@@ -647,7 +665,7 @@ def _table(rows: Sequence[dict], accepted: dict[tuple[str, str], tuple[float, fl
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put a new file's name onto the disk too."""
+    """Sync a folder, so that a new file's name is on disk too."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -656,7 +674,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _stamp(file: Path | int) -> tuple[tuple[int, int], int, int] | None:
-    """(device and inode, size, time of change) of a path or an open file, None if there is none."""
+    """((device, inode), size, modification time) of a path or an open file; None if there is no file."""
     try:
         status = os.stat(file)                                                    # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""What an operation on labels may hold: the kinds of operations, the tables that they change, and what is refused."""
+"""Rules for label operations: their kinds, the tables that each kind may change, and what is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hrpro.schema import short_repr
 
 Operation = dict[str, Any]
 
-# The tables that each kind may change; undo and redo change those of the operation that they are about.
+# The tables that each kind may change; undo and redo change those of their target.
 KINDS = {"add": {"points"}, "move": {"points", "segments"}, "relabel": {"points", "segments"},
          "delete": {"points", "segments"}, "flag": {"points"}, "import": {"points", "segments"},
          "accept": {"segments"}, "refuse": {"segments"},
@@ -25,16 +25,16 @@ _SEGMENT = {"video", "label", "start", "end", "point", "model"}
 
 
 class Refusal(Exception):
-    """An operation that the labels of this moment do not allow; its text is for the person who made it."""
+    """An operation that the current labels do not allow; the message is for the person who made it."""
 
 
 def table_of(value: dict) -> str:
-    """Which table a value of `before` or `after` is of."""
+    """The table that a value of `before` or `after` belongs to."""
     return next((table for key, table in _MARKS.items() if key in value), "classes")
 
 
 def request_fault(operation: Any) -> str:
-    """What is malformed in an operation that a client sends; empty if it has its parts, of the right types."""
+    """What is malformed in an operation from a client; empty if all parts are there and of the right types."""
     if not isinstance(operation, dict):
         return "is not an object"
     if not isinstance(operation.get("id"), str) or not 1 <= len(operation["id"]) <= 100:
@@ -51,7 +51,7 @@ def request_fault(operation: Any) -> str:
 
 
 def logged_fault(operation: Any, seen: Container[str]) -> str:
-    """What is malformed in an operation of a log; empty if it has its parts. seen: ids of the operations before it."""
+    """What is malformed in an operation from a log; empty if nothing is. seen: ids of the operations before it."""
     if not isinstance(operation, dict):
         return "is not an object"
     key, who, video = operation.get("id"), operation.get("who"), operation.get("video")
@@ -130,16 +130,17 @@ _VALUE_FAULTS = {"points": _point_fault, "segments": _segment_fault, "classes": 
 
 
 def check_point(point: dict, video: str, classes: set[str], duration: float) -> None:
-    """Refuse a point of another video or class, or outside the video."""
+    """Refuse a point with another video or an unknown class, or outside the video (duration in seconds)."""
     _check_place(point, video, classes)
     if not 0 <= point["time"] <= duration + 1:
         raise Refusal(f"{point['time']:g} s lies outside the video ({duration:g} s).")
 
 
 def check_segment(segment: dict, video: str, classes: set[str], duration: float) -> None:
-    """Refuse a segment of another video or class, or outside the video.
+    """Refuse a segment with another video or an unknown class, or outside the video (duration in seconds).
 
-    point: the id of the point that it was drawn for; model: the run that proposed it; refused: it is not one.
+    In a segment, "point" is the id of the point it was drawn for, "model" is the run that proposed it, and "refused"
+    means that it is not an action.
     """
     start, end = segment["start"], segment["end"]
     _check_place(segment, video, classes)
@@ -148,7 +149,7 @@ def check_segment(segment: dict, video: str, classes: set[str], duration: float)
 
 
 def check_class(name: str) -> None:
-    """Refuse a text that cannot name a class."""
+    """Refuse an invalid class name."""
     if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > 200:
         raise Refusal(f"{name[:40]!r} cannot be a class. Use 1 to 200 characters on one line.")
 

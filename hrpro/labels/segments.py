@@ -15,15 +15,15 @@ Row = dict[str, Any]
 
 
 def accepted_segments(store: LabelStore, who: str | None = None) -> list[Row]:
-    """Segments that people accepted or corrected, by video and time; who: only those that this person accepted."""
+    """Segments that people (or only `who`) accepted or corrected, sorted by video and time."""
     rows = [row for row in store.segments() if not row.get("refused") and who in (None, row["who"])]
     return sorted(rows, key=lambda row: (row["video"], row["start"], row["end"]))
 
 
 def segments_to_json(store: LabelStore, rows: Iterable[Row]) -> dict[str, Any]:
-    """Ground truth of the videos that have accepted segments, which `evaluate --gt` reads.
+    """Ground truth of the videos with accepted segments, for `evaluate --gt`.
 
-    Subset, duration and fps are those of gt_full.json; videos that the data set no longer has are left out.
+    Subset, duration and fps come from gt_full.json. Videos that the data set no longer has are left out.
     """
     known, database = read_json(inside(store.root, "gt_full.json"))["database"], {}
     for row in rows:
@@ -37,7 +37,7 @@ def segments_to_json(store: LabelStore, rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def segments_to_csv(rows: Iterable[Row]) -> str:
-    """One line for each segment, times in seconds: video_id,class,start,end,who,model."""
+    """One line per segment, times in seconds: video_id,class,start,end,who,model."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""What a run proposes to the person who labels: its segments, and what is most worth labelling next."""
+"""Suggestions of a run for labelling: its segments, and the moments most worth labelling next."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from hrpro.labels.operations import LabelStore
 from hrpro.proposals.soft_nms import soft_nms
 from hrpro.timebase import Timebase
 
-LEAST = .3                                              # of the best score: proposals below are not shown
-APART = .3                                              # tIoU from which two proposals are taken for one
-BESIDE = 1.                                             # s outside a proposal that a hand may miss it by
-LOW = .2                                                # class score that says the model sees something else
+LEAST = .3                                              # share of the best score below which proposals are hidden
+APART = .3                                              # tIoU from which two proposals count as the same
+BESIDE = 1.                                             # seconds by which a person may miss a proposal
+LOW = .2                                                # class score below which the model sees something else
 
 
 def proposed(run: Run, dataset: DataSet) -> Segments:
-    """What a run proposes in every video: detections of its last stage, else PP after soft-NMS; scores up to 1.
+    """Proposals of a run for every video: detections of its last stage, otherwise PP after soft-NMS; scores up to 1.
 
-    Detections are made of the test split alone, PP of both. The classes are the run's own.
+    Detections exist for the test split only, PP for both splits. The classes are the run's own.
 
     Raises:
-        InputError: the run has no proposals yet, or they are not of this data set.
+        InputError: the run has no proposals yet, or they belong to another data set.
     """
     classes = next(filter(None, (run.score_classes(split) for split in SPLITS)), ())
     videos = tuple(dataset.duration)
@@ -56,7 +56,7 @@ def proposed(run: Run, dataset: DataSet) -> Segments:
 
 
 def _scaled(segments: Segments) -> Segments:
-    """Scores from 0 to 1 of the best; without those that are next to nothing."""
+    """Segments with scores as a share of the best; those below `LEAST` are dropped."""
     best = segments.score.max(initial=1e-9)
     kept = segments[segments.score >= LEAST * best]
     return dataclasses.replace(kept, score=kept.score / best)
@@ -64,7 +64,7 @@ def _scaled(segments: Segments) -> Segments:
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment worth looking at: where, of which class, why in words, and how much (0 to 1)."""
+    """A moment worth looking at: video, time in seconds, class, reason, and priority from 0 to 1."""
 
     video: str
     time: float
@@ -75,19 +75,19 @@ class Moment:
 
 def next_labels(store: LabelStore, run: Run, found: Segments | None = None, *,
                 all_videos: bool = False) -> list[Moment]:
-    """What is most worth labelling or checking next, the best first.
+    """The moments most worth labelling or checking next, best first.
 
-    Confident proposals without a point of their class (except rejected ones and those in videos marked complete),
-    points whose class scores low, two points in one proposal, and points just outside a proposal. A proposal is
-    confident if it scores at least the median of the best proposals around points, or half of the best where there
-    are few points.
+    These are confident proposals without a point of their class (except refused ones and those in videos marked as
+    done), points whose class scores low, several points in one proposal, and points just outside a proposal. A proposal
+    is confident if its score is at least the median of the best proposals around points, or half of the best score if
+    there are few points.
 
     Args:
-        found: what `proposed` returned, if already known.
-        all_videos: also suggest videos outside the training split, where points train nothing.
+        found: the result of `proposed`, if already known.
+        all_videos: also suggest videos outside the training split, where points are not used in training.
 
     Raises:
-        InputError: the run has no proposals yet, or they are not of this data set.
+        InputError: the run has no proposals yet, or they belong to another data set.
     """
     dataset = store.dataset
     found = proposed(run, dataset) if found is None else found
@@ -103,14 +103,14 @@ def next_labels(store: LabelStore, run: Run, found: Segments | None = None, *,
 
 
 def _about_proposals(found: Segments, points: Points, done: set[str], refused: set[tuple]) -> Iterator[Moment]:
-    # Points by video, class and time on one line, on which each group has a stretch of its own.
+    # Put all points on one time line, with a separate stretch for each group (video and class).
     stretch = max(found.end.max(initial=0), points.seconds.max(initial=0)) + 2 * BESIDE
     line = np.sort((points.video * len(points.classes) + points.label) * stretch + points.seconds)
     group = found.video * len(found.classes) + found.label
     begin = group * stretch
 
     def within(margin: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """The points on the line from the first to before the last, of each proposal."""
+        """For each proposal, the range [first, last) of points on the line that lie within `margin` seconds of it."""
         return (np.searchsorted(line, begin + np.maximum(found.start - margin, 0)),
                 np.searchsorted(line, begin + found.end + margin, "right"))
 
@@ -136,7 +136,7 @@ def _about_proposals(found: Segments, points: Points, done: set[str], refused: s
 
 
 def _apart(found: Segments, ranked: NDArray[np.intp]) -> Iterator[int]:
-    """Rows, best first within video and class, less those that overlap a better one."""
+    """Rows, best first within video and class, without those that overlap a better one."""
     kept: list[int] = []
     group = None
     for row in ranked.tolist():
