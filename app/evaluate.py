@@ -27,7 +27,7 @@ from app.text import plain, said_of
 from hrpro.config import cfg_of
 from hrpro.data.dataset import DataSet
 from hrpro.data.run import STAGES, Run, find_runs
-from hrpro.errors import InputError
+from hrpro.errors import InputError, number_of
 from hrpro.evaluation.average_precision import AveragePrecision, Counts
 from hrpro.evaluation.command import DEFAULT_TIOU
 from hrpro.evaluation.mistakes import KINDS as FALSE_POSITIVE_KINDS
@@ -255,8 +255,8 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
     counts = Counts(least, detections - len(wrong), len(wrong), len(missed))
     scores = f"with a score of at least {least:.4g}" if np.isfinite(least) else "(there are none)"
     st.markdown(f"Detections{f' of *{plain(label)}*' if label else ''} {scores}: **{counts.found:,} found, "
-                f"{counts.false_positives:,} false positive{'' if counts.false_positives == 1 else 's'}, "
-                f"{counts.misses:,} miss{'' if counts.misses == 1 else 'es'}** · "
+                f"{number_of(counts.false_positives, 'false positive')}, "
+                f"{number_of(counts.misses, 'miss', 'misses')}** · "
                 f"precision {counts.precision:.1%}, recall {counts.recall:.1%}, F1 {counts.f1:.1%}")
     for (title, chosen), rows in zip(lists, (wrong, missed), strict=True):
         _list(dataset, measured, title, chosen, rows)

@@ -18,7 +18,7 @@ from app.state import choose
 from app.text import plain, said_of
 from hrpro.create import VIDEO_SUFFIXES, create_project
 from hrpro.data.validate import FIX, LEVELS, Report
-from hrpro.errors import InputError
+from hrpro.errors import InputError, number_of
 from hrpro.jobs.background import hrpro_command, read_jobs, start, status
 from hrpro.jobs.train import shell
 from hrpro.labels.operations import LabelStore, label_store, log_file
@@ -113,18 +113,15 @@ def _state(report: Report) -> tuple[str, str]:
 def _counts(report: Report) -> None:
     counts, train, test = report.counts, report.counts["splits"]["train"], report.counts["splits"]["test"]
     missing = counts["videos"] - counts["video_files"]
-    files = (f"{missing:,} video {'file' if missing == 1 else 'files'} missing" if counts["video_files"] and missing
+    files = (f"{number_of(missing, 'video file')} missing" if counts["video_files"] and missing
              else "all video files found" if counts["video_files"] else "no video files")
-    st.markdown(f"{_number(counts['videos'], 'video')}, {files} · "
-                f"{_number(counts['classes'], 'class', 'classes')} · {_number(counts['points'], 'point')} · "
-                f"{_number(counts['segments'], 'annotated action')}")
-    st.caption(f"Train: {train['videos']:,} videos, {train['features']:,} with features, {train['points']:,} points · "
-               f"Test: {test['videos']:,} videos, {test['features']:,} with features, {test['segments']:,} annotated "
-               "actions")
-
-
-def _number(count: int, one: str, many: str = "") -> str:
-    return f"**{count:,}** {one if count == 1 else many or f'{one}s'}"
+    st.markdown(f"**{number_of(counts['videos'], 'video')}**, {files} · "
+                f"**{number_of(counts['classes'], 'class', 'classes')}** · "
+                f"**{number_of(counts['points'], 'point')}** · "
+                f"**{number_of(counts['segments'], 'annotated action')}**")
+    st.caption(f"Train: {number_of(train['videos'], 'video')}, {train['features']:,} with features, "
+               f"{number_of(train['points'], 'point')} · Test: {number_of(test['videos'], 'video')}, "
+               f"{test['features']:,} with features, {number_of(test['segments'], 'annotated action')}")
 
 
 def _actions(root: Path, report: Report | None) -> None:

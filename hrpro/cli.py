@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_command(module: str, prog: str, description: str, arguments: Sequence[str]) -> int:
     """Parse a command's arguments and run it; faults of the input become sentences, not tracebacks."""
-    sys.stdout.reconfigure(errors="backslashreplace")   # names of files may not be UTF-8
+    if isinstance(sys.stdout, io.TextIOWrapper):        # not in a notebook
+        sys.stdout.reconfigure(errors="backslashreplace")               # names of files may not be UTF-8
     command = importlib.import_module(module)
     parser = argparse.ArgumentParser(prog=prog, description=description)
     command.add_arguments(parser)

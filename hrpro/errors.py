@@ -51,6 +51,11 @@ def system_remedy(error: OSError) -> str:
                 "Check the disk and the path, then try again.")
 
 
+def number_of(count: int, noun: str, plural: str = "") -> str:
+    """`1 point`, `3,000 points`; plural: of nouns that take more than an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def naming(names: Sequence[str], does: str, do: str = "", noun: str = "video") -> str:
     """What one or many things share: `video 'a' has no fps`, or `3,000 videos have no fps: 'a', 'b', 'c', 'd', 'e' …`.
 

@@ -1,5 +1,7 @@
 """Odd arguments of every command: exit code 0 or 2 and a sentence, never a traceback, and nothing made by mistake."""
 
+import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -112,3 +114,11 @@ def test_space_is_not_to_be_freed_for_what_is_missing(here, capsys):
     said = capsys.readouterr().err
     assert "small/gt_full.json/points.csv: could not be written" in said and "Check the path." in said
     assert "Free some space" not in said
+
+
+def test_commands_can_be_called_where_the_output_is_not_a_terminal_or_file(make_dataset, tmp_path):
+    """As in a notebook."""
+    root, said = make_dataset(tmp_path / "small"), io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main(["validate", str(root)]) == 0 and main(["labels", "log", str(root)]) == 0
+    assert "Ready to train." in said.getvalue()

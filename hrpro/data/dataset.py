@@ -21,7 +21,7 @@ from hrpro.data.foreign import elsewhere, explain_lengths, fits
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.data.truth import Truth
-from hrpro.errors import InputError, condensed, naming, preview, printable, raise_if
+from hrpro.errors import InputError, condensed, naming, number_of, preview, printable, raise_if
 from hrpro.files import inside, is_file_name, looking_like, read_json, read_text
 from hrpro.names import nearest
 from hrpro.timebase import Timebase
@@ -191,7 +191,7 @@ def examine(config: Config, *, features: bool = True, points_file: Path | None =
     dataset = DataSet(root, classes, duration, fps, splits, truth, points, points_file or root / "point_labels",
                       ambiguous, {}, findings, frozenset(database or {}) - set(videos))
     if both := set(splits["train"]) & set(splits["test"]):
-        dataset.find("note", f"{root}: {len(both)} video(s) are in both splits: {preview(sorted(both))}; scores "
+        dataset.find("note", f"{root}: {number_of(len(both), 'video')} in both splits: {preview(sorted(both))}; scores "
                      "on these do not measure generalisation. Take them out of one.")
     if features:
         attempt(None, _open_features, dataset, config)
@@ -241,18 +241,21 @@ def _read_rates(path: Path, database: dict, default_fps: float,
          "cannot be a file name", "cannot be file names",
          " (no slashes, line breaks or outer spaces, 200 bytes at most). Rename the video.")
     find("left out", [video for video in named if video not in duration],
-         "has no positive duration", "have no positive duration", ". Add it, in seconds.")
-    find("note", [video for video in without if video in found], "has no fps", "have no fps",
+         "has no positive duration", "have no positive duration", ". Write it as a number of seconds.")
+    find("note", [video for video in without if video in found], "has no usable fps", "have no usable fps",
          "; the rate of the video file is used. Add fps.")
-    find("note", [video for video in without if video not in found], "has no fps", "have no fps",
+    find("note", [video for video in without if video not in found], "has no usable fps", "have no usable fps",
          f"; {default_fps:g} is used. Only point files and labelling need it; add fps if it is another.")
     return duration, {video: rate or found.get(video, default_fps) for video, rate in given.items()}
 
 
 def _positive(value: Any, below: float, above: float = 0) -> float | None:
-    """A number between the limits; None for anything else."""
-    sound = isinstance(value, int | float) and not isinstance(value, bool) and above < value < below
-    return float(value) if sound else None
+    """A number between the limits, which may be in quotes; None for anything else."""
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if above < number < below else None
 
 
 def _file_rates(folder: Path, videos: set[str]) -> dict[str, float]:
@@ -315,8 +318,8 @@ def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], dur
                                 f"{away.seconds[0]:.2f} s of {duration[videos[0]]:g} s. Move or remove each."))
     raise_if(faults)
     if late := int(((points.seconds > limit) & ~outside).sum()):
-        findings.append(Finding("note", f"{path}: {late} point(s) lie up to a second past their video's end and count "
-                                "for its last snippet. Check the duration and fps."))
+        findings.append(Finding("note", f"{path}: {number_of(late, 'point')} up to a second past the end of the "
+                                "video, counted for its last snippet. Check the duration and fps."))
     return points[~outside]
 
 
@@ -376,7 +379,7 @@ def _read_split(root: Path, split: str, database: dict | None, usable: Container
     if not videos:
         lack = "without a duration" if names and names[0] in (database or {}) else "not"
         why = f" (the first, {names[0]!r}, is {lack} in gt_full.json)" if names else ""
-        findings.append(Finding("error", f"{path}: names no usable video{why}. List one video id a line."))
+        findings.append(Finding("error", f"{path}: names no usable video{why}. List one video id per line."))
     return videos
 
 
@@ -449,7 +452,7 @@ def _find_odd_lengths(dataset: DataSet, folder: Path, split: str, expected: dict
         return
     timebase, (video, length) = features.timebase, next(iter(odd.items()))
     what = (f"{length} snippets, but {dataset.duration[video]:g} s at {timebase.fps:g} fps and {timebase.stride} "
-            f"frames a snippet make {expected[video]}")
+            f"frames per snippet give {expected[video]}")
     keys = ("fps", "stride") if (folder / "timebase.yaml").exists() else ("frames_per_sec", "segment_frames_num")
     remedy = f"Check {keys[0]}, {keys[1]} and the duration."
     if len(odd) > max(1, len(features.lengths) / 2):    # else a few files or durations are wrong, not the rate
@@ -482,16 +485,16 @@ def _check_points(dataset: DataSet) -> None:
         dataset.find("note", f"{where}: in training videos, {what}, which training takes as certain.")
     count = np.bincount(points.video, minlength=len(index))
     if bare := [video for video in train if not count[index[video]]]:
-        dataset.find("note", f"{where}: {len(bare)} training video(s) have no point and teach nothing but their "
-                     f"video label: {preview(bare)}. Label them, or take them out of split_train.txt.")
+        dataset.find("note", f"{where}: {number_of(len(bare), 'training video')} without a point: {preview(bare)}. "
+                     "Only the video label of such a video is used. Label them, or take them out of split_train.txt.")
     truth = set(zip(dataset.ground_truth.video.tolist(), dataset.ground_truth.label.tolist(), strict=True))
     shown = {video for video, _ in truth}
     stray = [video for video, label in zip(points.video[mine].tolist(), points.label[mine].tolist(), strict=True)
              if video in shown and (video, label) not in truth]
     if stray:
-        dataset.find("note", f"{where}: {len(stray)} point(s) are of a class that their video's annotations lack and "
-                     f"teach no prototype, in {preview([points.videos[row] for row in sorted(set(stray))])}. "
-                     "Annotate the action, or correct the points.")
+        dataset.find("note", f"{where}: {number_of(len(stray), 'point')} of a class that the video's annotations do "
+                     f"not have, in {preview([points.videos[row] for row in sorted(set(stray))])}. No prototype is "
+                     "learnt from these. Annotate the action, or correct the points.")
     if features := dataset.features.get("train"):
         kept = points[mine]
         lengths = np.array([features.lengths.get(video, 1) for video in points.videos])
@@ -499,9 +502,10 @@ def _check_points(dataset: DataSet) -> None:
         (video, _), times = np.unique([kept.video, rows], axis=1, return_counts=True)
         crowded = int((times - 1).sum())
         if full := [points.videos[row] for row in np.unique(video) if 1 < (video == row).sum() == lengths[row]]:
-            dataset.find("note", f"{where}: {len(full)} training video(s) have a point in every snippet and teach no "
-                         f"background: {preview(full)}. Check their points and the features' rate.")
+            dataset.find("note", f"{where}: {number_of(len(full), 'training video')} with a point in every snippet: "
+                         f"{preview(full)}. No background is learnt from these. Check their points and the features' "
+                         "rate.")
         if crowded:
             names = [points.videos[row] for row in np.unique(video[times > 1])]
-            dataset.find("note", f"{where}: {crowded} point(s) share a snippet with another and count together, "
-                         f"in {preview(names)}. Move one of each if they mark two actions.")
+            dataset.find("note", f"{where}: {number_of(crowded, 'point')} in the same snippet as another, counted "
+                         f"together, in {preview(names)}. Move one of each if they mark two actions.")

@@ -41,7 +41,7 @@ def misfit(shape: tuple[int, ...], dtype: np.dtype, dim: int, expected: int | No
         return "type", f"holds {dtype} of shape {list(shape)}, not floats", "Save array.astype('float32')."
     if dtype.kind != "f" or not shape:
         return ("type", f"holds {dtype} of shape {list(shape)}, not floats [snippets, features]",
-                "Save one [T, D] float array a video.")
+                "Save one [T, D] float array per video.")
     if 0 in shape:
         return "empty", f"holds no snippet (shape {list(shape)})", "Extract the features again."
     if len(shape) == 2:
@@ -57,14 +57,14 @@ def _misfit_matrix(shape: tuple[int, int], dim: int, expected: int | None) -> tu
         return ("transposed", f"is the wrong way round, {list(shape)} instead of {[columns, rows]}{proof}",
                 "Save its transpose: np.save(path, array.T).")
     if fits(rows, expected):
-        return (f"dim {columns}", f"features have {columns} values a snippet, the settings say {dim}",
+        return (f"dim {columns}", f"features have {columns} values per snippet, the settings say {dim}",
                 f"Set feature_dim={columns}, or extract the features again.")
     if fits(columns, expected):
         return (f"transposed {rows}", f"is the wrong way round, {list(shape)} instead of {[columns, rows]}; {length}, "
                 f"and the settings say {dim} values",
                 f"Save its transpose, np.save(path, array.T), and set feature_dim={rows}.")
     return ("size", f"holds {list(shape)}: the second axis is not feature_dim={dim}, and the first does not fit the "
-            f"video ({length})", "Save one [T, D] array a video, one row a snippet, or extract the features again.")
+            f"video ({length})", "Save one [T, D] array per video, one row per snippet, or extract the features again.")
 
 
 def _misfit_axes(shape: tuple[int, ...], dim: int, expected: int | None) -> tuple[str, str, str]:
@@ -85,10 +85,10 @@ def _misfit_axes(shape: tuple[int, ...], dim: int, expected: int | None) -> tupl
         return ("crops", f"{holds}: it seems to hold {core[crops]} crops or streams of each snippet",
                 f"Save their mean: {array}.mean(axis={crops}){turned}.")
     if core == [dim] and len(shape) == 1:
-        return "vector", f"{holds}: one vector for the whole video", "Extract the features again, a row a snippet."
+        return "vector", f"{holds}: one vector for the whole video", "Extract the features again, one row per snippet."
     if len(core) <= 1 and np.prod(shape) % dim == 0:
         return "flat", f"{holds}: the rows are strung together", f"Save array.reshape(-1, {dim})."
-    return "axes", f"{holds}", "Save one [T, D] array a video."
+    return "axes", f"{holds}", "Save one [T, D] array per video."
 
 
 def explain_lengths(lengths: Mapping[str, int], duration: Mapping[str, float], fps: Mapping[str, float],

@@ -129,10 +129,10 @@ class Points:
             raise InputError(f"{path}: line 1 is separated by {sign!r}. Save the file with commas.")
         if len(set(map(str.lower, header)) & set(CSV_COLUMNS)) > 1:
             if twice := sorted({name for name in header if header.count(name) > 1}):
-                raise InputError(f"{path}: line 1 names the column(s) {', '.join(twice)} twice. Keep one of each.")
+                raise InputError(f"{path}: line 1 lists twice: {', '.join(twice)}. Keep one of each.")
             missing = {"class", "video_id", "point"} - set(header)
             if missing:
-                raise InputError(f"{path}: line 1 is missing the column(s) {', '.join(sorted(missing))}. "
+                raise InputError(f"{path}: line 1 is missing {', '.join(sorted(missing))}. "
                                  f"Expected are {','.join(CSV_COLUMNS)}.")
             columns, in_frames, rows = [header.index(name) for name in ("video_id", "point", "class")], True, rows[1:]
             edges = [header.index(name) for name in ("segment", "start_frame", "stop_frame") if name in header]
@@ -160,7 +160,7 @@ class Points:
                 if not np.isfinite(value) or "_" in moment:
                     raise ValueError
             except ValueError:
-                faults.append((f"line {number}", f"has {moment[:40]!r} where a moment is due",
+                faults.append((f"line {number}", f"has {moment[:40]!r} instead of a time",
                                f"Write {'a frame number' if in_frames else 'seconds'}."))
                 continue
             if label not in lookup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -178,12 +179,13 @@ def _sound_columns(entries: list[Any], default: float | None) -> tuple[NDArray, 
     """start, end, label and score of annotations or detections, all at once; None unless all are plainly sound."""
     try:
         label = [entry["label"] for entry in entries]
-        times = np.array([entry["segment"] for entry in entries], np.float64).reshape(len(entries), -1)
-        score = np.array([entry.get("score", default) for entry in entries], np.float64)
+        segments, scores = [entry["segment"] for entry in entries], [entry.get("score", default) for entry in entries]
+        times, score = np.array(segments, np.float64), np.array(scores, np.float64)
+        kinds = set(map(type, itertools.chain(scores, *segments)))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    sound = entries and times.shape[1] == 2 and score.ndim == 1 and set(map(type, label)) == {str} \
-        and all(map(is_name, set(label))) \
+    sound = kinds <= {int, float} and times.shape == (len(entries), 2) and score.ndim == 1 \
+        and set(map(type, label)) == {str} and all(map(is_name, set(label))) \
         and np.isfinite(times).all() and np.isfinite(score).all()
     return (times[:, 0], times[:, 1], label, score) if sound else None
 
@@ -199,13 +201,20 @@ def _parse_entry(entry: Any, default: float | None) -> tuple[float, float, str, 
     try:
         if not isinstance(segment, list):               # a text's characters would pass for two numbers
             raise TypeError
-        start, end = map(float, segment)
+        start, end = map(_number, segment)
     except (TypeError, ValueError):
         return f"has no [start, end] in seconds (found {str(segment)[:60]!r})", "Write two numbers."
     try:
-        score = float(entry.get("score", default))
+        score = _number(entry.get("score", default))
     except (TypeError, ValueError):
         return f"has no numeric `score` (found {str(entry.get('score'))[:40]!r})", "Write one."
     if not all(map(math.isfinite, (start, end, score))):  # one by one: numpy is slow at three numbers
         return "holds a value that is not finite", "Write finite seconds and scores."
     return start, end, label, score
+
+
+def _number(value: Any) -> float:
+    """A number of a JSON file, which may be in quotes; `true` is not one."""
+    if isinstance(value, bool):
+        raise TypeError
+    return float(value)

@@ -18,7 +18,7 @@ import orjson
 from hrpro.config import Config, config_of
 from hrpro.data.dataset import SPLITS, DataSet, Finding, examine, read_names, read_points, split_file
 from hrpro.data.folder import video_files
-from hrpro.errors import InputError, naming, preview, system_remedy
+from hrpro.errors import InputError, naming, number_of, preview, system_remedy
 from hrpro.files import leads_out, links_outside, looking_like
 from hrpro.labels.operations import LabelStore, log_file
 
@@ -162,7 +162,7 @@ def _check_links(dataset: DataSet) -> list[Finding]:
         part, *rest = path.relative_to(root).parts
         if part not in known and path not in (root / "labels", root / "labels" / "operations.jsonl"):
             by_part.setdefault(part, []).append("/".join(rest) or part)
-    return [Finding("note", f"{root / part}: {len(links)} symbolic link(s) lead out of the data set and are not "
+    return [Finding("note", f"{root / part}: {number_of(len(links), 'symbolic link')} out of the data set, not "
                             f"followed: {preview(links)}. Put the files themselves there, or hard links.")
             for part, links in by_part.items()]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from hrpro.data.segments import Segments
 from hrpro.data.truth import Truth
-from hrpro.errors import InputError, preview, raise_if
+from hrpro.errors import InputError, number_of, preview, raise_if
 from hrpro.evaluation.average_precision import AveragePrecision, average_precision
 from hrpro.files import read_json
 from hrpro.names import nearest
@@ -155,13 +155,14 @@ def notes(precision: AveragePrecision, subset_of: Mapping[str, str] | None = Non
             ((found.start >= limit) & (found.length > 0), "starts after the end of its video. Is the time in seconds?",
              "start after the end of their video. Are the times in seconds?")):
         if count := int(np.count_nonzero(wrong)):
-            said.append(f"{_number(count, 'prediction')} {one if count == 1 else many}")
+            said.append(f"{number_of(count, 'prediction')} {one if count == 1 else many}")
     silent = np.bincount(found.video, minlength=len(truth.videos)) == 0
     if len(found) == 0:
         said.append("There is no prediction at all, so every action is a miss.")
     elif silent.any():
         names = [truth.videos[index] for index in np.flatnonzero(silent)]
-        said.append(f"{len(names):,} of {_number(len(truth.videos), 'video')} without any prediction: {preview(names)}"
+        said.append(f"{len(names):,} of {number_of(len(truth.videos), 'video')} without any prediction: "
+                    f"{preview(names)}"
                     ". All their actions are misses.")
     return said
 
@@ -171,13 +172,14 @@ def unmatched(precision: AveragePrecision, subset_of: Mapping[str, str]) -> list
     videos, classes, said = precision.unknown_videos, precision.unknown_classes, []
     if other := [video for video in videos if video in subset_of]:
         places = Counter(subset_of[video] for video in other)
-        said.append(f"{_left_out(videos, other)}: {_number(len(other), 'video')} of another subset "
+        said.append(f"{_left_out(videos, other)}: {number_of(len(other), 'video')} of another subset "
                     f"({', '.join(f'{name}: {count:,}' for name, count in places.most_common(SUBSETS))}).")
     if strange := [video for video in videos if video not in subset_of]:
-        said.append(f"{_left_out(videos, strange)}: {_number(len(strange), 'video')} not in the ground truth. "
+        said.append(f"{_left_out(videos, strange)}: {number_of(len(strange), 'video')} not in the ground truth. "
                     + _likely(strange, precision.ground_truth.videos, "in the subset", "videos"))
     if classes:
-        said.append(f"{_left_out(classes, classes)}: {_number(len(classes), 'class', 'classes')} without ground truth. "
+        said.append(f"{_left_out(classes, classes)}: {number_of(len(classes), 'class', 'classes')} without ground "
+                    "truth. "
                     + _likely(list(classes), precision.classes, "a class of the subset", "classes"))
     return said
 
@@ -192,11 +194,7 @@ def _likely(names: list[str], known: Sequence[str], place: str, what: str) -> st
 
 
 def _left_out(counts: Mapping[str, int], names: Iterable[str]) -> str:
-    return f"{_number(sum(counts[name] for name in names), 'prediction')} left out"
-
-
-def _number(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{number_of(sum(counts[name] for name in names), 'prediction')} left out"
 
 
 def table(precision: AveragePrecision) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import itertools
 import sys
 from collections import Counter
@@ -17,7 +18,7 @@ import orjson
 
 from hrpro.data.points import Points
 from hrpro.data.run import Run
-from hrpro.errors import InputError, preview, printable
+from hrpro.errors import InputError, number_of, preview, printable
 from hrpro.files import read_bytes, write_atomic
 from hrpro.labels.agreement import TOLERANCES, compare, f1_curve
 from hrpro.labels.history import (
@@ -83,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; InputError if the data set, the log or another file is invalid."""
-    sys.stdout.reconfigure(encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):        # not in a notebook
+        sys.stdout.reconfigure(encoding="utf-8")
     args.act(args)
     return 0
 
@@ -162,7 +164,7 @@ def _export(args: argparse.Namespace) -> None:
         rows = [row for row in rows if row["who"] == args.who]
     text = store.table(rows).to_csv(store.dataset.fps)
     if gone := sum(row["video"] not in store.dataset.fps for row in rows):
-        _note(f"{args.root}: {gone} point(s) lie in videos that the data set no longer has and are left out.")
+        _note(f"{args.root}: {number_of(gone, 'point')} in videos that the data set no longer has left out.")
     _write(args.out, text)
 
 
@@ -257,8 +259,8 @@ def _read_points(path: Path, classes: Sequence[str], fps: Mapping[str, float]) -
     for fault in faults:
         _note(f"{fault} It is left out.")
     if elsewhere:
-        _note(f"{path}: {len(elsewhere)} point(s) lie in videos that the data set does not have, the first in "
-              f"{elsewhere[0][1]!r} (line {elsewhere[0][0]}), and are left out.")
+        _note(f"{path}: {number_of(len(elsewhere), 'point')} in videos that the data set does not have left "
+              f"out, the first in {elsewhere[0][1]!r} (line {elsewhere[0][0]}).")
     names = [points.videos[video] for video in points.video]
     frames = seconds_to_frame(points.seconds, [fps[name] for name in names]).tolist()
     return [row_of({"id": f"{path.name}-{number}", "who": path.name, "video": video, "label": points.classes[label],
@@ -272,7 +274,7 @@ def _inside(rows: Sequence[Row], store: LabelStore, source: Path) -> list[Row]:
     duration = store.dataset.duration
     inside = [row for row in rows if 0 <= row["time"] <= duration.get(row["video"], -1) + 1]
     if len(inside) < len(rows):
-        _note(f"{source}: {len(rows) - len(inside)} point(s) lie outside the data set's videos and are left out.")
+        _note(f"{source}: {number_of(len(rows) - len(inside), 'point')} outside the data set's videos left out.")
     return inside
 
 
@@ -345,7 +347,7 @@ def _check_target(path: Path, root: Path) -> None:
 
 def _print_report(report: dict[str, Any], names: Sequence[str], places: Sequence[Path], sides: Sequence[list[Row]],
                   tolerance: float) -> None:
-    _print_columns((name, f"{len(rows)} point(s)", str(source))
+    _print_columns((name, number_of(len(rows), "point"), str(source))
                    for name, rows, source in zip(names, sides, places, strict=True))
     counts = {"agreed": "agreed", "differing": "of another class", "only_here": f"only {names[0]}",
               "only_there": f"only {names[1]}"}
@@ -365,7 +367,7 @@ def _print_report(report: dict[str, Any], names: Sequence[str], places: Sequence
     if "brought" in report:
         brought = report["brought"]["points"]
         print()
-        print(printable(f"{sum(each['count'] for each in brought)} point(s) brought in"
+        print(printable(f"{number_of(sum(each['count'] for each in brought), 'point')} brought in"
                      + "".join(f", {each['count']} of {each['who']}" for each in brought) + "."))
         for each in report["brought"]["left"]:
             print(printable(f"{each['count']} left out: {each['why']}"))

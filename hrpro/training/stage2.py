@@ -19,7 +19,7 @@ from hrpro.data.dataset import DataSet
 from hrpro.data.ranked import Ranked, read_ranked
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
-from hrpro.errors import InputError, preview
+from hrpro.errors import InputError, number_of, preview
 from hrpro.models.instance import InstanceModel, refine, segment_iou
 from hrpro.models.roi_align import roi_pool_1d
 from hrpro.timebase import Timebase
@@ -106,7 +106,7 @@ def _in_snippets(path: Path, dataset: DataSet, split: str, ranked: Mapping[str, 
                  timebase: Timebase) -> dict[str, VideoProposals]:
     videos = dataset.splits[split]
     if missing := [video for video in videos if video not in ranked]:
-        dataset.find("left out", f"{path}: {len(missing)} video(s) of the {split} split have no proposals: "
+        dataset.find("left out", f"{path}: {number_of(len(missing), 'video')} of the {split} split without proposals: "
                      f"{preview(missing)}. Run stage 1 with --mode test again to add them.")
     found = {}
     for video in videos:

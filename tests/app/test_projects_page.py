@@ -32,7 +32,7 @@ def test_a_sound_data_set(folders, make_dataset):
     make_dataset(folders[0] / "tiny")
     test = open_page()
     said = text(test)
-    assert "**9** videos, no video files · **3** classes · **27** points · **27** annotated actions" in said
+    assert "**9 videos**, no video files · **3 classes** · **27 points** · **27 annotated actions**" in said
     assert "Train: 6 videos, 6 with features, 18 points · Test: 3 videos, 3 with features, 9 annotated actions" in said
     assert ":green-badge[Ready]" in said and not button(test, "Extract features")
     assert test.expander[0].label == "Checks: 1 note" and not test.expander[0].proto.expanded

@@ -65,7 +65,7 @@ SPLIT = "features/{split}/{name}"
     (lambda rows: rows.ravel(), "strung together", "array.reshape(-1, 64)"),
     (lambda rows: rows.astype(np.int16), "holds int16", "array.astype('float32')"),
     (lambda rows: rows.astype(complex), "holds complex128", "Save one [T, D] float array"),
-    (lambda rows: np.tile(rows, 2), "features have 128 values a snippet, the settings say 64", "Set feature_dim=128"),
+    (lambda rows: np.tile(rows, 2), "features have 128 values per snippet, the settings say 64", "Set feature_dim=128"),
     (lambda rows: np.tile(rows, 2).T, "is the wrong way round, [128, 93] instead of [93, 128]",
      "np.save(path, array.T), and set feature_dim=128"),
     (lambda rows: np.ones((300, 400), np.float32), "the first does not fit the video", "Save one [T, D]")])
@@ -171,5 +171,5 @@ def test_one_odd_file_does_not_put_the_rate_in_doubt(root):
     fill(root, SPLIT)
     np.save(root / "features" / "train" / "vid_2.npy", np.ones((300, DIM), np.float32))
     note, = (finding.message for finding in validate(root).findings if "snippets, but" in finding.message)
-    assert note.endswith("vid_2.npy: 300 snippets, but 100 s at 25 fps and 16 frames a snippet make 156. "
+    assert note.endswith("vid_2.npy: 300 snippets, but 100 s at 25 fps and 16 frames per snippet give 156. "
                          "Check frames_per_sec, segment_frames_num and the duration.")

@@ -36,7 +36,7 @@ def test_numbers_written_as_text_count(tmp_path, entry):
     ({"label": "a"}, r"has no \[start, end\]"), (sound(segment="12"), r"has no \[start, end\] .*'12'"),
     (sound(segment=[1, 2, 3]), r"has no \[start, end\]"), (sound(segment=[1, None]), r"has no \[start, end\]"),
     (sound(segment=[[1], [2]]), r"has no \[start, end\]"), (sound(score=[1]), "has no numeric `score`"),
-
+    (sound(segment=[True, 2]), r"has no \[start, end\]"), (sound(score=True), "has no numeric `score`"),
     (sound(score=None), "has no numeric `score`"), (sound(label=" a"), "has the `label` ' a'"),
     (sound(segment=[1, "inf"]), "holds a value that is not finite")])
 def test_each_fault_is_named_with_its_place(tmp_path, entry, said):
@@ -48,7 +48,8 @@ def test_each_fault_is_named_with_its_place(tmp_path, entry, said):
     assert len(error.value.faults) == 2
 
 
-@pytest.mark.parametrize("entry", ["a", sound(segment="12"), sound(segment=[1]), sound(score=[1])])
+@pytest.mark.parametrize("entry", ["a", sound(segment="12"), sound(segment=[1]), sound(score=[1]),
+                                   sound(segment=[[1], [2]]), sound(segment=[False, True])])
 def test_a_fault_that_all_entries_share_is_named_too(tmp_path, entry):
     write_json(tmp_path / "pred.json", {"results": {"v": [entry, entry]}})
     with pytest.raises(InputError) as error:

@@ -134,14 +134,14 @@ CASES = {
     "split missing": (lambda root: (root / "split_test.txt").unlink(), "error", "split_test.txt: no such file",
                       "dataset/README.md"),
     "split empty": (lambda root: (root / "split_test.txt").write_text("\n\n"), "error",
-                    "split_test.txt: names no usable video", "List one video id a line"),
+                    "split_test.txt: names no usable video", "List one video id per line"),
     "split not text": (lambda root: (root / "split_test.txt").write_bytes(b"\xff\xfe\x00"), "error",
                        "split_test.txt: byte 0 is not UTF-8", "Save the file as UTF-8"),
-    "videos in both splits": (train_in_test, "note", "1 video(s) are in both splits: 'train_0'; scores on these do not "
+    "videos in both splits": (train_in_test, "note", "1 video in both splits: 'train_0'; scores on these do not "
                               "measure generalisation", "Take them out"),
     "features missing": (lambda root: (root / "features/train/train_1.npy").unlink(), "left out",
                          "features/train/train_1.npy: no such file", "Extract"),
-    "features of other size": (features_of_other_size, "left out", "train_1.npy: features have 31 values a snippet, "
+    "features of other size": (features_of_other_size, "left out", "train_1.npy: features have 31 values per snippet, "
                                "the settings say 32", "Set feature_dim=31"),
     "features with NaN": (features_with_nan, "left out", "train_1.npy: snippet 7 holds a value that is not finite",
                           "Extract the features again"),
@@ -158,7 +158,7 @@ CASES = {
         root / POINTS, "run,,,train_1,90\n")], "note",
                                 "train_1.npy: 1 snippets, but 40 s at 25 fps", "Check frames_per_sec"),
     "features too long": (lambda root: write_features(root, np.zeros((90, 32), np.float32)), "note",
-                          "train_1.npy: 90 snippets, but 40 s at 25 fps and 16 frames a snippet make 62", "Check"),
+                          "train_1.npy: 90 snippets, but 40 s at 25 fps and 16 frames per snippet give 62", "Check"),
     "features of no video": (lambda root: write_features(root, np.zeros((9, 32)), "stray"), "note",
                              "features/train: file 'stray' belongs to no video of split_train.txt", "List"),
     "feature rate unreadable": (lambda root: (root / "features/timebase.yaml").write_text("fps: fast"), "error",
@@ -173,17 +173,17 @@ CASES = {
     "point of an unknown video": (lambda root: append(root / POINTS, "run,,,trian_1,90\n"), "left out",
                                   "point_gaussian.csv: line 29 names the unknown video 'trian_1'", "Add it"),
     "point at no moment": (lambda root: append(root / POINTS, "run,,,train_1,soon\n"), "error",
-                           "point_gaussian.csv: line 29 has 'soon' where a moment is due", "Write a frame number"),
+                           "point_gaussian.csv: line 29 has 'soon' instead of a time", "Write a frame number"),
     "point at NaN": (lambda root: append(root / POINTS, "run,,,train_1,nan\n"), "error",
-                     "line 29 has 'nan' where a moment is due", "Write a frame number"),
+                     "line 29 has 'nan' instead of a time", "Write a frame number"),
     "line too short": (lambda root: append(root / POINTS, "run,3\n"), "error",
                        "point_gaussian.csv: line 29 has 2 columns, 5 are needed", "Complete"),
     "two points in a snippet": (lambda root: [append(root / POINTS, "run,,,train_1,900\nrun,,,train_1,901\n")], "note",
-                                "1 point(s) share a snippet with another and count together, in 'train_1'", "Move"),
+                                "1 point in the same snippet as another, counted together, in 'train_1'", "Move"),
     "column missing": (replace_points("video_id,point", "video_id,moment"), "error",
-                       "point_gaussian.csv: line 1 is missing the column(s) point", "Expected are class"),
+                       "point_gaussian.csv: line 1 is missing point", "Expected are class"),
     "both columns missing": (replace_points("video_id,point", "video,moment"), "error",
-                             "point_gaussian.csv: line 1 is missing the column(s) point, video_id",
+                             "point_gaussian.csv: line 1 is missing point, video_id",
                              "Expected are class"),
     "quotation mark missing": (lambda root: append(root / POINTS, '"' + "x" * 200_000), "error",
                                "point_gaussian.csv: line 29 is not CSV", "quotation mark"),
@@ -192,11 +192,11 @@ CASES = {
                              "point_gaussian.csv: has no point in a training video", "Label some"),
     "class without a point": (lambda root: (root / "classes.txt").write_text("run\nswim\n"), "note",
                               "class 'swim' has no point in a training video", "Label one"),
-    "video without a point": (drop_points, "note", "1 training video(s) have no point and teach nothing but their "
-                              "video label: 'train_1'", "Label them"),
+    "video without a point": (drop_points, "note", "1 training video without a point: 'train_1'. Only the video "
+                              "label of such a video is used.", "Label them"),
     "annotator's file unreadable": (lambda root: [(root / "point_labels/human").mkdir(), (
         root / "point_labels/human/annotator_1.txt").write_text("train_1,soon,run\n")], "left out",
-        "human/annotator_1.txt: line 1 has 'soon' where a moment is due", "Write seconds"),
+        "human/annotator_1.txt: line 1 has 'soon' instead of a time", "Write seconds"),
     "segment a text": (set_segment("12"), "error", "segment 1 of video 'train_1' has no [start, end] in seconds "
                        "(found '12')", "Write two numbers"),
     "points of an unknown video": (lambda root: append(root / POINTS, "run,,,train_99,30\n"), "left out",
@@ -218,9 +218,11 @@ CASES = {
     "annotations no list": (edited(lambda database: database["train_1"].update(annotations="none")), "error",
                             "video 'train_1' holds no list of segments", "Write []"),
     "duration missing": (edited(lambda database: database["train_1"].pop("duration")), "left out",
-                         "gt_full.json: video 'train_1' has no positive duration", "Add it"),
+                         "gt_full.json: video 'train_1' has no positive duration", "Write it"),
+    "duration true": (edited(lambda database: database["train_1"].update(duration=True)), "left out",
+                      "gt_full.json: video 'train_1' has no positive duration", "Write it"),
     "fps of nought": (edited(lambda database: database["train_1"].update(fps=0)), "note",
-                      "gt_full.json: video 'train_1' has no fps; 25 is used", "add fps"),
+                      "gt_full.json: video 'train_1' has no usable fps; 25 is used", "add fps"),
     "hostile name": (rename_hostile, "left out", "'../../etc/passwd' cannot be a file name", "Rename"),
     "JSON cut in half": (lambda root: (root / "gt_full.json").write_bytes(
         (root / "gt_full.json").read_bytes()[:700]), "error", "gt_full.json: line 1 is not JSON", "Get it again"),
@@ -234,8 +236,8 @@ CASES = {
                                    "Ambiguous_test.txt: line 1 is not `video start end`", "Correct it"),
     "ambiguous segment reversed": (lambda root: (root / "Ambiguous_test.txt").write_text("test_0 2 1\n"), "error",
                                    "Ambiguous_test.txt: line 1 is not `video start end` in seconds, rising", "Correct"),
-    "point just past the end": (lambda root: append(root / POINTS, "run,,,train_1,1215\n"), "note", "1 point(s) lie up "
-                                "to a second past their video's end", "Check the duration"),
+    "point just past the end": (lambda root: append(root / POINTS, "run,,,train_1,1215\n"), "note", "1 point up "
+                                "to a second past the end of the video", "Check the duration"),
     "points setting leaves the folder": (lambda root: append(root / "config.yaml", "points: ../../secret.csv\n"),
                                          "error", "points=../../secret.csv: leaves", "Name a file under it"),
     "no file of a video": (lambda root: (root / "videos/train_1.mp4").unlink(), "note",
@@ -317,7 +319,7 @@ def test_all_faults_of_all_files_are_said_together(root):
     features_cut_off(root)
     (root / "Ambiguous_test.txt").write_bytes(b"\xff")
     messages = [message for _, message in said(root)]
-    for place in ("gt_full.json: line 1 is not JSON", "split_test.txt: no such file", "is missing the column(s) point",
+    for place in ("gt_full.json: line 1 is not JSON", "split_test.txt: no such file", "is missing point",
                   "train_1.npy: is cut off", "Ambiguous_test.txt: byte 0"):
         assert any(place in message for message in messages), (place, messages)
     assert len(messages) == 5
@@ -356,8 +358,8 @@ def many_without_fps(tmp_path):
 def test_many_videos_without_fps_are_one_line_and_go_on_at_the_settings_rate(tmp_path):
     root, _ = many_without_fps(tmp_path)
     report = validate(root)
-    fps, = (finding for finding in report.findings if "have no fps" in finding.message)
-    assert fps.level == "note" and "3,000 videos have no fps: '00000000000', '00000000001', '00000000002', " \
+    fps, = (finding for finding in report.findings if "have no usable fps" in finding.message)
+    assert fps.level == "note" and "3,000 videos have no usable fps: '00000000000', '00000000001', '00000000002', " \
         "'00000000003', '00000000004' …; 25 is used" in fps.message
     assert [report.counts["splits"][split]["videos"] for split in ("train", "test")] == [2000, 1000]
     assert report.counts["points"] == MANY and len(report.findings) == 3, report.findings
@@ -371,8 +373,8 @@ def test_missing_fps_is_that_of_the_video_file_if_there_is_one(root, tmp_path):
     write_video(root / "videos" / "train_1.mp4", range(0, 2000, 100), rate=10)
     edit_gt(root, lambda database: [database[video].pop("fps") for video in ("train_1", "train_2")])
     notes = [message for _, message in said(root)]
-    assert any("video 'train_1' has no fps; the rate of the video file is used" in note for note in notes)
-    assert any("video 'train_2' has no fps; 25 is used" in note for note in notes) and len(notes) >= 2
+    assert any("video 'train_1' has no usable fps; the rate of the video file is used" in note for note in notes)
+    assert any("video 'train_2' has no usable fps; 25 is used" in note for note in notes) and len(notes) >= 2
     fps = open_dataset(config_of(root)).fps
     assert (fps["train_0"], fps["train_1"], fps["train_2"]) == (30, pytest.approx(10), 25)
 
@@ -485,8 +487,8 @@ def test_a_video_that_is_a_link_out_is_said(make_dataset, tmp_path):
     (tmp_path / "film.mp4").touch()
     (root / "videos" / "test_0.mp4").symlink_to(tmp_path / "film.mp4")
     (root / "videos" / "test_1.mp4").symlink_to(tmp_path / "film.mp4")
-    said, = (finding.message for finding in validate(root).findings if "lead out of" in finding.message)
-    assert said == (f"{root / 'videos'}: 2 symbolic link(s) lead out of the data set and are not followed: "
+    said, = (finding.message for finding in validate(root).findings if "symbolic link" in finding.message)
+    assert said == (f"{root / 'videos'}: 2 symbolic links out of the data set, not followed: "
                     "'test_0.mp4', 'test_1.mp4'. Put the files themselves there, or hard links.")
 
 

@@ -269,7 +269,7 @@ def test_hostile_names_reach_no_terminal_and_no_path(root, tmp_path):
     ours = tmp_path / "else"
     shutil.copytree(root, ours, ignore=shutil.ignore_patterns("labels"))
     done = labels("merge", ours, root, "--write")
-    assert "1 point(s) lie outside the data set's videos" in done.stderr and "0 point(s) brought in." in done.stdout
+    assert "1 point outside the data set's videos left out" in done.stderr and "0 points brought in." in done.stdout
     assert "cannot be a class" not in done.stderr and standing(ours) == []
 
 
@@ -323,7 +323,7 @@ def test_merge_write_brings_what_only_the_other_has_as_who_made_it_and_once(root
     assert len(list(csv.DictReader((root / "point_labels" / "points.csv").open()))) == len(standing(root))
     before = snapshot(tmp_path)
     again = labels("merge", root, theirs.root, "--write")
-    assert "0 point(s) brought in." in again.stdout and snapshot(tmp_path) == before
+    assert "0 points brought in." in again.stdout and snapshot(tmp_path) == before
     LabelStore(root).undo("v2", "Bob")
     assert not [row for row in standing(root) if row[0] == "v2"]
     assert told("merge", root, theirs.root, "--write")["brought"]["points"] == []
@@ -368,13 +368,13 @@ def test_a_point_file_is_merged_as_of_its_name(root, tmp_path, name, text):
     path.write_bytes(text.encode())
     done = labels("merge", root, path, "--write")
     assert "1 agreed, 0 of another class, 3 only here, 1 only there" in done.stdout
-    assert f"1 point(s) brought in, 1 of {name}." in done.stdout
+    assert f"1 point brought in, 1 of {name}." in done.stdout
     assert "unknown class 'fly'" in done.stderr and "the first in 'v9'" in done.stderr
-    assert "1 point(s) lie outside the data set's videos" in done.stderr
+    assert "1 point outside the data set's videos left out" in done.stderr
     row, = (row for row in LabelStore(root).points("v2") if row["label"] == "run")
     assert (row["frame"], row["who"]) == (900, name) and row["time"] == pytest.approx(30.03)
     before = snapshot(tmp_path)
-    assert "0 point(s) brought in." in labels("merge", root, path, "--write").stdout
+    assert "0 points brought in." in labels("merge", root, path, "--write").stdout
     assert snapshot(tmp_path) == before
 
 
@@ -394,7 +394,7 @@ def test_a_read_only_copy_of_a_colleague_can_be_merged(root, tmp_path):
     shutil.copy(theirs.log, alone)
     alone.chmod(0o444)
     assert len(told("merge", root, alone)["only_there"]) == 5
-    assert "3 point(s) brought in" in labels("merge", root, alone, "--write").stdout
+    assert "3 points brought in" in labels("merge", root, alone, "--write").stdout
 
 
 def test_two_people_of_one_log_are_compared_by_who_set_the_points(root):
