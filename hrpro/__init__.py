@@ -4,6 +4,6 @@ import os
 
 __version__ = "0.1.0"
 
-# Threads that wait by spinning make training ten times as slow as soon as anything else wants a processor, and a
-# browser does. Read when torch loads.
+# OpenMP threads that spin while waiting make training ten times slower as soon as another process, such as a browser,
+# needs a CPU. torch reads this when it is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

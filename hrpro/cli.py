@@ -1,4 +1,4 @@
-"""Command lines: `python -m hrpro COMMAND …`. A command's module is imported only when it is asked for."""
+"""The command line: `python -m hrpro COMMAND …`. Only the requested command's module is imported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from hrpro.errors import Cancelled, InputError, printable, raise_if, system_remedy
 
-# command: (module with add_arguments(parser) and run(args) -> exit code, what it does)
+# command: (module with add_arguments(parser) and run(args) -> exit code, description)
 COMMANDS = {
     "demo": ("hrpro.demo.command", "make the demo data set"),
     "create": ("hrpro.create", "make a data set from a folder of videos"),
@@ -26,7 +26,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `python -m hrpro`; returns the exit code: 0 done, 2 bad input, 130 cancelled."""
+    """Run `python -m hrpro`; returns the exit code: 0 success, 2 invalid input, 130 cancelled."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] not in COMMANDS:
         overview = argparse.ArgumentParser(
@@ -42,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_command(module: str, prog: str, description: str, arguments: Sequence[str]) -> int:
-    """Parse a command's arguments and run it; faults of the input become sentences, not tracebacks."""
+    """Parse a command's arguments and run it; invalid input gives error messages, not tracebacks."""
     if isinstance(sys.stdout, io.TextIOWrapper):        # not in a notebook
-        sys.stdout.reconfigure(errors="backslashreplace")               # names of files may not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")               # file names may not be UTF-8
     command = importlib.import_module(module)
     parser = argparse.ArgumentParser(prog=prog, description=description)
     command.add_arguments(parser)
@@ -56,7 +56,7 @@ def run_command(module: str, prog: str, description: str, arguments: Sequence[st
     except InputError as error:
         print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
         return 2
-    except BrokenPipeError:                             # the reader, say `head`, has seen enough
+    except BrokenPipeError:                             # a reader such as `head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -69,7 +69,7 @@ def run_command(module: str, prog: str, description: str, arguments: Sequence[st
 
 
 def _argument_faults(arguments: Sequence[str]) -> list[str]:
-    """What no option or path can be."""
+    """Faults of arguments that cannot be valid for any option or path."""
     faults = []
     for place, text in enumerate(arguments, 1):
         if not text:

@@ -1,4 +1,4 @@
-"""Typed settings: defaults here, one YAML per data set, `KEY=VALUE` on top; checked in full before anything runs."""
+"""Typed settings: defaults here, then one YAML per data set, then `KEY=VALUE`; all checked before anything runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONFIG_DIR = Path(__file__).parent / "configs"
 
 def _key(default: Any, help_: str, low: float | None = None, high: float | None = None,
          choices: Sequence[str] | None = None) -> Any:
-    """A setting with its default, what it means, and what it may be."""
+    """A setting with its default, its meaning, and its range or choices."""
     metadata = {"help": help_, "low": low, "high": high, "choices": choices}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
@@ -36,7 +36,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass
 class Config:
-    """Every setting of a run. Defaults are THUMOS14's (docs/method.md, section 8); names are as published."""
+    """All settings of a run. The defaults are THUMOS14's (docs/method.md, section 8); names are as published."""
 
     dataset: str = _key("THUMOS14", "name of the data set; also the folder of its runs")
     data_path: str = _key("", "folder of the data set; dataset/<dataset> if empty")
@@ -113,11 +113,11 @@ class Config:
 
     @property
     def timebase(self) -> Timebase:
-        """The features' rate according to the settings; a feature set's own timebase.yaml takes precedence."""
+        """The features' timebase according to the settings; a feature set's own timebase.yaml takes precedence."""
         return Timebase(self.frames_per_sec, self.segment_frames_num, self.segment_frames_num)
 
     def loss_weights(self, stage: int) -> dict[str, float]:
-        """Weight of each part of a stage's loss in its total (docs/method.md, sections 2 and 5)."""
+        """Weight of each term in a stage's loss (docs/method.md, sections 2 and 5)."""
         if stage == 1:
             return dict(zip(("video", "action", "background", "contrast"), self.lambdas, strict=True))
         return {"boundary": self.weight_loss_reg, "completeness": self.weight_loss_score}
@@ -127,7 +127,12 @@ class Config:
 
 
 def check(values: Any, where: str, places: Mapping[str, str] = types.MappingProxyType({})) -> Config:
-    """Settings from `values` over the defaults; they come from `where`, those of `places` from there.
+    """Check settings and apply them over the defaults.
+
+    Args:
+        values: {setting: value}.
+        where: source of the values, for messages.
+        places: {setting: source} of those that come from elsewhere.
 
     Raises:
         InputError: unknown keys (with the nearest valid one), wrong types and values out of range, all together.
@@ -156,7 +161,7 @@ def check(values: Any, where: str, places: Mapping[str, str] = types.MappingProx
 
 
 def _coerce(value: Any, kind: Any, limits: Mapping[str, Any]) -> tuple[Any, str]:
-    """The value as `kind`, or what it must be instead."""
+    """(the value as `kind`, ""), or (anything, what it must be instead)."""
     if typing.get_origin(kind) is list or isinstance(kind, types.GenericAlias):
         inner = typing.get_args(kind)[0]
         if not isinstance(value, list | tuple):
@@ -189,7 +194,7 @@ def _name(kind: type) -> str:
 
 
 def _inconsistencies(config: Config) -> list[str]:
-    """Problems that involve more than the type and range of one setting."""
+    """Problems beyond the type and range of a single setting."""
     problems = []
     if config.feature_dim % config.rab_heads:
         problems.append(f"feature_dim {config.feature_dim} is not a multiple of rab_heads {config.rab_heads}. "
@@ -216,7 +221,7 @@ def _inconsistencies(config: Config) -> list[str]:
 
 
 def config_names() -> list[str]:
-    """Names that `--cfg` takes."""
+    """Names that `--cfg` accepts."""
     return sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
 
 
@@ -228,9 +233,14 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 
 def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) -> Config:
-    """Settings from a name (`thumos`) or a YAML path, with `KEY=VALUE` overrides and then given values on top.
+    """Load settings from a YAML file and apply overrides.
 
-    A YAML file in a data set's folder means that data set, unless it says otherwise.
+    A YAML file in a data set's folder is for that data set unless it names another.
+
+    Args:
+        cfg: name of a configuration (`thumos`) or path of a YAML file.
+        overrides: `KEY=VALUE` texts.
+        given: values that take precedence over all others.
 
     Raises:
         InputError: unknown configuration, unknown keys or wrong values, all together.
@@ -265,7 +275,7 @@ def load_config(cfg: str | Path, overrides: Sequence[str] = (), **given: Any) ->
 
 
 def cfg_of(data_root: Path) -> str:
-    """What `--cfg` is for a data set: its own config.yaml, else the name of the one for its folder, else thumos."""
+    """The value of `--cfg` for a data set: its own config.yaml, else the configuration named after it, else thumos."""
     own = inside(data_root, "config.yaml")
     named = (name for name in config_names()
              if _read_settings(CONFIG_DIR / f"{name}.yaml").get("dataset") == Path(data_root).resolve().name)
@@ -273,5 +283,5 @@ def cfg_of(data_root: Path) -> str:
 
 
 def config_of(data_root: Path) -> Config:
-    """Settings of a data set, as `cfg_of` finds them; InputError if they are invalid."""
+    """The settings of a data set, found by `cfg_of`; InputError if they are invalid."""
     return load_config(cfg_of(data_root), dataset=Path(data_root).resolve().name, data_path=str(data_root))

@@ -1,4 +1,4 @@
-"""A new project from a folder of videos: `python -m hrpro create NAME VIDEOS_FOLDER`."""
+"""Create a project from a folder of videos: `python -m hrpro create NAME VIDEOS_FOLDER`."""
 
 from __future__ import annotations
 
@@ -24,24 +24,34 @@ VIDEO_SUFFIXES = frozenset((".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avi", ".d
                             ".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2", ".mjpeg", ".mjpg", ".mkv", ".mod", ".mov",
                             ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogg", ".ogm", ".ogv", ".qt",
                             ".rm", ".rmvb", ".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"))
-RAW_SUFFIXES = frozenset((".264", ".265", ".avc", ".h264", ".h265", ".hevc"))   # pictures without time stamps
-COMPANIONS = frozenset((".ds_store", "thumbs.db", "desktop.ini"))               # what file managers leave behind
-MOST_FOLDERS = 10_000                                   # below the videos' folder, searched for more videos
-# A few short videos need fewer steps than THUMOS14's hours, and a faster-moving memory.
+RAW_SUFFIXES = frozenset((".264", ".265", ".avc", ".h264", ".h265", ".hevc"))   # raw streams without timestamps
+COMPANIONS = frozenset((".ds_store", "thumbs.db", "desktop.ini"))               # files left behind by file managers
+MOST_FOLDERS = 10_000                                   # subfolders that are searched for more videos
+# A few short videos need fewer steps than THUMOS14's hours of video, and a memory that moves faster.
 SETTINGS = {"num_iters": 400, "test_iter": 50, "lr": 5e-4, "batch_size": 8, "max_epochs": 10, "batch_size2": 4,
             "class_thresh": .2}
 
 
 def create_project(data_root: Path, name: str, videos_folder: Path, classes: Iterable[str] = (),
                    say: Callable[[str], object] = print) -> Path:
-    """Make `<data_root>/<name>` of the videos in a folder, ready to be labelled.
+    """Create `<data_root>/<name>` from the videos in a folder, ready for labelling.
 
-    The videos are linked (copied where the disk differs), each is in both splits, since there is no ground
-    truth, and the settings suit the built-in extractor. say: called with one sentence for all files of which the same
-    is to be said: that they are left out, and why, or renamed, or that browsers cannot play them.
+    The videos are linked, or copied if they are on another disk. Each video is in both splits, since there is no ground
+    truth. The settings suit the built-in extractor.
+
+    Args:
+        data_root: folder of the data sets.
+        name: name of the project and of its folder.
+        videos_folder: folder that holds the videos; `~` is expanded.
+        classes: action classes; blanks and duplicates are dropped.
+        say: called with one sentence per group of files that are left out (with the reason), renamed, or cannot be
+            played by browsers.
+
+    Returns:
+        The project's folder.
 
     Raises:
-        InputError: the name is taken or no folder name, or no video can be read; nothing is left behind.
+        InputError: the name is taken or invalid, a class spans lines, or no video can be read; nothing is left behind.
     """
     target, videos_folder = Path(data_root) / name, _home(videos_folder)
     classes = list(dict.fromkeys(filter(None, map(str.strip, classes))))
@@ -63,7 +73,7 @@ def create_project(data_root: Path, name: str, videos_folder: Path, classes: Ite
 
 
 def _home(folder: Path) -> Path:
-    """A folder with its `~` or `~user` resolved; as it is where there is no such user."""
+    """A folder with `~` or `~user` expanded; unchanged if there is no such user."""
     try:
         return Path(folder).expanduser()
     except RuntimeError:
@@ -84,10 +94,10 @@ def _faults(target: Path, name: str, videos_folder: Path, classes: list[str]) ->
 
 
 def _link_videos(source: Path, target: Path, say: Callable[[str], object]) -> dict[str, dict]:
-    """Link every readable video under a name that is safe everywhere; {name: its entry in gt_full.json}."""
+    """Link every readable video under a portable name; returns {name: entry in gt_full.json}."""
     database, taken = {}, set()
     renamed, unplayable = {}, []
-    left_out: dict[str, list[tuple[str, str]]] = defaultdict(list)          # (file, fault) by what is wrong
+    left_out: dict[str, list[tuple[str, str]]] = defaultdict(list)          # (file, fault) by kind of fault
     videos, others = _sort_files(source)
     for path in videos:
         try:
@@ -119,7 +129,7 @@ def _link_videos(source: Path, target: Path, say: Callable[[str], object]) -> di
 
 
 def _sort_files(source: Path) -> tuple[list[Path], list[Path]]:
-    """Files to try as videos, and those that are no videos by their names or cannot be opened as files."""
+    """Files to try as videos, and files that do not have a video's name or are not regular files."""
     files = sorted(path for path in source.iterdir() if not path.is_dir() and path.name.lower() not in COMPANIONS)
     suffixes = VIDEO_SUFFIXES | RAW_SUFFIXES
     videos = [path for path in files if path.suffix.lower() in suffixes and not path.name.startswith("._")
@@ -134,7 +144,7 @@ def _raw_recording(path: Path) -> str:
 
 
 def _together(alike: list[tuple[str, str]]) -> str:
-    """One sentence for files with the same fault: the first file's, and which others there are."""
+    """One sentence for files with the same fault: the fault of the first file, and the names of the others."""
     (_, fault), *others = alike
     names = [name for name, _ in others]
     return fault + (f" ({len(names):,} more with this fault: {preview(names)})" if names else "")
@@ -149,7 +159,7 @@ def _describe_others(files: list[Path]) -> Iterable[str]:
 
 
 def _describe_folders(source: Path) -> Iterable[str]:
-    """How many videos there are in folders below, which are not entered."""
+    """Report how many videos are in subfolders, which are not imported."""
     found: Counter[str] = Counter()
     for folder, folders, files in itertools.islice(os.walk(source), MOST_FOLDERS):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -184,8 +194,8 @@ def _describe_unplayable(found: list[tuple[str, str]]) -> Iterable[str]:
 
 
 def _safe_name(stem: str, taken: set[str]) -> str:
-    """A file's stem without anything that a file system, a text line or a URL may trip over; not yet taken."""
-    stem = unicodedata.normalize("NFC", stem)           # macOS writes an accent as a sign of its own
+    """A unique name from a file's stem that is safe in file systems, text lines and URLs."""
+    stem = unicodedata.normalize("NFC", stem)           # macOS stores an accent as a separate character
     plain = re.sub(r"[^\w .()+,=@-]", "_", stem).strip(" .") or "video"
     plain = plain.encode()[:200].decode(errors="ignore").strip(" .")
     numbered = (plain, *(f"{plain}_{number}" for number in range(2, len(taken) + 3)))

@@ -1,4 +1,4 @@
-"""What goes wrong with a person's input, in sentences that say what to do about it."""
+"""Errors in user input, reported as sentences that include the remedy."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
-    """Text on one line that a terminal and a browser can show, whatever is in a name from outside."""
+    """Escape non-printable characters, so that a terminal or browser shows any text on one line."""
     return text if text.isprintable() else "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 class InputError(Exception):
-    """Bad input. `faults` holds one printable sentence per fault: file, place, remedy. Command lines exit with 2."""
+    """Invalid input. `faults` holds one printable sentence per fault: file, place, remedy. Commands exit with 2."""
 
     def __init__(self, faults: str | Iterable[str]):
         self.faults = [printable(fault) for fault in ([faults] if isinstance(faults, str) else faults)]
@@ -22,17 +22,17 @@ class InputError(Exception):
 
 
 def raise_if(faults: list[str]) -> None:
-    """Report every fault of an input together.
+    """Report all faults of an input together.
 
     Raises:
-        InputError: if there is any.
+        InputError: there are faults.
     """
     if faults:
         raise InputError(faults)
 
 
 def preview(names: Sequence[str]) -> str:
-    """The first few names, quoted, for a sentence."""
+    """The first five names, quoted, for use in a sentence."""
     return ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")
 
 
@@ -46,7 +46,7 @@ _REMEDIES = {
 
 
 def system_remedy(error: OSError) -> str:
-    """What a person can do about an error of the operating system."""
+    """The remedy for an error from the operating system, as a sentence."""
     return next((remedy for remedy, codes in _REMEDIES.items() if error.errno in codes),
                 "Check the disk and the path, then try again.")
 
@@ -57,11 +57,14 @@ def number_of(count: int, noun: str, plural: str = "") -> str:
 
 
 def naming(names: Sequence[str], does: str, do: str = "", noun: str = "video") -> str:
-    """What one or many things share: `video 'a' has no fps`, or `3,000 videos have no fps: 'a', 'b', 'c', 'd', 'e' …`.
+    """State a fact about one or many things.
+
+    For example `video 'a' has no fps`, or `3,000 videos have no fps: 'a', 'b', 'c', 'd', 'e' …`.
 
     Args:
-        names: one or more.
-        does, do: the rest of the sentence for one and for many, where they differ.
+        names: one or more names.
+        does, do: the rest of the sentence for one and for many; `do` defaults to `does`.
+        noun: what the things are, in the singular.
     """
     if len(names) == 1:
         return f"{noun} {names[0]!r} {does}"
@@ -69,9 +72,10 @@ def naming(names: Sequence[str], does: str, do: str = "", noun: str = "video") -
 
 
 def condensed(path: object, faults: Iterable[tuple[str, str, str]]) -> list[str]:
-    """A message for each fault of a file; of more than five with the same remedy, one message that counts them.
+    """One message per fault of a file, or one message with a count for more than five faults with the same remedy.
 
     Args:
+        path: the file, for the messages.
         faults: (where, what, remedy) such as ("line 3", "has 2 columns, 5 are needed", "Complete or remove the line.").
     """
     faults, alike = list(faults), defaultdict(list)
@@ -88,4 +92,4 @@ def condensed(path: object, faults: Iterable[tuple[str, str, str]]) -> list[str]
 
 
 class Cancelled(Exception):
-    """A person or the system asked a run to stop; its state is saved. Command lines exit with 130."""
+    """A user or the system asked a run to stop, and its state is saved. Commands exit with 130."""

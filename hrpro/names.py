@@ -1,4 +1,4 @@
-"""The name that a mistyped or differently written one most likely means."""
+"""Find the known name that a misspelt or differently written name most likely means."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 
-CLOSE = .75                                             # least similarity of a misspelt name (difflib's ratio)
-COMPARED = 500                                          # names that a misspelt one is compared with at most
+CLOSE = .75                                             # minimum similarity of a misspelt name (difflib's ratio)
+COMPARED = 500                                          # maximum number of names that a misspelt one is compared with
 _WORDS, _LAST_WORD = re.compile(r"[\s_\-]"), re.compile(r"[\s_\-][^\s_\-]*$")
-SHARED = 3                                              # first or last letters that it must share with them
+SHARED = 3                                              # number of first or last letters that it must share with them
 
 
 def nearest(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
-    """The known name that each name most likely means; names without a likely one are left out.
+    """Find the known name that each name most likely means.
 
-    In this order: equal but for case, spaces, underscores, hyphens, leading zeros, accents' encoding, folder and file
-    suffix; with a word less before or after it, such as v_<id>; one name inside the other; a misspelling with the same
-    digits.
+    These are tried in order: the names are equal apart from case, spaces, underscores, hyphens, leading zeros, the
+    encoding of accents, folder and file suffix; the same without the first or last word, as in v_<id>; one name is part
+    of the other; a misspelling with the same digits.
+
+    Returns:
+        {name: known name}, without names that have no likely match.
     """
     plain: dict[str, str] = {}
     for name in known:
@@ -41,7 +44,7 @@ def _plain(name: str) -> str:
 
 
 def _affixed(key: str, plain: Collection[str]) -> str | None:
-    """The longest known key that begins or ends `key`, else the shortest that `key` begins or ends."""
+    """The longest known key that `key` starts or ends with, else the shortest that starts or ends with `key`."""
     least = max(SHARED, len(key) // 2)
     parts = (part for cut in range(1, len(key) - least + 1) for part in (key[cut:], key[:-cut]))
     inside = next((part for part in parts if part in plain and _extends(key, part)), None)
@@ -52,7 +55,7 @@ def _affixed(key: str, plain: Collection[str]) -> str | None:
 
 
 def _extends(whole: str, part: str) -> bool:
-    """Whether a key is `part` with something before or after it; a number with more digits is another number."""
+    """Whether a key is `part` with something before or after it; a number with more digits is a different number."""
     before, after = whole.removesuffix(part), whole.removeprefix(part)
     return (before != whole and not (before[-1:] + part[:1]).isdecimal()) \
         or (after != whole and not (part[-1:] + after[:1]).isdecimal())

@@ -1,4 +1,4 @@
-"""What a parsed file must look like: declared once per file type, checked where the file is read."""
+"""Checks on the structure of parsed files: declared once per file type, checked where the file is read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import reprlib
 from dataclasses import dataclass
 from typing import Any
 
-LARGEST = 1e15                                          # beyond it no time, count or loss makes sense
+LARGEST = 1e15                                          # no time, count or loss beyond it makes sense
 
 
 class _Short(reprlib.Repr):
@@ -19,7 +19,7 @@ _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxset, _SHORT.maxdict 
 
 
 def short_repr(value: Any, limit: int = 60) -> str:
-    """A value from a file or a person, quoted for a message; cheap and short however large the value is."""
+    """An untrusted value, quoted for a message; short and cheap however large the value is."""
     if not isinstance(value, str):
         value = _SHORT.repr(value)
     return repr(value[:limit] + ("…" if len(value) > limit else ""))
@@ -27,7 +27,11 @@ def short_repr(value: Any, limit: int = 60) -> str:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number of low to high, both included; not a bool. whole: an integer."""
+    """A form: a finite number from low to high, both included; not a bool.
+
+    Attributes:
+        whole: only integers.
+    """
 
     low: float = -LARGEST
     high: float = LARGEST
@@ -47,14 +51,17 @@ _WORDS = {str: "a text", bool: "true or false", None: "null"}
 
 
 def mismatch(value: Any, form: Any, place: str = "") -> str:
-    """How a parsed value first differs from its form, as `<place> must be …, not …`; empty where it fits.
+    """Describe the first difference between a parsed value and its form.
 
     Args:
-        value: what a JSON, YAML or checkpoint reader returned.
+        value: result of a JSON, YAML or checkpoint reader.
         form: `str`, `bool`, `None` or a `Number`; a class, for its instances; a tuple of alternatives; `[form]` for a
-            list; `{str: form}` for an object with any keys; `{"key": form, "other?": form}` for an object that has
-            `key` and may have `other`, whatever else it has.
-        place: what the value is called.
+            list; `{str: form}` for an object with any keys; `{"key": form, "other?": form}` for an object that must
+            have `key`, may have `other`, and may have more.
+        place: name of the value, for the message.
+
+    Returns:
+        A text such as `<place> must be …, not …`; empty if the value fits.
     """
     if isinstance(form, tuple):
         found = [mismatch(value, each, place) for each in form]

@@ -1,4 +1,4 @@
-"""YAML as settings need it: texts, numbers and lists; nothing that takes more memory than it has characters."""
+"""The subset of YAML that settings need: texts, numbers, lists and maps, without anything that expands in memory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from yaml.nodes import MappingNode, ScalarNode
 from hrpro.errors import InputError
 from hrpro.files import read_text
 
-LONGEST = 1 << 18                                       # characters; PyYAML takes seconds for more
+LONGEST = 1 << 18                                       # characters; more would take PyYAML seconds
 DEEPEST = 10
 _MERGE, _TIME, _VALUE = (f"tag:yaml.org,2002:{name}" for name in ("merge", "timestamp", "value"))
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses aliases, tags, merge keys, deep nesting, repeated keys and integers beyond 64 bits. Dates are texts."""
+    """Refuses aliases, tags, merge keys, deep nesting, duplicate keys and integers beyond 64 bits. Dates are texts."""
 
     yaml_implicit_resolvers = {sign: [pair for pair in pairs if pair[0] not in (_TIME, _VALUE)]
                                for sign, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()}
@@ -86,14 +86,17 @@ for _name, _construct in (("map", _mapping), ("str", _text), ("int", _integer), 
 
 
 def parse_yaml(text: str, place: str) -> Any:
-    """The value of a YAML text: None, bool, int, float, str, lists, and dicts with text keys.
+    """Parse one YAML document.
 
     Args:
-        text: one YAML document.
-        place: where it is from, for the message.
+        text: the document.
+        place: its source, for messages.
+
+    Returns:
+        None, a bool, int, float or str, or lists and dicts (with text keys) of these.
 
     Raises:
-        InputError: not YAML, or YAML with aliases, tags, merge keys, repeated keys or deep nesting, or too long.
+        InputError: not YAML, or YAML with aliases, tags, merge keys, duplicate keys or deep nesting, or too long.
     """
     if len(text) > LONGEST:
         raise InputError(f"{place}: has {len(text):,} characters; settings may have {LONGEST:,}. Shorten it.")
@@ -108,5 +111,5 @@ def parse_yaml(text: str, place: str) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """The value of a YAML file; see `parse_yaml`."""
+    """Parse a YAML file; see `parse_yaml`."""
     return parse_yaml(read_text(path), str(path))
