@@ -1,4 +1,4 @@
-"""`python -m hrpro proxy`: copies of a data set's videos that browsers can play."""
+"""`python -m hrpro proxy`: make browser-playable copies of a data set's videos."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the copies that are not there yet, with a bar; 2 if one could not be made.
+    """Make the missing copies, showing a progress bar.
+
+    Returns:
+        Exit status: 2 if a copy could not be made, else 0.
 
     Raises:
-        InputError: there is no such video.
-        Cancelled: a signal asked to stop; what is not done has left nothing.
+        InputError: A video given by name does not exist.
+        Cancelled: Stopped by a signal; no partial copy is left behind.
     """
-    from hrpro.video.probe import probe  # decoder and encoder load only when needed
+    from hrpro.video.probe import probe  # loads decoder and encoder only when needed
     from hrpro.video.proxy import make_proxy, proxy_path
 
-    for number in (signal.SIGTERM, signal.SIGINT):      # also where a shell started this with SIGINT ignored
+    for number in (signal.SIGTERM, signal.SIGINT):      # even if the shell started this with SIGINT ignored
         signal.signal(number, _cancel)
     cache, failed, todo, playable, notes = args.dataset / "cache", [], [], 0, []
     for path in _files(args.dataset, args.videos):

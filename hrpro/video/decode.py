@@ -1,7 +1,7 @@
-"""Pictures of a video by time: single ones by seeking, all of them in order at a fixed rate.
+"""Frames of a video by time: single frames by seeking, or all of them in order at a fixed rate.
 
-One rule for frames that cannot be decoded, here and in copies: the frame before is shown in their place, and the first
-one that can be decoded in place of those before it.
+A frame that cannot be decoded is replaced by the one before it; frames before the first decodable one are replaced by
+that one. Copies follow the same rule.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ from numpy.typing import ArrayLike, NDArray
 from hrpro.errors import InputError
 from hrpro.video.probe import VideoInfo, decoded, joined, opened, probe
 
-_MOST_MISSING = 5               # stretches of frames that are listed one by one
-_FILLER = 8                     # bytes; a packet without a picture of its own is smaller
+_MOST_MISSING = 5               # gaps listed individually
+_FILLER = 8                     # bytes; packets that hold no picture are smaller
 
 
 def frames_at(video: Path | VideoInfo, seconds: ArrayLike, size: tuple[int, int] | None = None
               ) -> Iterator[NDArray[np.uint8]]:
-    """The pictures on screen at some moments, in the order asked.
+    """Yield the frames on screen at the given times, in the given order.
 
     Args:
-        video: A path, or its `probe`, which spares reading the time stamps again.
-        seconds: [N], from the first displayed frame on (before it, the first frame; after the end, the last).
+        video: A path, or the result of `probe`, which saves reading the timestamps again.
+        seconds: [N], relative to the first displayed frame. Earlier times give the first frame, times after the end
+            the last.
         size: (width, height) to scale to.
 
     Yields:
         RGB [H, W, 3].
 
     Raises:
-        InputError: As `probe`; no frame can be decoded.
+        InputError: See `probe`; or no frame can be decoded.
     """
     info = video if isinstance(video, VideoInfo) else probe(video)
     scaler, at, group = VideoReformatter(), None, None
@@ -59,22 +60,22 @@ def frames_at(video: Path | VideoInfo, seconds: ArrayLike, size: tuple[int, int]
 
 
 def _open(files: contextlib.ExitStack, info: VideoInfo) -> tuple[av.container.InputContainer, av.VideoStream]:
-    """The file, opened again so that it is at its beginning."""
+    """Reopen the file, positioned at its beginning."""
     files.close()
     container, stream = files.enter_context(opened(info.path))
-    stream.thread_type = "SLICE"  # threads by frame would decode several frames to give one
+    stream.thread_type = "SLICE"  # frame threading would decode several frames to return one
     return container, stream
 
 
 class _Cursor:
-    """Goes forward through frames and their places, and no further than needed."""
+    """Reads (frame index, frame) pairs forwards, no further than needed."""
 
     def __init__(self, frames: Iterator[tuple[int, av.VideoFrame]], info: VideoInfo):
         self.frames, self.info, self.place, self.frame = frames, info, -1, None
         self.ahead = next(frames, None)
 
     def reach(self, index: int) -> av.VideoFrame:
-        """The frame shown at a place."""
+        """Return the frame shown at `index`."""
         while self.place < index:
             self.ahead = self.ahead or next(self.frames, None)
             if self.ahead is None or self.ahead[0] > index:
@@ -88,19 +89,19 @@ class _Cursor:
 
 
 def nothing_decodes(info: VideoInfo) -> InputError:
-    """The error of a video without a frame that can be decoded."""
+    """Build the error for a video without any decodable frame."""
     return InputError(f"{info.path}: no frame can be decoded. Copy the video again or convert it to MP4 (H.264).")
 
 
 def _seek(container: av.container.InputContainer, stream: av.VideoStream, info: VideoInfo, index: int
           ) -> _Cursor | None:
-    """Frames that begin at frame `index` or before it; None if only those from the file's beginning can be relied on.
+    """Seek to frame `index` or before it; None if only reading from the beginning of the file is reliable.
 
-    Seeking can land too late, and at a key frame that cannot be decoded: then seek again, earlier.
+    Seeking can land too late, or on a key frame that cannot be decoded; it is then repeated from an earlier position.
     """
     known = np.searchsorted(info.keyframes, index, side="right")
     keyframe = int(info.keyframes[known - 1]) if known else index
-    with contextlib.suppress(av.error.FFmpegError):             # no place before: the caller reads from the beginning
+    with contextlib.suppress(av.error.FFmpegError):             # cannot seek: the caller reads from the beginning
         for packets, lead in _landings(container, stream, info, index):
             cursor = _Cursor(_placed(packets, info, lead), info)
             if cursor.ahead is not None and cursor.ahead[0] <= min(index, keyframe + lead):
@@ -110,8 +111,8 @@ def _seek(container: av.container.InputContainer, stream: av.VideoStream, info: 
 
 def _landings(container: av.container.InputContainer, stream: av.VideoStream, info: VideoInfo, index: int
               ) -> Iterator[tuple[Iterator[av.Packet], int]]:
-    """Packets from frame `index` on, from earlier on …, and each time how many frames a decoder loses at first."""
-    if info.joins:                                              # stamps are not unique, places in the file are
+    """Yield (packets, number of leading frames the decoder drops) from `index`, then from ever earlier positions."""
+    if info.joins:                                              # timestamps are not unique, byte positions are
         back = 1
         key = int(np.searchsorted(info.keyframes, index, side="right")) - 1 if len(info.entries) else -1
         while key >= 0:
@@ -123,7 +124,7 @@ def _landings(container: av.container.InputContainer, stream: av.VideoStream, in
                 yield joined(itertools.chain([first], packets), stream, info, number), 0
             key, back = key - back, back * 2
         return
-    if info.counted:                                            # only a file's first packet may tell how to decode it
+    if info.counted:                                            # the decoder setup may be only in the first packet
         container.seek(int(info.stamps[0]), stream=stream)
         next(decoded(container.demux(stream)), None)
     target, step = int(info.stamps[index]), max(1, int(0.5 / info.time_base))
@@ -139,7 +140,7 @@ def _landings(container: av.container.InputContainer, stream: av.VideoStream, in
 
 
 def _lead(packets: Iterator[av.Packet], stream: av.VideoStream, enough: int) -> int:
-    """How many frames a decoder that begins with these packets leaves out, as they need what was before."""
+    """Count the frames a decoder starting at these packets drops because they depend on earlier ones."""
     lost = 0
     for number, packet in enumerate(packets):
         if number > enough and packet.size >= _FILLER:
@@ -152,7 +153,7 @@ def _lead(packets: Iterator[av.Packet], stream: av.VideoStream, enough: int) -> 
 
 
 def _placed(packets: Iterator[av.Packet], info: VideoInfo, lead: int = 0) -> Iterator[tuple[int, av.VideoFrame]]:
-    """The frames in packets with their places; lead: how many are lost before the first, which its stamp leaves out."""
+    """Decode packets to (frame index, frame); lead: frames lost at the start, which the first timestamp ignores."""
     frames = decoded(packets)
     if lead:
         first = next(frames, None)
@@ -164,19 +165,19 @@ def _placed(packets: Iterator[av.Packet], info: VideoInfo, lead: int = 0) -> Ite
 
 
 def placed(frames: Iterable[av.VideoFrame], info: VideoInfo) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Frames in display order, each with its place in `info.stamps`; none comes twice for one place."""
+    """Pair frames in display order with their indices in `info.stamps`; no index occurs twice."""
     last = -1
     for frame in frames:
         place = int(np.searchsorted(info.stamps, frame.pts))
         if place <= last < info.frames - 1 and info.stamps[last + 1] == frame.pts:
-            place = last + 1                            # of several with one stamp
+            place = last + 1                            # several frames share a timestamp
         if last < place < info.frames:
             last = place
             yield place, frame
 
 
 def in_order(frames: Iterable[av.VideoFrame], delay: int) -> Iterator[av.VideoFrame]:
-    """Decoded frames, whose order is right, with their stamps put in order too: a frame comes `delay` frames later."""
+    """Sort the timestamps of frames that are already in display order; each frame is held back by `delay` frames."""
     waiting: deque[av.VideoFrame] = deque()
     stamps: list[int] = []
     for frame in frames:
@@ -195,18 +196,19 @@ def _stamped(frame: av.VideoFrame, stamp: int) -> av.VideoFrame:
 
 def iter_frames(video: Path | VideoInfo, fps: float = 25.0, size: tuple[int, int] | None = None,
                 missing: list[int] | None = None) -> Iterator[NDArray[np.uint8]]:
-    """The picture on screen at 0, 1 / fps, 2 / fps … seconds, to the end of the video. Memory stays constant.
+    """Yield the frames on screen at 0, 1 / fps, 2 / fps … seconds, to the end of the video, in constant memory.
 
     Args:
-        video: A path, or its `probe`.
+        video: A path, or the result of `probe`.
+        fps: Frames to yield per second.
         size: (width, height) to scale to.
-        missing: Gets the indices of the frames that cannot be decoded, as they are met.
+        missing: List to which the indices of undecodable frames are appended as they are found.
 
     Yields:
-        RGB [H, W, 3]. A picture shown at several moments is the same array each time: do not write into it.
+        RGB [H, W, 3]. A frame shown at several times is the same array each time; do not write to it.
 
     Raises:
-        InputError: As `probe`; no frame can be decoded.
+        InputError: See `probe`; or no frame can be decoded.
     """
     info = video if isinstance(video, VideoInfo) else probe(video)
     scaler, times, moment, shown, last = VideoReformatter(), info.times, 0, None, -1
@@ -227,7 +229,7 @@ def iter_frames(video: Path | VideoInfo, fps: float = 25.0, size: tuple[int, int
 
 
 def missing_note(info: VideoInfo, missing: Sequence[int]) -> str:
-    """A sentence about frames that cannot be decoded; "" if there are none."""
+    """Describe the frames that cannot be decoded in one sentence; "" if there are none."""
     if not missing:
         return ""
     times = [f"{info.times[place]:.1f}" for place in missing]
@@ -242,9 +244,9 @@ def missing_note(info: VideoInfo, missing: Sequence[int]) -> str:
 
 def _picture(frame: av.VideoFrame, scaler: VideoReformatter, size: tuple[int, int] | None, info: VideoInfo
              ) -> NDArray[np.uint8]:
-    """A frame as RGB [H, W, 3], upright, scaled to (width, height) as seen.
+    """Convert a frame to RGB [H, W, 3], upright, scaled to the displayed (width, height).
 
-    scaler: kept from frame to frame, since setting one up costs more than the scaling.
+    The scaler is reused between frames because setting one up costs more than scaling.
     """
     a, b, c, d = info.upright
     width, height = size or (None, None)

@@ -1,4 +1,4 @@
-"""What a video file holds and when each of its frames is on screen, read without decoding it."""
+"""Read what a video file contains and when each frame is on screen, without decoding it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from numpy.typing import NDArray
 from hrpro.errors import InputError
 from hrpro.video.whole import joined_or_cut
 
-MAX_PIXELS = 1 << 26            # of a frame: 8K in all its shapes; a decoder holds several at once
-# Formats of files that hold their pictures themselves. Playlists and scripts (hls, concat, dash, avisynth …) make libav
-# read other files, which may be outside of the data set. Sound alone is opened too, to say that it has no pictures.
+MAX_PIXELS = 1 << 26            # per frame: any 8K format; a decoder holds several frames at once
+# Only self-contained formats: playlists and scripts (hls, concat, dash, avisynth …) make libav read other files, which
+# may be outside the data set. Audio formats are included so that the error can say there is no picture track.
 CONTAINERS = {"format_whitelist": "mov,matroska,avi,flv,live_flv,mpegts,mpeg,mpegvideo,ogg,asf,mxf,dv,gif,apng,ivf,rm,"
                                   "nut,wtv,amv,nsv,swf,r3d,h261,h263,h264,hevc,vvc,obu,m4v,vc1,mjpeg,yuv4mpegpipe,"
                                   "wav,mp3,aac,flac"}
 MAX_DAYS = 10
 _STILL = Disposition.timed_thumbnails | Disposition.still_image
 _PICTURE_CODECS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}
-# Containers whose files are joined byte by byte, so that time stamps can restart or jump.
+# Containers whose files can be concatenated byte by byte, so that timestamps can restart or jump.
 _JOINABLE = {"mpegts", "mpeg", "flv"}
-LONGEST_GAP = 10               # seconds between two stamps there, beyond which players close the gap
-# Not every frame has a stamp of its own here, and libav fills them in: in AVI as if frames were stored in order.
+LONGEST_GAP = 10               # seconds between two timestamps in these; players close longer gaps
+# In these not every frame has a timestamp; libav fills them in, for AVI as if frames were stored in display order.
 _DELAY = {"avi": 16, "mpeg": 1, "mpegts": 1}
 _MP4, _WEBM = {"h264", "vp9", "av1"}, {"vp8", "vp9", "av1"}
 _BROWSER_CODECS = {".mp4": _MP4, ".m4v": _MP4, ".mov": _MP4, ".webm": _WEBM, ".mkv": _MP4 | _WEBM}
@@ -42,29 +42,30 @@ _BROWSER_CODECS = {".mp4": _MP4, ".m4v": _MP4, ".mov": _MP4, ".webm": _WEBM, ".m
 
 @dataclass(frozen=True, eq=False)
 class VideoInfo:
-    """One video file, as a player shows it.
+    """One video file as a player shows it.
 
     Attributes:
         duration: Seconds from the first displayed frame to the end of the last.
-        fps: Average rate.
-        width: As shown: in square pixels, upright.
-        height: See width.
-        stamps: int64 [N], display order, in units of `time_base` seconds.
-        keyframes: Indices into `stamps` at which decoding can begin.
-        start: Seconds on a player's clock at which the first frame appears (not 0 where sound leads).
-        upright: The stored picture's display matrix (a, b, c, d), each -1, 0 or 1: pixel (x, y) is shown at
-            (a x + c y, b x + d y), apart from a shift.
-        interlaced: Pictures are made of two fields each.
-        plain: No edit list hides frames and, in Matroska, which has no frame lengths, none is stored out of order. Of
-            other files some players show a neighbour of the frame asked for.
+        fps: Average frame rate.
+        width: Displayed width: square pixels, upright.
+        height: Displayed height, likewise.
+        stamps: Timestamps in display order, int64 [N], in units of `time_base` seconds.
+        keyframes: Indices into `stamps` at which decoding can start.
+        start: Seconds on a player's clock at which the first frame appears (not 0 if audio starts earlier).
+        upright: Display matrix (a, b, c, d) of the stored picture, each -1, 0 or 1: pixel (x, y) is shown at
+            (a x + c y, b x + d y), up to a translation.
+        interlaced: Each picture consists of two fields.
+        plain: No edit list hides frames and, in Matroska, which stores no frame durations, no frame is stored out of
+            order. For other files some players show a neighbour of the requested frame.
         certain: There is one picture track and its first frame can be decoded, so every player shows the same.
-        single: There is no other picture track, not even a thumbnail: beside one, browsers do not seek right.
-        delay: By how many places decoded frames' stamps can be out of order, see `hrpro.video.decode.in_order`.
-        counted: Stamps only number the packets: pictures stored out of order do not have their own.
-        joins: Where stamps restart or jump, as in files joined byte by byte, what to add to those that follow.
-        stored: int64 [N], stamps in the order of the file; only where there are joins.
-        entries: int64 [K, 2], for each of `keyframes` the number of its packet and its byte in the file; only of
-            transport streams, in which one can begin to read anywhere.
+        single: There is no other picture track, not even a thumbnail; with one, browsers seek incorrectly.
+        delay: By how many positions timestamps of decoded frames can be out of order, see
+            `hrpro.video.decode.in_order`.
+        counted: Timestamps only number the packets; pictures stored out of order do not have their own.
+        joins: The offset to add to the timestamps after each restart or jump, as in files concatenated byte by byte.
+        stored: Timestamps in file order, int64 [N]; empty unless there are joins.
+        entries: Packet number and byte position of each of `keyframes`, int64 [K, 2]; only for transport streams,
+            which can be read from anywhere.
     """
 
     path: Path
@@ -96,35 +97,35 @@ class VideoInfo:
 
     @property
     def times(self) -> NDArray[np.float64]:
-        """Seconds at which each displayed frame appears, [N], starting at 0."""
+        """Seconds at which each frame appears, [N], starting at 0."""
         return (self.stamps - self.stamps[0]) * float(self.time_base)
 
     @property
     def even(self) -> bool:
-        """Whether frame i is on screen from i / fps on."""
+        """Whether frame i appears at i / fps seconds."""
         return bool(np.abs(self.times * self.fps - np.arange(self.frames)).max() < 0.1)
 
     @property
     def browser_playable(self) -> bool:
-        """Whether a browser's <video> shows these pictures."""
+        """Whether a browser's <video> element can play the picture track."""
         return self.codec in _BROWSER_CODECS.get(self.path.suffix.lower(), ()) and not self.interlaced \
             and self.certain and not self.joins and self.pixel_format in ("yuv420p", "yuvj420p")
 
     @property
     def needs_copy(self) -> bool:
-        """Whether the annotation desk plays a copy, in which a browser finds each frame."""
+        """Whether the annotation desk must play a copy, in which browsers seek to the exact frame."""
         return not self.browser_playable or not self.single
 
     def frame_index(self, seconds: float) -> int:
-        """The frame on screen at a moment; the first before 0, the last after the end."""
+        """Return the index of the frame on screen at a time; the first before 0, the last after the end."""
         return max(0, int(np.searchsorted(self.times, seconds + 1e-6, side="right")) - 1)
 
 
 def version_of(path: Path) -> str:
-    """What tells a file from another under the same name: its size and the time of its last change, in hexadecimal.
+    """Identify the current version of a file by its size and modification time, in hexadecimal.
 
     Raises:
-        InputError: missing.
+        InputError: The file does not exist.
     """
     try:
         status = Path(path).stat()
@@ -135,10 +136,13 @@ def version_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """A video file's container and the picture track that is used everywhere; libav's errors become InputErrors.
+    """Open a video file and select the picture track used throughout; libav's errors become InputErrors.
+
+    Yields:
+        The container and the stream.
 
     Raises:
-        InputError: missing, empty, not a video, without pictures, damaged, of huge pictures.
+        InputError: The file is missing, empty, damaged, not a video, has no picture track, or its frames are too large.
     """
     path = Path(path)
     if not path.is_file():
@@ -155,7 +159,7 @@ def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoSt
             if context.width * context.height > MAX_PIXELS:
                 raise InputError(f"{path}: its frames of {context.width} x {context.height} pixels are too large. "
                                  f"Scale the video down to at most {MAX_PIXELS >> 20} million pixels.")
-            context.options = {"max_pixels": str(MAX_PIXELS)}           # also where the size changes on the way
+            context.options = {"max_pixels": str(MAX_PIXELS)}           # also if the size changes mid-stream
             yield container, stream
     except av.error.FFmpegError as error:
         raise InputError(f"{path}: cannot be read as a video ({error.strerror}); it is damaged, cut off or of another "
@@ -163,10 +167,10 @@ def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoSt
 
 
 def average_rate(path: Path) -> float:
-    """Average frames per second as a video file's header gives it, without reading its frames.
+    """Return the average frame rate from a video file's header, without reading its frames.
 
     Raises:
-        InputError: not a readable video, or the header gives no rate.
+        InputError: The file is not a readable video, or its header has no frame rate.
     """
     with opened(path) as (_, stream):
         if not (rate := stream.average_rate or stream.guessed_rate):
@@ -175,7 +179,7 @@ def average_rate(path: Path) -> float:
 
 
 def _films(path: Path, container: av.container.InputContainer) -> list[av.VideoStream]:
-    """The picture tracks that are films: no cover, thumbnail or other still, as long as there is another track."""
+    """Picture tracks that are films; covers, thumbnails and stills are returned only if there is nothing else."""
     tracks = [track for track in container.streams.video
               if track.codec_context is not None and not track.disposition & Disposition.attached_pic]
     for is_film in (lambda track: not track.disposition & _STILL,
@@ -188,7 +192,7 @@ def _films(path: Path, container: av.container.InputContainer) -> list[av.VideoS
 
 
 def _moving(path: Path, tracks: list[int]) -> set[int]:
-    """Which of the tracks have more than one picture."""
+    """Return which of the tracks have more than one picture."""
     seen, moving = set(), set()
     with av.open(str(path), container_options=CONTAINERS, metadata_errors="replace") as container:
         for packet in container.demux(*(container.streams[index] for index in tracks)):
@@ -200,14 +204,14 @@ def _moving(path: Path, tracks: list[int]) -> set[int]:
 
 
 def probe(path: Path) -> VideoInfo:
-    """What a video file holds; decodes one frame and reads the time stamps of the others.
+    """Read what a video file contains: decode one frame and read the timestamps of the others.
 
-    Frames that an edit list hides are left out; frames stored out of order come in display order; where stamps restart
-    or jump, as in recordings that were joined byte by byte, they go on.
+    Frames hidden by an edit list are left out, and frames stored out of order are put in display order. Timestamps that
+    restart or jump, as in recordings concatenated byte by byte, are made continuous.
 
     Raises:
-        InputError: missing, empty, not a video, without pictures, cut off, joined so that only its beginning can be
-            played, without usable time stamps, too large.
+        InputError: The file is missing, empty, not a video, has no picture track or no usable timestamps, is truncated,
+            is a concatenation of which players show only the first part, or its frames or duration are too large.
     """
     path = Path(path)
     with opened(path) as (container, stream):
@@ -223,7 +227,7 @@ def probe(path: Path) -> VideoInfo:
 
 
 def decoded(packets: Iterable[av.Packet]) -> Iterator[av.VideoFrame]:
-    """The frames of picture packets, without those that cannot be decoded."""
+    """Decode picture packets, skipping what cannot be decoded."""
     for packet in packets:
         with contextlib.suppress(av.error.FFmpegError):
             yield from [frame for frame in packet.decode() if frame.pts is not None]
@@ -247,7 +251,7 @@ def _delay(container: str, stream: av.VideoStream) -> int:
 
 
 def _beginning(stream: av.VideoStream) -> bytes:
-    """The stream's headers and its first packet, which say what program wrote it."""
+    """Return the stream's headers and first packet, which name the program that wrote it."""
     stream.container.seek(0)
     packet = next(stream.container.demux(stream), None)
     return (stream.codec_context.extradata or b"") + (bytes(packet) if packet else b"")
@@ -275,7 +279,7 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
                 others_end = max(others_end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             continue
         packets += 1
-        damaged = packet.is_corrupt                     # the last one, if the file ends within it
+        damaged = packet.is_corrupt                     # true after the loop if the file ends within its last packet
         hidden |= packet.is_discard
         if packet.is_discard or _is_hidden(packet, codec):
             continue
@@ -303,7 +307,7 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
                          "not one frame. Convert it to MP4 (H.264) with new time stamps, or give its parts.")
     file_order = stamps if joins else np.empty(0, np.int64)
     order = np.argsort(stamps, kind="stable")
-    # Where an edit list hides whole groups of pictures, libav gives none of their packets.
+    # libav returns no packets for groups of pictures that an edit list hides entirely.
     plain = not (hidden or packets < stream.frames or (matroska and (np.diff(order) < 0).any()))
     stamps = stamps[order]
     span = int(stamps[-1] - stamps[0])
@@ -332,9 +336,9 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
 
 def _joined(stamps: NDArray[np.int64], stored: NDArray[np.int64], lengths: NDArray[np.int64], time_base: Fraction
             ) -> tuple[list[int], NDArray[np.int64]]:
-    """What each join adds to stamps (see `VideoInfo`), and stamps that go on there. All in the order of the file.
+    """Return the offset of each join (see `VideoInfo`) and the timestamps made continuous, all in file order.
 
-    Decoding times rise within a recording, so where one falls another recording begins.
+    Decoding times increase within a recording, so where they drop another recording begins.
     """
     steps = np.diff(stored)
     usual = int(np.median(steps[steps > 0])) if (steps > 0).any() else 1
@@ -349,7 +353,14 @@ def _joined(stamps: NDArray[np.int64], stored: NDArray[np.int64], lengths: NDArr
 
 def joined(packets: Iterable[av.Packet], stream: av.VideoStream, info: VideoInfo, number: int = 0
            ) -> Iterator[av.Packet]:
-    """Packets with the stamps that `info` has; number: of the first picture packet among them."""
+    """Give picture packets the continuous timestamps of `info`.
+
+    Args:
+        packets: Packets of the container, in file order.
+        stream: The picture track.
+        info: The file's `probe`.
+        number: Index of the first picture packet among `packets`.
+    """
     if not info.joins:
         yield from packets
         return
@@ -362,9 +373,10 @@ def joined(packets: Iterable[av.Packet], stream: av.VideoStream, info: VideoInfo
 
 def _matroska_end(container: av.container.InputContainer, stream: av.VideoStream, last: float, others_end: float
                   ) -> float | None:
-    """Seconds at which the last frame leaves the screen, where the file tells it; last: when it appears.
+    """Seconds at which the last frame, which appears at `last`, leaves the screen; None if the file does not record it.
 
-    A block has no length of its own: the track's DURATION has it, and the file's, which is the longest track's.
+    Blocks have no duration of their own. The track's DURATION tag gives it, or the file's duration, which is that of
+    the longest track.
     """
     whole = (container.duration or 0) / av.time_base
     told = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d*)?)", stream.metadata.get("DURATION", ""))
@@ -377,6 +389,6 @@ def _matroska_end(container: av.container.InputContainer, stream: av.VideoStream
 
 
 def _is_hidden(packet: av.Packet, codec: str) -> bool:
-    """A VP8 reference picture that is stored as a packet of its own and never shown (RFC 6386, section 9.1)."""
+    """Whether a packet is a VP8 reference picture that is never shown (RFC 6386, section 9.1)."""
     tag = bytes(packet)[:3] if codec == "vp8" else b""
-    return any(tag) and not tag[0] >> 4 & 1             # all zeros are damage
+    return any(tag) and not tag[0] >> 4 & 1             # all zeros means damage

@@ -1,7 +1,8 @@
-"""Copies of videos that browsers cannot play: where they lie, who makes them, and how they stand.
+"""Copies of videos that browsers cannot play: their paths, the processes that make them, and their state.
 
-A copy is `<cache>/proxies/<file name>.<version>.mp4`; the `.json` beside it tells how far it is while it is made, and
-why there is none where that failed. Who makes one holds the folder's lock: one copy at a time, whoever asks.
+A copy is `<cache>/proxies/<file name>.<version>.mp4`. The `.json` file beside it holds the progress while the copy is
+being made, or the reason if that failed. The process that makes a copy holds the folder's lock, so copies are made one
+at a time.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _SOURCE = Path(__file__).resolve().parents[2]
 
 
 def proxy_path(video: Path, cache_dir: Path) -> Path:
-    """Where the copy of the video file as it is now is, made or not.
+    """Return the path of the copy of a video file's current version, whether or not it exists.
 
     Raises:
-        InputError: there is no such video, or the place leads out of the data set around the cache.
+        InputError: The video does not exist, or the path leads out of the data set that contains the cache.
     """
     cache = Path(cache_dir)
     return inside(cache.parent, cache.name, "proxies", f"{Path(video).name}.{version_of(video)}.mp4")
@@ -37,31 +38,34 @@ def proxy_path(video: Path, cache_dir: Path) -> Path:
 
 def make_proxy(source: Path, cache_dir: Path, progress: Callable[[float], object] = lambda fraction: None,
                lock: int | None = None, note: Callable[[str], object] = lambda sentence: None) -> Path:
-    """The video's copy, see `hrpro.video.transcode`; made unless it is there.
+    """Make a video's copy with `hrpro.video.transcode` unless it exists.
 
     Args:
         source: The video.
         cache_dir: The data set's cache.
-        progress: Gets the fraction done.
-        lock: The folder's lock as an open file, where the caller holds it already; else this waits until no other
-            process makes a copy in this cache.
-        note: Gets a sentence about frames that cannot be decoded, if there are any.
+        progress: Called with the fraction done.
+        lock: File descriptor of the folder's lock, if the caller already holds it. Otherwise wait until no other
+            process is making a copy in this cache.
+        note: Called with a sentence about undecodable frames, if there are any.
+
+    Returns:
+        The path of the copy.
 
     Raises:
-        InputError: see `probe`; no frame can be decoded; the copy cannot be written; the video was replaced meanwhile.
-            Nothing half written is left.
+        InputError: See `probe`; or no frame can be decoded, the copy cannot be written, or the video was replaced in
+            the meantime. No partial copy is left behind.
     """
     from hrpro.video.decode import missing_note
-    from hrpro.video.transcode import transcode  # encoders load only in the process that uses them
+    from hrpro.video.transcode import transcode  # loads the encoders only in the process that uses them
 
     folder = proxy_path(source, cache_dir).parent
     with _lock_of(folder) if lock is None else os.fdopen(lock, "wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        target = proxy_path(source, cache_dir)          # as the file is now: the wait may have been long
+        target = proxy_path(source, cache_dir)          # again: the video may have changed during the wait
         state = target.with_suffix(".json")
         if target.exists():
             return target
-        for left in target.parent.glob(".*.mp4.*"):     # by a process that was killed
+        for left in target.parent.glob(".*.mp4.*"):     # leftovers of a killed process
             left.unlink(missing_ok=True)
         try:
             with replacing_by_name(target) as temporary:
@@ -70,7 +74,7 @@ def make_proxy(source: Path, cache_dir: Path, progress: Callable[[float], object
                 if proxy_path(source, cache_dir) != target:
                     raise InputError(f"{source}: was replaced while it was copied. Copy it again.")
         except BaseException as error:
-            with contextlib.suppress(InputError):       # the disk is full: then the error itself must do
+            with contextlib.suppress(InputError):       # on a full disk, only the error itself is reported
                 write_json(state, {"fault": _fault(source, error)})
             raise
         if missing:
@@ -83,7 +87,7 @@ def make_proxy(source: Path, cache_dir: Path, progress: Callable[[float], object
 
 
 class _Told:
-    """Tells and writes down how far a copy is, twice a second."""
+    """Reports and records the progress of a copy, twice a second."""
 
     def __init__(self, state: Path, progress: Callable[[float], object]):
         self.state, self.progress = state, progress
@@ -99,10 +103,19 @@ class _Told:
 
 
 def order_proxy(video: Path, cache_dir: Path, *, again: bool = False) -> dict[str, object]:
-    """How the video's copy stands, for somebody who waits for it; begun in the background if nobody is at work.
+    """Return the state of a video's copy; start making it in the background if no process is making one.
 
-    {"ready", "done": the fraction, None while another video has its turn, "left": seconds or None, "fault": why there
-    will be none, or ""}. again: begin anew where it failed. InputError if there is no such video.
+    Args:
+        video: The video.
+        cache_dir: The data set's cache.
+        again: Retry if an earlier attempt failed.
+
+    Returns:
+        "ready"; "done", the fraction, None while another video is being copied; "left", in seconds or None; "fault",
+        why there will be no copy, or "".
+
+    Raises:
+        InputError: The video does not exist.
     """
     target = proxy_path(video, cache_dir)
     answer = {"ready": target.exists(), "done": None, "left": None, "fault": ""}
@@ -140,21 +153,21 @@ def _lock_of(folder: Path) -> IO[bytes]:
 
 
 def _start(video: Path, lock: int) -> None:
-    """Make a copy in a process of its own, which inherits the lock: with its end the lock is free, however it ends."""
+    """Make a copy in a separate process, which inherits the lock: the lock is released however the process ends."""
     path = os.pathsep.join(filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(
         [sys.executable, "-m", "hrpro", "proxy", str(video.resolve().parents[1]), video.name, "--lock", str(lock)],
         pass_fds=[lock], start_new_session=True, env=os.environ | {"PYTHONPATH": path},
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, process.pid, 10)            # the app stays quick meanwhile
-    threading.Thread(target=process.wait, daemon=True).start()      # so that its end leaves no zombie
+        os.setpriority(os.PRIO_PROCESS, process.pid, 10)            # keeps the app responsive
+    threading.Thread(target=process.wait, daemon=True).start()      # reaps the process: no zombie
 
 
 def _read(state: Path) -> dict[str, object]:
     try:
         return read_json(state)
-    except InputError:                                  # not begun, or done this moment
+    except InputError:                                  # not started yet, or just finished
         return {}
 
 

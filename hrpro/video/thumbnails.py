@@ -1,4 +1,4 @@
-"""Filmstrips: small pictures of a whole video in one image file."""
+"""Filmstrips: thumbnails of a whole video in one image file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from hrpro.video.decode import frames_at
 from hrpro.video.probe import VideoInfo, probe, version_of
 
 TILE_WIDTH = 160
-TALLEST = 2 * TILE_WIDTH        # a tile; taller pictures are shown smaller, between black bars
+TALLEST = 2 * TILE_WIDTH        # highest tile; taller pictures are scaled down, between black bars
 COLUMNS = 10
-_EDITION = 2                    # strips that an older program made may show other frames
+_EDITION = 2                    # strips made by older versions of this code may show other frames
 
 _SIDE = Number(1, 1 << 16, whole=True)
 _MANIFEST = {"made_from": dict, "times": [Number()], "tile_width": _SIDE, "tile_height": _SIDE, "columns": _SIDE}
@@ -29,7 +29,7 @@ _MANIFEST = {"made_from": dict, "times": [Number()], "tile_width": _SIDE, "tile_
 
 @dataclass(frozen=True)
 class Filmstrip:
-    """N tiles in one JPEG at `path`, row by row, `columns` in a row; tile i shows the video at `times[i]` seconds."""
+    """N tiles in one JPEG at `path`, row by row, `columns` per row; tile i shows the video at `times[i]` seconds."""
 
     path: Path
     times: tuple[float, ...]
@@ -40,21 +40,27 @@ class Filmstrip:
 
 def filmstrip(video_path: Path, cache_dir: Path, count: int = 100,
               info_of: Callable[[Path], VideoInfo] = probe) -> Filmstrip:
-    """The video's filmstrip of `count` evenly spaced tiles (fewer where it has fewer frames), made when not cached.
+    """Return a video's filmstrip, making it if it is not cached.
 
-    Of a long video key frames are taken, which cost little to decode; `times` are those of the pictures shown. The
-    cache holds one strip per video file name, which is made again when the file or `count` has changed. info_of: may
-    know the file's frame times already, which take seconds to read from a long video.
+    For long videos key frames are used, which are cheap to decode; `times` are those of the frames shown. The cache
+    holds one strip per video file name; it is remade when the file or `count` changes.
+
+    Args:
+        video_path: The video.
+        cache_dir: The data set's cache.
+        count: Number of evenly spaced tiles; fewer if the video has fewer frames.
+        info_of: Returns the video's `probe`, perhaps from a cache: reading the frame times of a long video takes
+            seconds.
 
     Raises:
-        InputError: the video cannot be read, or the cache not be written.
+        InputError: The video cannot be read, or the cache cannot be written.
     """
     video_path = Path(video_path)
     cache = Path(cache_dir)
     sprite, manifest = (inside(cache.parent, cache.name, "filmstrips", f"{video_path.name}.{kind}")
                         for kind in ("jpg", "json"))
     made_from = {"version": version_of(video_path), "count": count, "edition": _EDITION}
-    with contextlib.suppress(InputError):               # none yet, or broken
+    with contextlib.suppress(InputError):               # missing or broken
         film = read_json(manifest)
         if not mismatch(film, _MANIFEST) and film["made_from"] == made_from and sprite.is_file():
             return Filmstrip(sprite, tuple(film["times"]), film["tile_width"], film["tile_height"], film["columns"])
@@ -75,7 +81,7 @@ def filmstrip(video_path: Path, cache_dir: Path, count: int = 100,
 
 
 def _moments(info: VideoInfo, count: int) -> np.ndarray:
-    """Middles of `count` equal parts of the video, moved to a key frame where one lies in the same part."""
+    """Midpoints of `count` equal parts of the video, in seconds, moved to a key frame if the same part has one."""
     spacing = info.duration / count
     middles = (np.arange(count) + 0.5) * spacing
     keys = info.times[info.keyframes]

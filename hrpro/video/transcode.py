@@ -1,4 +1,4 @@
-"""Writes a copy of a video that every browser plays: H.264 and AAC in MP4, upright, each frame at its own time."""
+"""Write a copy of a video that every browser plays: H.264 and AAC in MP4, upright, each frame at its original time."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from hrpro.video.decode import in_order, nothing_decodes, placed
 from hrpro.video.probe import LONGEST_GAP, VideoInfo, decoded, joined, opened
 
 LONG_SIDE = 1280        # pixels
-KEY_EVERY = 15          # frames: a player decodes so many at most to show one
-# Without B frames they are stored in the order in which they are shown.
+KEY_EVERY = 15          # frames: the most a player decodes to show one
+# Without B frames, frames are stored in display order.
 _H264 = {"preset": "veryfast", "crf": "23", "bf": "0", "g": str(KEY_EVERY)}
 _SOUND_RATE = 48_000
 
 
 def transcode(info: VideoInfo, path: Path, progress: Callable[[float], object] = lambda fraction: None) -> list[int]:
-    """Write the video `info` to `path`, its first frame at 0, every other one as long after that as in the original.
+    """Write a browser-playable copy whose first frame is at 0 and whose other frames keep their distance to it.
 
-    A frame that cannot be decoded shows the one before it; so does none come at another's place. Sound that cannot be
-    decoded is left out.
+    A frame that cannot be decoded is replaced by the one before it, so all frames keep their indices. Undecodable audio
+    is left out.
 
     Args:
-        progress: Gets the fraction done after each frame.
+        info: The video's `probe`.
+        path: The file to write.
+        progress: Called with the fraction done, after each frame.
 
     Returns:
-        The indices of the frames that cannot be decoded.
+        Indices of the frames that cannot be decoded.
 
     Raises:
         InputError: No frame can be decoded.
@@ -54,7 +56,7 @@ def transcode(info: VideoInfo, path: Path, progress: Callable[[float], object] =
 
 @contextlib.contextmanager
 def _writing() -> Iterator[None]:
-    """Tell faults of the file that is written from those of the one that is read."""
+    """Turn libav errors into OSError, to distinguish faults of the written file from those of the one being read."""
     try:
         yield
     except av.error.FFmpegError as error:
@@ -62,7 +64,7 @@ def _writing() -> Iterator[None]:
 
 
 def _pictures(info: VideoInfo, sound: _Sound | None) -> Iterator[av.VideoFrame]:
-    """The frames that can be decoded, in display order; sound goes where it is wanted."""
+    """Yield the decodable frames in display order; pass audio on to `sound`."""
     with opened(info.path) as (container, stream):
         stream.thread_type = "AUTO"
         packets = joined(container.demux([stream, *container.streams.audio[:1]] if sound else stream), stream, info)
@@ -75,7 +77,7 @@ def _pictures(info: VideoInfo, sound: _Sound | None) -> Iterator[av.VideoFrame]:
 
 
 def _without_fields(frames: Iterable[av.VideoFrame], time_base: Fraction) -> Iterator[av.VideoFrame]:
-    """Interlaced pictures made whole, one for one."""
+    """Deinterlace frames, one for one."""
     graph, shape = None, None
     for frame in frames:
         if shape != (shape := (frame.width, frame.height, frame.format.name)):
@@ -101,14 +103,14 @@ def _pull(graph: av.filter.Graph | None, time_base: Fraction, *, end: bool = Fal
 
 
 def _ready(graph: av.filter.Graph) -> Iterator[av.VideoFrame | av.AudioFrame]:
-    """The frames that a filter graph has ready."""
+    """Yield the frames that a filter graph has ready."""
     with contextlib.suppress(av.error.BlockingIOError, av.error.EOFError):
         while True:
             yield graph.pull()
 
 
 class _Pictures:
-    """The picture track: frame i of the original becomes its frame i, whichever can be decoded."""
+    """The picture track: frame i of the original becomes frame i here, even if some cannot be decoded."""
 
     def __init__(self, container: av.container.OutputContainer, info: VideoInfo):
         self.container, self.info = container, info
@@ -128,14 +130,14 @@ class _Pictures:
         self.turn = _turning(info.upright, *self.stored_size)
 
     def put(self, place: int, frame: av.VideoFrame) -> None:
-        """Take the next decoded frame; places that none came for show the one before (the first, those before it)."""
+        """Write the next decoded frame and fill the gap before it: with the previous frame, or with this first one."""
         before = self.held
         self.held = self.scaler.reformat(frame, *self.stored_size, "yuv420p", interpolation="AREA",
                                          dst_color_range="MPEG")
         if self.turn:
             self.turn.push(self.held)
             self.held = self.turn.pull()
-        self.held.pict_type = PictureType.NONE          # else the encoder would follow the original's key frames
+        self.held.pict_type = PictureType.NONE          # otherwise the encoder copies the original's key frames
         self.held.time_base = self.base
         self.missing.extend(range(self.count, place))
         self._repeat(before or self.held, place)
@@ -161,7 +163,7 @@ class _Pictures:
 
 
 def _turning(upright: tuple[int, int, int, int], width: int, height: int) -> av.filter.Graph | None:
-    """What makes yuv420p pictures upright, None where they are; upright: see `VideoInfo`."""
+    """Filter that makes yuv420p pictures upright, None if they already are; for `upright` see `VideoInfo`."""
     a, b, c, d = upright
     filters = ["transpose"] * (not a) + ["hflip"] * ((a or c) < 0) + ["vflip"] * ((b or d) < 0)
     if not filters:
@@ -174,13 +176,13 @@ def _turning(upright: tuple[int, int, int, int], width: int, height: int) -> av.
 
 
 def _rising(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Times of which none equals the one before it, as it may in a faulty file."""
+    """Make times strictly increasing; in a faulty file several can be equal."""
     places = np.arange(len(ticks))
     return np.maximum.accumulate(ticks - places) + places
 
 
 class _Sound:
-    """The sound track, from the moment of the first picture on; gaps become silence."""
+    """The audio track, starting with the first frame; gaps become silence."""
 
     def __init__(self, container: av.container.OutputContainer, info: VideoInfo):
         self.container, self.graph, self.after, self.shifts = container, None, None, _shifts(info)
@@ -196,12 +198,12 @@ class _Sound:
             try:
                 self.graph = self.graph or _resampler(frame)
                 self.graph.push(frame)
-            except av.error.FFmpegError:                # its kind changed on the way
+            except av.error.FFmpegError:                # the audio format changed mid-stream
                 continue
             self._drain()
 
     def _follow(self, seconds: float, length: float) -> None:
-        """Notice where the sound's stamps restart or jump, as those of the picture do."""
+        """Detect where the audio timestamps restart or jump, as those of the picture do."""
         if self.after is not None and len(self.shifts) > 1 and not -.05 < seconds - self.after < LONGEST_GAP:
             del self.shifts[0]
         self.after = seconds + length
@@ -218,7 +220,7 @@ class _Sound:
 
 
 def _shifts(info: VideoInfo) -> list[Fraction]:
-    """Seconds to add to stamps, at first and after each join."""
+    """Seconds to add to timestamps, initially and after each join."""
     return [Fraction(0), *(shift * info.time_base for shift in info.joins)]
 
 

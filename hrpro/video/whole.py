@@ -1,4 +1,4 @@
-"""Whether a video file is whole, told by the lengths that its container writes down; nothing is decoded."""
+"""Check that a video file is complete from the lengths recorded in its container, without decoding anything."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-_MOST_PARTS = 1_000_000         # a film of many hours has thousands
+_MOST_PARTS = 1_000_000         # a video of many hours has thousands
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 _IN_SEGMENT = {0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1F43B675, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, 0xEC,
                0xBF}
-_AVI_SLACK = 64                 # bytes; some programs count the RIFF header in
+_AVI_SLACK = 64                 # bytes; some programs include the RIFF header in the length
 
-Part = tuple[str, int]          # what begins here, and the byte at which it should end
+Part = tuple[str, int]          # kind of part, and the byte at which it should end
 
 
 def joined_or_cut(path: Path, container: str) -> tuple[bool, bool]:
-    """Whether a file is several of its kind that follow one another, and whether it ends before its last part should.
+    """Check whether a file is several concatenated files, and whether it is truncated.
 
-    Of several files in one, players show the first only.
+    Players show only the first of several concatenated files.
 
     Args:
-        container: The format's name as libav gives it. Of those without announced lengths nothing is known.
+        path: The video file.
+        container: libav's name of the format. Formats that record no lengths always pass.
+
+    Returns:
+        Whether the file is several files joined, and whether it ends before its last part should.
     """
     size = path.stat().st_size
     with open(path, "rb") as file:
@@ -34,7 +38,7 @@ def joined_or_cut(path: Path, container: str) -> tuple[bool, bool]:
 
 
 def _parts(file: BinaryIO, size: int, container: str) -> Iterator[Part]:
-    """The outermost parts of a file, as far as they can be followed."""
+    """Yield the top-level parts of a file, as far as they can be followed."""
     read = next((read for name, read in _READERS.items() if name in container), None)
     if read:
         for part, _ in zip(read(file, size), range(_MOST_PARTS), strict=False):
@@ -51,7 +55,7 @@ def _mp4_parts(file: BinaryIO, size: int) -> Iterator[Part]:
             length = int.from_bytes(head[8:])
         elif not length:                                # to the end of the file
             length = size - at
-        if length < 8 or not name.isalnum():            # whatever follows the video
+        if length < 8 or not name.isalnum():            # other data after the video
             return
         if name in (b"moov", b"moof", b"mdat"):
             yield "beginning" if name == b"moov" else "part", at + length
@@ -69,7 +73,7 @@ def _matroska_parts(file: BinaryIO, size: int) -> Iterator[Part]:
             yield "beginning", segment_end
             at = begin
         elif length is None or name not in _IN_SEGMENT | {_EBML}:
-            if name == 0 and segment_end and _is_empty(file, at):       # space kept for what never came
+            if name == 0 and segment_end and _is_empty(file, at):       # preallocated space that was never written
                 yield "part", size + 1
             return
         else:
@@ -78,7 +82,7 @@ def _matroska_parts(file: BinaryIO, size: int) -> Iterator[Part]:
 
 
 def _ebml_number(file: BinaryIO, *, keep_mark: bool = False) -> int | None:
-    """A number of variable length; None where all its bits are set, which means that a size is not known."""
+    """Read a variable-length number; None if all its bits are set, which marks an unknown size."""
     first = file.read(1)
     if not first or not first[0]:
         return 0
@@ -101,7 +105,7 @@ def _avi_parts(file: BinaryIO, size: int) -> Iterator[Part]:
         file.seek(at)
         head = file.read(12)
         length = int.from_bytes(head[4:8], "little")
-        if head[:4] != b"RIFF" or not length:           # not closed by the program that wrote it
+        if head[:4] != b"RIFF" or not length:           # the writing program did not finish the file
             return
         at += 8 + length + length % 2
         yield "beginning" if head[8:] == b"AVI " else "part", at
@@ -131,19 +135,19 @@ def _flv_parts(file: BinaryIO, size: int) -> Iterator[Part]:
             yield "beginning", at
         elif head[0] & 31 in (8, 9, 18):
             at += 15 + int.from_bytes(head[1:4])
-            yield "part", at - 4                        # its length once more is not missed
+            yield "part", at - 4                        # the repeated length at its end may be missing
         else:
             return
 
 
 def _ends_within_a_packet(file: BinaryIO, size: int) -> bool:
-    """Whether a transport stream, whose packets have one length, ends before its last packet does."""
+    """Whether a transport stream, whose packets all have the same length, ends within a packet."""
     head = file.read(1 << 12)
     for length in (188, 192, 204):
         for first in range(length):
             marks = head[first::length]
             if len(marks) > 8 and marks.count(0x47) == len(marks):
-                # A packet of 192 bytes has its mark behind a time of four.
+                # 192-byte packets start with a four-byte timecode before the sync byte.
                 return (size - first + 4 * (length == 192)) % length > 0
     return False
 
