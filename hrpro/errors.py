@@ -52,7 +52,7 @@ def system_remedy(error: OSError) -> str:
 
 
 def number_of(count: int, noun: str, plural: str = "") -> str:
-    """`1 point`, `3,000 points`; plural: of nouns that take more than an s."""
+    """A count with its noun: `1 point`, `3,000 points`. plural: for nouns that need more than an s."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 

@@ -1,4 +1,4 @@
-"""A data set's folder: annotations, splits, points and features read together, with what is wrong in it."""
+"""Read a data set's folder: annotations, splits, points and features, and the faults in them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,11 @@ Level = Literal["error", "to do", "left out", "note"]
 class Finding:
     """One fact about a data set that its owner should know.
 
-    level: error, something is broken and no run can start; to do, a step of the setup is still missing, so no run can
-    start yet; left out, runs skip it; note, worth knowing. step: what settles a "to do", e.g. "label points".
+    Attributes:
+        level: "error", something is broken and no run can start; "to do", a setup step is missing and no run can start
+            yet; "left out", runs skip it; "note", worth knowing.
+        message: a sentence for the owner.
+        step: what resolves a "to do", e.g. "label points".
     """
 
     level: Level
@@ -47,7 +50,7 @@ class Finding:
 
     @property
     def blocks(self) -> bool:
-        """Whether no run can start."""
+        """Whether this keeps runs from starting."""
         return self.level in ("error", "to do")
 
     def __post_init__(self):
@@ -58,11 +61,17 @@ class Finding:
 class DataSet:
     """One data set, ready to train on.
 
-    classes: names in display order, C of them; duration, fps: {video: seconds, frames per second};
-    splits: {"train", "test"} -> videos; truth: the annotated segments; points: of all videos;
-    ambiguous: segments that neither count nor cost (THUMOS14); features: {"train", "test"} -> FeatureSet.
-    `splits` holds only videos that can be used, `listed` all that the split files name; `findings` says what was left
-    out and why; unusable: videos of gt_full.json without a name or duration to go by.
+    Attributes:
+        classes: C names in display order.
+        duration, fps: {video: seconds}, {video: frames per second}.
+        splits: {"train", "test"} -> usable videos.
+        truth: the annotated segments.
+        points: the points of all videos.
+        ambiguous: segments whose overlapping detections are dropped (THUMOS14).
+        features: {"train", "test"} -> FeatureSet.
+        findings: what was left out and why.
+        unusable: videos in gt_full.json without a valid name or duration.
+        listed: {"train", "test"} -> all videos in the split files.
     """
 
     root: Path
@@ -88,7 +97,7 @@ class DataSet:
 
     @property
     def ground_truth(self) -> Segments:
-        """The annotated segments that count, of all videos."""
+        """The annotated segments that count, from all videos."""
         return self.truth.counted
 
     @property
@@ -101,19 +110,19 @@ class DataSet:
         self.findings.append(Finding(level, message, step))
 
     def raise_errors(self) -> None:
-        """InputError with every finding that keeps a run from starting."""
+        """Raise InputError with all findings that keep a run from starting, if there are any."""
         faults = [finding.message for finding in self.findings if finding.blocks]
         if faults:
             raise InputError(faults)
 
     def test_truth(self, blocked: Sequence[str] = ()) -> Segments:
-        """Ground truth of the test split less the blocked videos: what detections are measured against.
+        """Ground truth of the test split without the blocked videos, which detections are evaluated against.
 
-        Its `videos` are exactly those measured, also such as have no segment. A video whose features are missing
-        stays: what is not detected there is missed.
+        Its `videos` are exactly the evaluated ones, including those without segments. Videos with missing features are
+        kept: their actions count as missed.
 
         Raises:
-            InputError: a segment of these videos ends before it begins.
+            InputError: a segment of these videos ends before it starts.
         """
         videos = tuple(video for video in self.listed["test"] if video not in set(blocked))
         if fault := self.truth.fault(set(videos)):
@@ -125,7 +134,7 @@ class DataSet:
         return Segments(mine.start, mine.end, mine.label, mine.score, position[mine.video], self.classes, videos)
 
     def video_label(self, video: str) -> np.ndarray:
-        """Classes of a video, [C] float32 of 0/1: from its annotations, or from its points where it has none."""
+        """Classes of a video, [C] float32 of 0/1: from its annotations, or from its points if it has none."""
         label = np.zeros(len(self.classes), np.float32)
         segments = self.ground_truth.of_video(video)
         label[segments.label if len(segments) else self.points.of_video(video).label] = 1
@@ -136,12 +145,15 @@ def open_dataset(config: Config, *, features: bool = True, points_file: Path | N
                  classes_file: Path | None = None) -> DataSet:
     """Read the data set that the settings name.
 
-    features: also open and check the feature files; points_file: labels to read instead of the settings' ones;
-    classes_file: names to read instead of classes.txt, if it is there.
+    Args:
+        config: the settings.
+        features: also open and check the feature files.
+        points_file: point labels to read instead of those in the settings.
+        classes_file: class names to read instead of classes.txt, if the file exists.
 
     Raises:
-        InputError: files that everything hangs on are missing or broken, all of them together. Lesser faults become
-            `findings`; `DataSet.raise_errors` turns those that keep a run from starting into one InputError.
+        InputError: essential files are missing or broken; all are reported together. Lesser faults become `findings`;
+            `DataSet.raise_errors` turns those that keep a run from starting into one InputError.
     """
     dataset, broken = examine(config, features=features, points_file=points_file, classes_file=classes_file)
     raise_if(broken)
@@ -150,7 +162,10 @@ def open_dataset(config: Config, *, features: bool = True, points_file: Path | N
 
 def examine(config: Config, *, features: bool = True, points_file: Path | None = None,
             classes_file: Path | None = None) -> tuple[DataSet, list[str]]:
-    """A data set as far as it can be read, and the faults of files that cannot be read at all.
+    """Read as much of a data set as possible; for the arguments, see `open_dataset`.
+
+    Returns:
+        The data set, and the faults of files that cannot be read at all.
 
     Raises:
         InputError: there is no such folder.
@@ -201,7 +216,7 @@ def examine(config: Config, *, features: bool = True, points_file: Path | None =
 
 
 def find_points(root: Path, setting: str) -> Path:
-    """The point file that the setting `points` names; `auto` prefers points.csv, labelled in the app."""
+    """The point file for the setting `points`; `auto` prefers points.csv, which the app writes."""
     folder = inside(root, "point_labels")
     if setting != "auto":
         if not Path(os.path.normpath(folder / setting)).is_relative_to(folder):
@@ -225,7 +240,7 @@ def _read_rates(path: Path, database: dict, default_fps: float,
                 findings: list[Finding]) -> tuple[dict[str, float], dict[str, float]]:
     """{video: duration} and {video: fps} of the videos that have a duration.
 
-    A missing fps is that of the video's file, else `default_fps`.
+    A missing fps is taken from the video file, otherwise from `default_fps`.
     """
     named = [video for video in database if is_file_name(video)]
     duration = {video: seconds for video in named if (seconds := _positive(database[video].get("duration"), 1e9))}
@@ -250,7 +265,7 @@ def _read_rates(path: Path, database: dict, default_fps: float,
 
 
 def _positive(value: Any, below: float, above: float = 0) -> float | None:
-    """A number between the limits, which may be in quotes; None for anything else."""
+    """The value as a number if it lies between the limits (it may be in quotes), otherwise None."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -259,8 +274,8 @@ def _positive(value: Any, below: float, above: float = 0) -> float | None:
 
 
 def _file_rates(folder: Path, videos: set[str]) -> dict[str, float]:
-    """{video: average frame rate} of those of the videos that have a readable file."""
-    from hrpro.video.probe import average_rate  # libav takes a while to load, and is seldom needed here
+    """{video: average frame rate} of the videos that have a readable file."""
+    from hrpro.video.probe import average_rate  # libav is slow to import and rarely needed here
 
     rates = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -271,7 +286,7 @@ def _file_rates(folder: Path, videos: set[str]) -> dict[str, float]:
 
 
 def _classes(listed: list[str], database: dict) -> tuple[str, ...]:
-    """Class names: classes.txt in its order, then any label of the annotations that it lacks, sorted."""
+    """Class names: classes.txt in its order, then the annotations' other labels, sorted."""
     listed = list(dict.fromkeys(listed))
     annotated = {entry["label"] for info in database.values() for entry in _annotations(info)
                  if isinstance(entry, dict) and isinstance(entry.get("label"), str)}
@@ -284,7 +299,7 @@ def _annotations(info: dict) -> list:
 
 
 def _check_ground_truth(truth: Truth, duration: dict[str, float], measured: set[str]) -> list[Finding]:
-    """What is wrong with the annotated segments; measured: the test videos, where a reversed one is an error."""
+    """Faults of the annotated segments. measured: evaluated videos, in which a reversed segment is an error."""
     found = (("error", truth.fault(measured)), ("left out", truth.fault(duration.keys() - measured)),
              ("left out", truth.left_out()), *(("note", note) for note in truth.notes(duration)))
     return [Finding(level, message) for level, message in found if message]
@@ -292,12 +307,17 @@ def _check_ground_truth(truth: Truth, duration: dict[str, float], measured: set[
 
 def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], duration: dict[str, float],
                 findings: list[Finding], known: Container[str] | None = None) -> Points:
-    """Points inside their videos, whose rates and seconds `fps` and `duration` give; the others are found fault with.
+    """Read the points that lie inside their videos, and report the others in `findings`.
 
-    Videos that lack those but are `known` are no fault of this file; None says nothing of any.
+    Args:
+        path: the point file.
+        classes: C class names.
+        fps, duration: {video: frames per second}, {video: seconds} of the usable videos.
+        findings: list to append to.
+        known: videos that are not reported as unknown even if they are not usable; None reports no unknown videos.
 
     Raises:
-        InputError: every fault of the file, with its line.
+        InputError: all faults of the file, with their lines.
     """
     if not path.exists():
         findings.append(Finding("to do", f"{path}: no point labels yet. Label some in the app, or put the file there.",
@@ -345,7 +365,7 @@ def _read_ambiguous(path: Path, videos: tuple[str, ...]) -> Segments:
 
 
 def read_names(path: Path) -> list[str]:
-    """The lines of a split or class file, without blank ones; InputError if it cannot be read."""
+    """The non-blank lines of a split or class file; InputError if it cannot be read."""
     return [line.strip() for line in read_text(path, DATUM_REMEDY).split("\n") if line.strip()]
 
 
@@ -356,7 +376,7 @@ def split_file(root: Path, split: str) -> Path:
 
 def _read_split(root: Path, split: str, database: dict | None, usable: Container[str],
                 findings: list[Finding]) -> list[str]:
-    """Videos of a split, once each; only usable ones, unless there are no annotations to compare with."""
+    """Videos of a split without duplicates; only usable ones, unless there are no annotations to compare with."""
     names = read_names(path := split_file(root, split))
     known = names if database is None else database
     unknown = [video for video in dict.fromkeys(names) if video not in known]
@@ -384,16 +404,16 @@ def _read_split(root: Path, split: str, database: dict | None, usable: Container
 
 
 def timebase_of(root: Path) -> Timebase:
-    """The rate of the features of the data set under `root`.
+    """The timebase of the features of the data set in `root`.
 
     Raises:
-        InputError: its settings or its timebase.yaml are at fault.
+        InputError: its settings or its timebase.yaml are invalid.
     """
     return read_timebase(root / "features", config_of(root).timebase)
 
 
 def _open_features(dataset: DataSet, config: Config) -> None:
-    """Open both splits' features; videos without sound ones leave their split."""
+    """Open the features of both splits, and drop videos without valid ones from their split."""
     folder = inside(dataset.root, "features")
     timebase = read_timebase(folder, config.timebase)
     expected = {video: timebase.count(seconds) for video, seconds in dataset.duration.items()}
@@ -421,7 +441,7 @@ def _open_features(dataset: DataSet, config: Config) -> None:
 
 
 def _find_feature_faults(dataset: DataSet, folder: Path, split: str, faults: dict[str, FeatureError]) -> None:
-    """One finding for all files with the same fault; an error where no video of the split has usable features."""
+    """One finding per fault; they are errors if no video of the split has usable features."""
     level = "left out" if dataset.features[split].lengths else "error"
     alike: dict[tuple[str, str], list[str]] = defaultdict(list)
     for video, error in faults.items():
@@ -444,7 +464,7 @@ def _find_feature_faults(dataset: DataSet, folder: Path, split: str, faults: dic
 
 
 def _find_odd_lengths(dataset: DataSet, folder: Path, split: str, expected: dict[str, int]) -> None:
-    """Features with another number of snippets than their video's length makes."""
+    """Report features whose number of snippets does not fit the length of the video."""
     features = dataset.features[split]
     odd = {video: length for video, length in features.lengths.items()
            if video in expected and not fits(length, expected[video])}
@@ -455,7 +475,7 @@ def _find_odd_lengths(dataset: DataSet, folder: Path, split: str, expected: dict
             f"frames per snippet give {expected[video]}")
     keys = ("fps", "stride") if (folder / "timebase.yaml").exists() else ("frames_per_sec", "segment_frames_num")
     remedy = f"Check {keys[0]}, {keys[1]} and the duration."
-    if len(odd) > max(1, len(features.lengths) / 2):    # else a few files or durations are wrong, not the rate
+    if len(odd) > max(1, len(features.lengths) / 2):    # otherwise a few files or durations are wrong, not the rate
         remedy = explain_lengths(odd, dataset.duration, dataset.fps, timebase, keys) or remedy
     dataset.find("note", f"{folder / split / video}.npy: {what}. {remedy}" if len(odd) == 1 else
                  f"{folder / split}: {len(odd):,} files have another length than their videos: {preview(list(odd))}. "
@@ -463,7 +483,7 @@ def _find_odd_lengths(dataset: DataSet, folder: Path, split: str, expected: dict
 
 
 def _check_points(dataset: DataSet) -> None:
-    """Classes and videos without points, points that share a snippet, classes named but never shown."""
+    """Report classes and videos without points, points that share a snippet, and points of unannotated classes."""
     train = dataset.splits["train"]
     if not dataset.classes:
         dataset.find("to do", f"{dataset.root}: no action classes yet. Add some in the app, or list them in "

@@ -1,4 +1,4 @@
-"""Snippet features on disk: checked by their headers, read through memory maps."""
+"""Snippet features on disk: checked by their headers, read as memory maps."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from hrpro.yaml_files import read_yaml
 
 TIMEBASE = {"fps": Number(1e-3, 1e6), "stride": Number(1, 1e6, whole=True), "clip": Number(1, 1e6, whole=True),
             "offset": Number(-1e9, 1e9, whole=True)}
-MOST = 1e15                                             # squares of larger numbers leave float32
+MOST = 1e15                                             # squares of larger values could overflow float32
 
 
 class FeatureError(InputError):
     """A feature file that cannot be used.
 
     Attributes:
-        kind: equal for files with the same fault and remedy.
-        what, remedy: the fault without the file's path, and what to do about it.
+        kind: the same for files with the same fault and remedy.
+        what, remedy: the fault without the file's path, and the remedy.
     """
 
     def __init__(self, path: Path, kind: str, what: str, remedy: str):
@@ -37,20 +37,21 @@ class FeatureError(InputError):
 
 
 def feature_file(root: Path, video: str) -> Path:
-    """The features of a video: `<root>/<video>.npy`, or beside the split's folder where they are kept in one folder."""
+    """The feature file of a video: `<root>/<video>.npy`, else in the parent folder, which both splits may share."""
     own, shared = root / f"{video}.npy", root.parent / f"{video}.npy"
     return shared if shared.exists() and not own.exists() else own
 
 
 def read_header(path: Path, dim: int | None = None, expected: int | None = None) -> tuple[tuple[int, int], np.dtype]:
-    """Shape [T, D] and type of a feature file, from its header and size alone.
+    """Shape [T, D] and dtype of a feature file, from its header and size alone.
 
     Args:
-        dim: what D must be; None allows any.
-        expected: T as the video's length makes it, for the advice where the shape is wrong; None if not known.
+        path: the file.
+        dim: required D; None allows any.
+        expected: T according to the video's length, for the remedy if the shape is wrong; None if unknown.
 
     Raises:
-        FeatureError: missing, not .npy, cut off, not [T, dim] floats.
+        FeatureError: the file is missing, not .npy, cut off, or not [T, dim] floats.
     """
     try:
         with open_regular(path, None) as file:
@@ -72,16 +73,16 @@ def read_header(path: Path, dim: int | None = None, expected: int | None = None)
 
 
 def read_timebase(root: Path, default: Timebase) -> Timebase:
-    """The rate that `<root>/timebase.yaml` gives the features under it, else `default`.
+    """The timebase of the features in `root` according to its timebase.yaml, or `default` if there is none.
 
     Raises:
-        InputError: the file is there but at fault.
+        InputError: the file exists but is invalid.
     """
     path = inside(root.parent, root.name, "timebase.yaml")
     if not path.exists():
         return default
     values = read_yaml(path)
-    if isinstance(values, dict):                        # 16.0 is a whole number too
+    if isinstance(values, dict):                        # accept 16.0 as a whole number
         values = {key: int(value) if isinstance(value, float) and value.is_integer() else value
                   for key, value in values.items()}
     if fault := mismatch(values, TIMEBASE):
@@ -91,22 +92,24 @@ def read_timebase(root: Path, default: Timebase) -> Timebase:
 
 
 def feature_length(root: Path, split: str, video: str, default: int) -> int:
-    """Number of feature rows that the data set under `root` has of a video; `default` where it has no such file."""
+    """Number of feature rows of a video in the data set in `root`; `default` if it has no features."""
     path = feature_file(root / "features" / split, video)
     header = inside(root, path.relative_to(root))
     return read_header(header)[0][0] if header.exists() else default
 
 
 def score_timebase(timebase: Timebase, length: int, rows: int) -> Timebase:
-    """The rate of a run's `rows` score rows: the features', or slower where it sampled `num_segments` of `length`."""
+    """The timebase of a run's scores: slower than the features' if it sampled `rows` of the `length` snippets."""
     return replace(timebase, stride=timebase.stride * length / rows)
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Features of one split: files of [T, D] floats (`feature_file`), with the rate they were made at.
+    """Features of one split: files of [T, D] floats (`feature_file`) and their timebase.
 
-    lengths: {video: T} of the videos whose file is sound.
+    Attributes:
+        dim: feature size D.
+        lengths: {video: T} of the videos with a valid file.
     """
 
     root: Path
@@ -115,17 +118,23 @@ class FeatureSet:
     lengths: dict[str, int] = field(repr=False)
 
     def load(self, video: str) -> NDArray:
-        """Features of one video, [T, D], memory-mapped in their own float type."""
+        """Features of one video, [T, D], memory-mapped in their own float dtype."""
         return np.load(feature_file(self.root, video), mmap_mode="r", allow_pickle=False)
 
 
 def open_features(root: Path, timebase: Timebase, dim: int, videos: Iterable[str],
                   expected: Mapping[str, int] = MappingProxyType({})) -> tuple[FeatureSet, dict[str, FeatureError]]:
-    """The features of `videos` under `root`, and what is wrong with the files that cannot be used.
+    """Check and open the features of `videos` in `root`.
 
     Args:
-        dim: size D that the settings expect; a file of another size is a fault, as are values that are not finite.
-        expected: {video: T} as the videos' lengths make it, where known.
+        root: the split's feature folder.
+        timebase: the features' timebase.
+        dim: required feature size D; other sizes are faults, as are values that are not finite.
+        videos: the split's videos.
+        expected: {video: T} according to the videos' lengths, where known.
+
+    Returns:
+        The valid features, and {video: fault} of the others.
     """
     lengths, faults = {}, {}
     for video in videos:
@@ -148,7 +157,16 @@ def open_features(root: Path, timebase: Timebase, dim: int, videos: Iterable[str
 
 
 def sample_rows(length: int, number: int, random: np.random.Generator | None = None) -> NDArray[np.intp] | None:
-    """`number` of a video's snippets, one from each of as many equal parts; None where all are used (number -1)."""
+    """Sample `number` of a video's snippets, one from each of `number` equal parts.
+
+    Args:
+        length: number of snippets T.
+        number: how many to sample; -1 for all.
+        random: draws a snippet from each part; without it, the first one is taken.
+
+    Returns:
+        Rows of the sampled snippets, [number]; None if all are used.
+    """
     if number == -1 or length <= number:
         return None
     edges = np.arange(number + 1) * length // number

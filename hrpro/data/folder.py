@@ -1,4 +1,4 @@
-"""What is in a data set's folder, as far as names tell."""
+"""The files of a data set's folder, found by name only."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from hrpro.files import inside
 
 
 def video_files(root: Path) -> list[Path]:
-    """The files under videos/, sorted; none without that folder. One that is a link out of the data set is among them.
+    """The files in videos/, sorted; empty if there is no such folder. Links that lead out of the data set are included.
 
     Raises:
-        InputError: videos/ leads out of the data set.
+        InputError: videos/ itself leads out of the data set.
     """
     folder = inside(root, "videos")
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""Features in another form than `<split>/<video>.npy` with [T, D] floats: what they are and how to convert them."""
+"""Explain how to convert features that are not [T, D] floats in `<split>/<video>.npy`."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ ARRAYS = frozenset((".npz", ".pt", ".pth", ".pkl", ".h5", ".hdf5", ".mat", ".csv
                     ".tar", ".zip", ".gz", ".lmdb", ".mdb", ".parquet", ".safetensors", ".tfrecord"))
 STREAMS = re.compile(r"(.+?)[_.-]?(rgb|flow|audio|spatial|temporal)", re.IGNORECASE)
 RATES = (5, 8, 10, 12, 15, 16, 20, 24, 25, 30, 48, 50, 60)
-MOST_FILES, COMPARED = 50_000, 20                       # files looked at; names compared with those of the videos
+MOST_FILES, COMPARED = 50_000, 20                       # files looked at; file names compared with the videos' names
 
 
 def fits(length: int, expected: int | None) -> bool:
-    """Whether a number of snippets is that of a video that should have `expected`; False where that is not known."""
+    """Whether a number of snippets is close to the expected number; False if that is unknown."""
     return expected is not None and abs(length - expected) <= max(3, .1 * expected)
 
 
 def misfit(shape: tuple[int, ...], dtype: np.dtype, dim: int, expected: int | None) -> tuple[str, str, str] | None:
-    """Why an array is not a video's [T, dim] floats.
+    """Explain why an array is not a video's [T, dim] floats.
 
     Args:
-        expected: T as the video's length makes it, None where that is not known.
+        shape, dtype: of the array.
+        dim: required feature size D.
+        expected: T according to the video's length; None if unknown.
 
     Returns:
-        The kind of fault, what is wrong and the remedy; None if nothing is.
+        The kind of fault, the fault and the remedy; None if nothing is wrong.
     """
     if dtype.kind in "iu":
         return "type", f"holds {dtype} of shape {list(shape)}, not floats", "Save array.astype('float32')."
@@ -68,7 +70,7 @@ def _misfit_matrix(shape: tuple[int, int], dim: int, expected: int | None) -> tu
 
 
 def _misfit_axes(shape: tuple[int, ...], dim: int, expected: int | None) -> tuple[str, str, str]:
-    """An array of one axis, or of more than two."""
+    """The fault of an array with one axis, or with more than two."""
     core = [length for length in shape if length != 1]
     array = "array" if len(core) == len(shape) else "np.squeeze(array)"
     holds = f"holds {list(shape)}, not [T, {dim}]"
@@ -93,10 +95,17 @@ def _misfit_axes(shape: tuple[int, ...], dim: int, expected: int | None) -> tupl
 
 def explain_lengths(lengths: Mapping[str, int], duration: Mapping[str, float], fps: Mapping[str, float],
                     timebase: Timebase, keys: tuple[str, str]) -> str:
-    """What would make features of these lengths (snippets) fit their videos, as sentences; "" if nothing is likely.
+    """Suggest why the number of snippets does not fit the videos.
 
     Args:
-        keys: names of the settings for the timebase's fps and stride.
+        lengths: {video: snippets}.
+        duration: {video: seconds}.
+        fps: {video: frames per second}.
+        timebase: the features' timebase according to the settings.
+        keys: names of the settings for its fps and stride.
+
+    Returns:
+        Sentences with the cause and the remedy; empty if no cause is likely.
     """
     count = np.array(list(lengths.values()), float)
     seconds = np.array([duration[video] for video in lengths])
@@ -120,12 +129,15 @@ def explain_lengths(lengths: Mapping[str, int], duration: Mapping[str, float], f
 
 
 def elsewhere(folder: Path, target: str, videos: Sequence[str]) -> str:
-    """What there is in place of `<split>/<video>.npy` and what to do with it, as sentences; "" for nothing.
+    """Find files that exist instead of `<split>/<video>.npy`.
 
     Args:
         folder: the data set's `features` folder, which need not exist.
         target: where the files belong.
-        videos: those whose file is missing.
+        videos: videos whose file is missing.
+
+    Returns:
+        Sentences that say what was found and what to do with it; empty if nothing was found.
     """
     root = folder if folder.is_dir() else next(
         (path for path in sorted(folder.parent.iterdir()) if path.is_dir() and path.name.casefold() in
@@ -184,7 +196,7 @@ def _such(files: Sequence[Path], root: Path) -> str:
 
 
 def _saving(path: Path) -> str:
-    """How to save the arrays of files like this one."""
+    """How to convert files like this one."""
     read = ""
     if path.suffix == ".npz":
         with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""Point labels: one moment inside an action, with its class."""
+"""Point labels: a moment inside an action, with its class."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hrpro.files import read_text, write_atomic
 from hrpro.timebase import Timebase, frame_number, frame_to_seconds
 
 CSV_COLUMNS = ("class", "class_index", "start_frame", "stop_frame", "video_id", "point")
-# In a further column `segment`, of files in which a person accepted segments. The published files have the annotated
-# action's frames in start_frame and stop_frame, which training with points must not see.
+# Value of the optional column `segment` for points whose segment was accepted by a person. Only then start_frame and
+# stop_frame are read: in the published files they hold the annotated action, which training with points must not see.
 ACCEPTED = "accepted"
 
 
@@ -26,9 +26,14 @@ ACCEPTED = "accepted"
 class Points:
     """N point labels as columns of equal length.
 
-    seconds: float64 [N]; label: index into `classes`, intp [N]; video: index into `videos`, intp [N]; segment: start
-    and end in seconds of the segment that a person accepted for each point, float64 [N, 2], NaN where there is none.
-    Raises ValueError on unequal lengths, indices outside their vocabulary and values that are not finite.
+    Attributes:
+        seconds: float64 [N].
+        label: indices into `classes`, intp [N].
+        video: indices into `videos`, intp [N].
+        segment: start and end in seconds of each point's accepted segment, float64 [N, 2]; NaN if there is none.
+
+    Raises:
+        ValueError: unequal lengths, indices outside their vocabulary, or times that are not finite.
     """
 
     seconds: NDArray[np.float64]
@@ -65,20 +70,24 @@ class Points:
 
     @property
     def accepted(self) -> NDArray[np.bool_]:
-        """Which points have an accepted segment, [N]."""
+        """Whether each point has an accepted segment, [N]."""
         return np.isfinite(self.segment).all(axis=1)
 
     def of_video(self, video: str) -> Points:
-        """The points of one video by time; none if the video is unknown."""
+        """The points of one video, sorted by time; empty if the video is unknown."""
         if video not in self.videos:
             return self[:0]
         mine = np.flatnonzero(self.video == self.videos.index(video))
         return self[mine[np.argsort(self.seconds[mine], kind="stable")]]
 
     def matrix(self, video: str, timebase: Timebase, length: int, rows: int | None = None) -> NDArray[np.float32]:
-        """Point labels of one video of T snippets, [T, C] of 0/1 (section 1: the row is clamped to T - 1).
+        """Point labels of one video, [T, C] of 0/1 (docs/method.md, section 1: rows are clamped to T - 1).
 
-        rows: where the snippets were sampled to fewer (`hrpro.data.features.sample_rows`), [rows, C].
+        Args:
+            video: its name.
+            timebase: the features' timebase.
+            length: number of snippets T.
+            rows: number of snippets after sampling (`hrpro.data.features.sample_rows`); the result is [rows, C].
         """
         mine, rows = self.of_video(video), rows or length
         labels = np.zeros((rows, len(self.classes)), np.float32)
@@ -87,9 +96,13 @@ class Points:
 
     def certain(self, video: str, timebase: Timebase, length: int,
                 sampled: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
-        """Snippets of one video whose middle lies in an accepted segment of a class, [T, C] of 0/1.
+        """Snippets of one video whose centre lies in an accepted segment of each class, [T, C] of 0/1.
 
-        sampled: the rows that were sampled of the T snippets (`hrpro.data.features.sample_rows`), [rows, C].
+        Args:
+            video: its name.
+            timebase: the features' timebase.
+            length: number of snippets T.
+            sampled: rows of the sampled snippets (`hrpro.data.features.sample_rows`); the result is [len(sampled), C].
         """
         mine = self.of_video(video)
         mine = mine[mine.accepted]
@@ -106,13 +119,20 @@ class Points:
     @classmethod
     def read(cls, path: Path, classes: Sequence[str],
              videos: Mapping[str, float]) -> tuple[Points, list[tuple[int, str]], list[str]]:
-        """Point labels of a CSV (frames, section 1) or of an annotator's text file (`video,seconds,class`).
+        """Read point labels from a CSV (frames; docs/method.md, section 1) or a text file (`video,seconds,class`).
 
-        classes: vocabulary; videos: {video: its own fps}. Byte order marks, CRLF and blank lines are taken as they
-        come. Returns the sound points, (line, video) of those in other videos, and the faults of the other lines.
+        Byte order marks, CRLF and blank lines are accepted.
+
+        Args:
+            path: the file.
+            classes: vocabulary.
+            videos: {video: its own frame rate}.
+
+        Returns:
+            The valid points, (line, video) of points in other videos, and the faults of the remaining lines.
 
         Raises:
-            InputError: the file cannot be read, or its columns are not those of points.
+            InputError: the file cannot be read, or its columns are not those of a point file.
         """
         text = read_text(path, "Put the point labels there, or label some in the app.")
         reader, rows, line = csv.reader(io.StringIO(text, newline=""), strict=True), [], 1
@@ -187,10 +207,13 @@ class Points:
         return points, elsewhere, condensed(path, faults)
 
     def to_csv(self, fps: Mapping[str, float]) -> str:
-        """The HR-Pro point CSV: frame numbers at each video's own rate, fractional between even frames.
+        """The HR-Pro point CSV: frame numbers at each video's own rate, fractional between frames.
 
-        Reading it again gives the same moments, see `hrpro.timebase.frame_number`. Points with an accepted segment have
-        its frames in start_frame and stop_frame and the word in a last column, `segment`.
+        Reading it back gives the same times; see `hrpro.timebase.frame_number`. Points with an accepted segment have
+        its frames in start_frame and stop_frame and `accepted` in the last column, `segment`.
+
+        Args:
+            fps: {video: its own frame rate}.
         """
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")

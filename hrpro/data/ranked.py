@@ -17,10 +17,12 @@ from hrpro.timebase import Timebase
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Proposals of one video, all in seconds.
+    """Proposals of one video, in seconds.
 
-    positive: PP; reliable: RP, of the points that have one; negative: NP, all of the one class "background". Videos
-    of the test split have positive ones only.
+    Attributes:
+        positive: PP; the only ones in videos of the test split.
+        reliable: RP, for the points that have one.
+        negative: NP, all of the class "background".
     """
 
     positive: Segments
@@ -30,10 +32,18 @@ class Ranked:
 
 def read_ranked(path: Path, classes: Sequence[str],
                 timebases: Mapping[str, Timebase]) -> dict[str, dict[str, Ranked]]:
-    """{split: {video: its proposals}} of the splits that `timebases` names; those give the seconds of NP's snippets.
+    """Read the proposals of the splits in `timebases`.
+
+    Args:
+        path: proposals.json.
+        classes: the run's classes.
+        timebases: {split: timebase}, which converts NP from snippets to seconds.
+
+    Returns:
+        {split: {video: proposals}}.
 
     Raises:
-        InputError: no such file, or not of this data set.
+        InputError: the file is missing or belongs to another data set.
     """
     document = read_json(path, "Run stage 1 with --mode test first.", "Run stage 1 with --mode test again.")
     lookup = {name: index for index, name in enumerate(classes)}
