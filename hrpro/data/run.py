@@ -1,4 +1,4 @@
-"""A run's folder: where its checkpoints, outputs and events are, and how they are read."""
+"""A run's folder: the paths of its checkpoints, outputs and events, and how to read them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from hrpro.errors import InputError
 from hrpro.files import is_file_name, open_regular, read_array, read_json
 
 STAGES = (1, 2)
-MOST_ARCHIVE = 4 << 30                                  # bytes of all the scores of a split
+MOST_ARCHIVE = 4 << 30                                  # bytes; limit of a split's scores
 LAST_EVENTS = 1 << 16                                   # bytes at the end of events.jsonl that hold the last event
-PROBE_TIME = .5                                         # seconds that a lock is waited for: `Run.busy` may hold it
-_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())   # runs that this thread has locked
+PROBE_TIME = .5                                         # seconds to wait for a lock that `Run.busy` may hold
+_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())   # runs locked by this thread
 
 
 @dataclass(frozen=True)
@@ -44,30 +44,30 @@ class StageFolder:
 
     @property
     def events_file(self) -> Path:
-        """One JSON line an event; see `hrpro.training.events`."""
+        """One JSON line per event; see `hrpro.training.events`."""
         return self.root / "logs" / "events.jsonl"
 
     @property
     def points_file(self) -> Path:
-        """The frozen copy of the point labels that this stage was trained on: points.csv, or .txt of a text file."""
+        """Copy of the point labels that this stage was trained on: points.csv, or points.txt for text files."""
         text = self.root / "points.txt"
         return text if text.exists() else self.root / "points.csv"
 
     @property
     def classes_file(self) -> Path:
-        """The classes that this stage was trained on, in their order; not there in older runs."""
+        """The classes that this stage was trained on, in order; missing in older runs."""
         return self.root / "classes.txt"
 
     @property
     def final_result(self) -> Path:
-        """Detections on the test split after soft-NMS, ActivityNet JSON."""
+        """Detections on the test split after soft-NMS, as ActivityNet JSON."""
         return self.root / "outputs" / "final_result_test.json"
 
     def reports(self) -> dict[str, Any]:
-        """What the tests of this stage reported, {checkpoint: report}; empty before the first.
+        """Test reports of this stage, {checkpoint: report}; empty before the first test.
 
         Raises:
-            InputError: the file is broken, or a report lacks its parts.
+            InputError: the file is broken, or a report is incomplete.
         """
         path, remedy = self.metrics_file, f"Test stage {self.root.name[-1]} again."
         reports = read_json(path, mend=remedy) if path.exists() else {}
@@ -77,7 +77,7 @@ class StageFolder:
 
     @property
     def metrics_file(self) -> Path:
-        """{"last": {"step", "mAP", "average", …}, "best": {…}}: what `evaluate --json` prints, of each checkpoint."""
+        """{"last": {"step", "mAP", "average", …}, "best": {…}}: per checkpoint, what `evaluate --json` prints."""
         return self.root / "outputs" / "metrics.json"
 
     @property
@@ -90,21 +90,21 @@ class StageFolder:
         return self.root / "models" / f"{name}.pt"
 
     def snippet_result(self, split: str) -> Path:
-        """Raw proposals of a split before soft-NMS, ActivityNet JSON."""
+        """Raw proposals of a split before soft-NMS, as ActivityNet JSON."""
         return self.root / "outputs" / f"snippet_result_{split}.json"
 
     def snippet_scores_file(self, split: str) -> Path:
-        """Arrays by video, see `Run.snippet_scores`."""
+        """Arrays by video; see `Run.snippet_scores`."""
         return self.root / "outputs" / f"snippet_scores_{split}.npz"
 
 
 @functools.lru_cache(maxsize=4)
 def _archive(path: Path, changed_ns: int) -> zipfile.ZipFile:
-    """An .npz whose directory, of hundreds of arrays, is read once for each state of the file."""
+    """An open .npz; cached, so that its directory of hundreds of arrays is read once per version of the file."""
     return zipfile.ZipFile(open_regular(path, MOST_ARCHIVE))
 
 
-CLASSES = "names/classes"                               # the class names' place beside the scores
+CLASSES = "names/classes"                               # key of the class names in the archive of scores
 
 
 @dataclass(frozen=True)
@@ -129,19 +129,25 @@ class Run:
         return StageFolder(self.root / f"stage{number}")
 
     def config(self, stage: int = 1) -> Config:
-        """The settings that a stage ran with; InputError if there are none."""
+        """The settings of a stage; InputError if it has none."""
         path = self.stage(stage).config_file
         return check(read_json(path, "Train this stage first."), str(path))
 
     @functools.cached_property
     def stages(self) -> tuple[int, ...]:
-        """Stages that have begun."""
+        """Stages that have started."""
         return tuple(number for number in STAGES if self.stage(number).config_file.exists())
 
     def events(self, stage: int, offset: int = 0, faults: list[str] | None = None) -> tuple[list[dict[str, Any]], int]:
-        """Events from byte `offset` on, and the offset to go on from; a line still being written waits.
+        """Read new events; a line that is still being written is left for the next call.
 
-        Lines that are not events are left out, such as one cut off by a crash; `faults` is given a sentence on each.
+        Args:
+            stage: 1 or 2.
+            offset: byte to read from.
+            faults: list that gets a sentence for each line that is not an event, such as one cut off by a crash.
+
+        Returns:
+            The valid events, and the offset for the next call.
         """
         path = self.stage(stage).events_file
         if not path.exists():
@@ -168,7 +174,7 @@ class Run:
         return events, offset + len(whole) + bool(whole)
 
     def outcome(self, stage: int) -> str:
-        """How the stage's last training or test ended: "finish", "cancelled", "error", or "" if it did not."""
+        """How the stage's last training or test ended: "finish", "cancelled", "error", or "" if it has not ended."""
         path = self.stage(stage).events_file
         size = path.stat().st_size if path.exists() else 0
         events, _ = self.events(stage, max(0, size - LAST_EVENTS))
@@ -177,9 +183,9 @@ class Run:
 
     @contextlib.contextmanager
     def exclusive_lock(self) -> Iterator[None]:
-        """Keep other processes from working on this run. The lock ends with the process, however it ends.
+        """Keep other processes from working on this run. The lock is released even if the process is killed.
 
-        A process that holds the lock may take it again. A run's folder that is still empty at the end is removed.
+        The lock is reentrant. A run's folder that is still empty at the end is removed.
 
         Raises:
             InputError: another process is working on the run, or the folder cannot be written.
@@ -191,7 +197,7 @@ class Run:
         with self._locked(root):
             held = _held.set(_held.get() | {root})
             try:
-                for left in root.rglob(".*.*"):         # half written by a process that was killed
+                for left in root.rglob(".*.*"):         # partial files of a process that was killed
                     if left.is_file():
                         left.unlink(missing_ok=True)
                 yield
@@ -215,22 +221,22 @@ class Run:
             with file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:                 # a process at work, or for a moment `busy`
+                except BlockingIOError:                 # another process, or `busy` for a moment
                     if time.monotonic() > until:
                         raise InputError(self._busy_message) from None
                 except OSError as error:
                     raise InputError(f"{root / '.lock'}: cannot be locked ({error.strerror}). Keep runs on another "
                                      "file system.") from None
                 else:
-                    if _is_same_file(file, root / ".lock"):             # else its empty folder was removed meanwhile
+                    if _is_same_file(file, root / ".lock"):             # else the empty folder was removed meanwhile
                         yield
                         return
             time.sleep(.02)
 
     def busy(self) -> bool:
-        """Whether a process is working on this run now, even one that is stopped or says nothing.
+        """Whether a process is working on this run, even one that is suspended or silent.
 
-        Asks for a shared lock and gives it back at once, which `exclusive_lock` waits out.
+        Takes a shared lock and releases it at once; `exclusive_lock` waits for that long.
         """
         try:
             with open_regular(self.root / ".lock") as file:
@@ -242,7 +248,7 @@ class Run:
         return False
 
     def refuse_busy(self) -> None:
-        """InputError if another process is working on this run; waits for one that was just killed to be gone."""
+        """InputError if another process is working on this run; waits for a process that was just killed to exit."""
         until = time.monotonic() + PROBE_TIME
         while self.busy():
             if time.monotonic() > until:
@@ -255,15 +261,15 @@ class Run:
                 "name (task_info).")
 
     def snippet_scores(self, split: str, video: str) -> NDArray[np.float32] | None:
-        """CAS fused [P, b] of one video, [T, C + 1], from stage 1's test; None where there is none.
+        """Fused CAS [P, b] of one video, [T, C + 1], from the test of stage 1; None if there is none.
 
         Raises:
-            InputError: the file of scores is broken, or holds something else than scores.
+            InputError: the file is broken or does not hold scores.
         """
         return self._scores(split, video, background=1)
 
     def score_classes(self, split: str) -> tuple[str, ...]:
-        """The classes that the columns of `snippet_scores` stand for; none where there are no scores."""
+        """Class names of the first C columns of `snippet_scores`; empty if there are no scores."""
         names = self._array(split, CLASSES)
         if names is None:
             return ()
@@ -273,7 +279,7 @@ class Run:
         return tuple(names.tolist())
 
     def similarity(self, split: str, video: str) -> NDArray[np.float32] | None:
-        """Cosine of each snippet's embedding with each reliable prototype, [T, C]; else as `snippet_scores`."""
+        """Cosine similarity of each snippet's embedding to each reliable prototype, [T, C]; see `snippet_scores`."""
         return self._scores(split, f"similarity/{video}")
 
     def _scores(self, split: str, key: str, background: int = 0) -> NDArray[np.float32] | None:
@@ -313,7 +319,12 @@ def _is_same_file(file: IO[bytes], path: Path) -> bool:
 
 
 def find_runs(ckpt_path: Path, dataset: str | None = None) -> list[Run]:
-    """Runs under a checkpoint folder, latest first; only those of one data set if named."""
+    """Runs in a checkpoint folder, latest first.
+
+    Args:
+        ckpt_path: the folder.
+        dataset: only the runs of this data set.
+    """
     if not Path(ckpt_path).is_dir():
         return []
     pattern = f"{glob.escape(dataset) if dataset else '*'}/*/stage[12]/config.json"
@@ -323,9 +334,12 @@ def find_runs(ckpt_path: Path, dataset: str | None = None) -> list[Run]:
 
 
 def newest_result(runs: Sequence[Run]) -> Run | None:
-    """Of runs, latest first, the one to look at: the latest that has finished and has detections.
+    """The run to show by default: the latest that has finished and has detections.
 
-    If none has finished, the latest with detections; if none has detections, the latest.
+    If none has finished, this is the latest with detections; if none has detections, the latest.
+
+    Args:
+        runs: latest first.
     """
     ready = [run for run in runs if any(run.stage(stage).final_result.exists() for stage in STAGES)]
     finished = (run for run in ready if run.outcome(max(run.stages, default=1)) == "finish")
@@ -333,7 +347,7 @@ def newest_result(runs: Sequence[Run]) -> Run | None:
 
 
 def _changed(folder: Path) -> float:
-    """When a folder was changed last, Unix seconds; 0 if there is none that can be read."""
+    """Modification time of a folder in Unix seconds; 0 if it cannot be read."""
     try:
         return folder.stat().st_mtime
     except OSError:

@@ -1,4 +1,4 @@
-"""What the text files of a run must hold; `hrpro.data.run` checks them against this where it reads them."""
+"""The required structure of a run's text files, which `hrpro.data.run` checks when it reads them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from hrpro.schema import Number, mismatch
 
-_COUNT, _FRACTION = Number(0), Number(0, 1 + 1e-6)      # sums of floats may pass 1 by a little
+_COUNT, _FRACTION = Number(0), Number(0, 1 + 1e-6)      # sums of floats may slightly exceed 1
 _FRACTIONS = {str: _FRACTION}
 
-# {event: its parts}, beside "time" and "event"; hrpro/training/events.py says what they mean.
+# {event: its parts} besides "time" and "event"; hrpro/training/events.py describes them.
 EVENTS: dict[str, Any] = {
     "start": {"mode": str, "device": str, "total": _COUNT, "unit": str},
     "step": {"step": _COUNT, "loss": {str: Number()}, "rate": _COUNT, "eta": _COUNT},
@@ -27,12 +27,12 @@ _REPORTS = {"last?": _REPORT, "best?": _REPORT}
 
 
 def event_fault(event: Any) -> str:
-    """How a line of events.jsonl differs from an event; empty if it is one. Unknown events need a time only."""
+    """How a line of events.jsonl differs from an event; empty if it is valid. Unknown events only need a time."""
     return mismatch(event, {"time": Number(0, 1e11), "event": str}) or mismatch(event, EVENTS.get(event["event"], {}))
 
 
 def reports_fault(reports: Any) -> str:
-    """How the value of metrics.json differs from {checkpoint: report}; empty if it fits."""
+    """How the contents of metrics.json differ from {checkpoint: report}; empty if they are valid."""
     if fault := mismatch(reports, _REPORTS):
         return fault
     for name in reports.keys() & {"last", "best"}:

@@ -1,4 +1,4 @@
-"""Segments of videos with a label and a score: ground truth, proposals and detections alike."""
+"""Segments of videos with a label and a score: ground truth, proposals and detections."""
 
 from __future__ import annotations
 
@@ -20,10 +20,16 @@ from hrpro.files import is_name, read_json, uncollected, write_json
 class Segments:
     """N segments as columns of equal length.
 
-    start, end: seconds, float64 [N], end exclusive; label: index into `classes`, intp [N];
-    score: float64 [N] (1 where none is given); video: index into `videos`, intp [N].
-    The constructor checks shapes, indices and finiteness and raises ValueError; order and length of segments are the
-    caller's business, since evaluation has its own rules for them.
+    The order of segments and their lengths are not checked, since evaluation has its own rules for them.
+
+    Attributes:
+        start, end: seconds, float64 [N]; end exclusive.
+        label: indices into `classes`, intp [N].
+        score: float64 [N]; 1 for ground truth.
+        video: indices into `videos`, intp [N].
+
+    Raises:
+        ValueError: unequal lengths, indices outside their vocabulary, or values that are not finite.
     """
 
     start: NDArray[np.float64]
@@ -71,27 +77,27 @@ class Segments:
     @classmethod
     def make(cls, start: ArrayLike, end: ArrayLike, label: ArrayLike, classes: Sequence[str], videos: Sequence[str],
              score: ArrayLike | None = None, video: ArrayLike = 0) -> Segments:
-        """From columns; `score` defaults to 1, and one `video` index serves all rows."""
+        """From columns; `score` defaults to 1, and a single `video` index is used for all rows."""
         start = np.atleast_1d(np.asarray(start, np.float64))
         score = np.ones(len(start)) if score is None else score
         return cls(start, end, label, score, np.broadcast_to(video, start.shape), tuple(classes), tuple(videos))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Segments]) -> Segments:
-        """Rows of all parts in order; all must share their `classes` and `videos`."""
+        """The rows of all parts in order; all parts must have the same `classes` and `videos`."""
         if any((part.classes, part.videos) != (parts[0].classes, parts[0].videos) for part in parts):
             raise ValueError("parts must share their classes and videos")
         columns = zip(*(part._columns() for part in parts), strict=True)
         return cls(*(np.concatenate(column) for column in columns), parts[0].classes, parts[0].videos)
 
     def of_video(self, video: str) -> Segments:
-        """The segments of one video, in their order; none if the video is unknown."""
+        """The segments of one video in their order; empty if the video is unknown."""
         if video not in self.videos:
             return self[:0]
         return self[self.video == self.videos.index(video)]
 
     def by_video(self) -> Iterator[tuple[str, Segments]]:
-        """(video, its segments) for every video of `videos`, those without segments too."""
+        """(video, its segments) for every video of `videos`, including those without segments."""
         order = np.argsort(self.video, kind="stable")
         bounds = np.searchsorted(self.video[order], np.arange(len(self.videos) + 1))
         for index, video in enumerate(self.videos):
@@ -100,14 +106,16 @@ class Segments:
     @classmethod
     def from_activitynet(cls, path: Path, classes: Sequence[str] | None = None,
                          videos: Sequence[str] | None = None, *, body: str = "") -> Segments:
-        """Detections (`results`) or ground truth (`database`) of an ActivityNet JSON file.
+        """Read detections (`results`) or ground truth (`database`) from an ActivityNet JSON file.
 
-        classes: vocabulary (a label outside it is a fault); without it, the file's labels, sorted.
-        videos: keep only these; without it, all of the file. body: "results" or "database" where only one will do;
-        detections (`results`) need a score.
+        Args:
+            path: the file.
+            classes: vocabulary, in which labels outside it are faults; by default, the file's labels, sorted.
+            videos: the videos to keep; by default, all in the file.
+            body: "results" or "database" if only that is accepted; detections (`results`) need a score.
 
         Raises:
-            InputError: every fault of the file, with video and position.
+            InputError: all faults of the file, with video and position.
         """
         document = read_json(path)
         known = [body] if body else ["results", "database"]
@@ -169,14 +177,14 @@ class Segments:
 
 
 def tiou(start: NDArray, end: NDArray, begin: NDArray, stop: NDArray) -> NDArray[np.float64]:
-    """Temporal IoU of [start, end) with [begin, stop), broadcast; 0 where they do not overlap or one has no length."""
+    """tIoU of [start, end) and [begin, stop), broadcast; 0 if they do not overlap or one has no length."""
     shared = np.minimum(end, stop) - np.maximum(start, begin)
     union = (end - start) + (stop - begin) - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
 
 
 def _sound_columns(entries: list[Any], default: float | None) -> tuple[NDArray, NDArray, list[str], NDArray] | None:
-    """start, end, label and score of annotations or detections, all at once; None unless all are plainly sound."""
+    """start, end, label and score of annotations or detections, vectorised; None unless all are clearly valid."""
     try:
         label = [entry["label"] for entry in entries]
         segments, scores = [entry["segment"] for entry in entries], [entry.get("score", default) for entry in entries]
@@ -191,7 +199,7 @@ def _sound_columns(entries: list[Any], default: float | None) -> tuple[NDArray, 
 
 
 def _parse_entry(entry: Any, default: float | None) -> tuple[float, float, str, float] | tuple[str, str]:
-    """(start, end, label, score) of one annotation or detection, or (what is wrong with it, what to do)."""
+    """(start, end, label, score) of one annotation or detection, or (fault, remedy)."""
     if not isinstance(entry, dict) or entry.get("label") is None:
         return "has no `label`", "Add it or remove the segment."
     if not isinstance(label := entry["label"], str) or not is_name(label):
@@ -199,7 +207,7 @@ def _parse_entry(entry: Any, default: float | None) -> tuple[float, float, str, 
                 "Write text on one line without outer spaces.")
     segment = entry.get("segment")
     try:
-        if not isinstance(segment, list):               # a text's characters would pass for two numbers
+        if not isinstance(segment, list):               # the characters of "12" would pass as two numbers
             raise TypeError
         start, end = map(_number, segment)
     except (TypeError, ValueError):
@@ -208,13 +216,13 @@ def _parse_entry(entry: Any, default: float | None) -> tuple[float, float, str, 
         score = _number(entry.get("score", default))
     except (TypeError, ValueError):
         return f"has no numeric `score` (found {str(entry.get('score'))[:40]!r})", "Write one."
-    if not all(map(math.isfinite, (start, end, score))):  # one by one: numpy is slow at three numbers
+    if not all(map(math.isfinite, (start, end, score))):  # numpy is slow for three numbers
         return "holds a value that is not finite", "Write finite seconds and scores."
     return start, end, label, score
 
 
 def _number(value: Any) -> float:
-    """A number of a JSON file, which may be in quotes; `true` is not one."""
+    """A number from a JSON file, which may be in quotes; `true` is refused."""
     if isinstance(value, bool):
         raise TypeError
     return float(value)

@@ -1,4 +1,4 @@
-"""Which annotated segments count: decided here for training, for the figures of training and for `evaluate`."""
+"""Which annotated segments count: the single rule for training, its metrics and `evaluate`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from hrpro.data.segments import Segments
 from hrpro.errors import preview
 
-SLACK = .5                                              # seconds that a segment may pass its video's end unremarked
+SLACK = .5                                              # seconds past the video's end that are not reported
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Annotated segments of a file, and what is wrong with them.
+    """The annotated segments of a file, and their faults.
 
-    A segment without length ([5, 5]) matches no prediction. It is left out of training and of every figure, and
-    stays in the file. A segment that ends before it begins is a fault. All others count, also where they lie outside
-    their video or are listed more than once.
+    A segment without length ([5, 5]) matches no prediction. It is left out of training and of all metrics but stays in
+    the file. A segment that ends before it starts is a fault. All others count, even if they lie outside their video or
+    are listed more than once.
 
     Attributes:
         path: the file, for messages.
@@ -36,12 +36,12 @@ class Truth:
 
     @cached_property
     def counted(self) -> Segments:
-        """The segments to train on and to measure against."""
+        """The segments to train on and to evaluate against."""
         length = self.annotated.length
         return self.annotated[length >= 0 if self.strict else length > 0]
 
     def fault(self, videos: Collection[str]) -> str | None:
-        """Which segments of these videos end before they begin, as one sentence; None if none does."""
+        """A sentence on the segments of these videos that end before they start; None if there are none."""
         chosen = np.array([video in videos for video in self.annotated.videos], bool)
         rows = self.annotated[(self.annotated.length < 0) & chosen[self.annotated.video]]
         if not len(rows):
@@ -50,7 +50,7 @@ class Truth:
                 f"{_also(rows)}. Swap the ends or remove the segment.")
 
     def left_out(self) -> str | None:
-        """How many segments have no length and what becomes of them, as a sentence; None if there are none."""
+        """A sentence on the segments without length and what happens to them; None if there are none."""
         empty = self.annotated[self.annotated.length == 0]
         if not len(empty):
             return None
@@ -62,10 +62,10 @@ class Truth:
                 f"{'it' if one else 'them'} out. Correct the ends, or remove the segment.")
 
     def notes(self, duration: Mapping[str, float]) -> list[str]:
-        """Sentences on segments outside their video and on repeated ones, which count all the same.
+        """Sentences on segments outside their video and on duplicates, which count nevertheless.
 
         Args:
-            duration: {video: seconds}; videos that it lacks are not checked.
+            duration: {video: seconds}; other videos are not checked.
         """
         rows, notes = self.counted, []
         limit = np.array([duration.get(video, np.inf) for video in rows.videos])[rows.video] if len(rows) else 0
@@ -84,7 +84,7 @@ class Truth:
 
 
 def _repeated(rows: Segments) -> NDArray[np.bool_]:
-    """Rows that are equal to an earlier one in video, class, start and end, [N]."""
+    """Mask of the rows with the same video, class, start and end as an earlier one, [N]."""
     order = np.lexsort((rows.end, rows.start, rows.label, rows.video))
     columns = np.stack([rows.end, rows.start, rows.label, rows.video])[:, order]
     repeated = np.zeros(len(rows), bool)
@@ -97,11 +97,11 @@ def _count(number: int, does: str, do: str) -> str:
 
 
 def _place(rows: Segments) -> str:
-    """The first row, for a sentence."""
+    """The first row, for use in a sentence."""
     return f"[{rows.start[0]:g}, {rows.end[0]:g}] in video {rows.videos[rows.video[0]]!r}"
 
 
 def _also(rows: Segments) -> str:
-    """The videos of these rows other than the first row's, for a sentence."""
+    """The videos of these rows except the first row's, for use in a sentence."""
     others = [rows.videos[index] for index in dict.fromkeys(rows.video.tolist())][1:]
     return f"; also in {preview(others)}" if others else ""

@@ -1,4 +1,4 @@
-"""A data set checked in full: what it holds, what is wrong, what to do. `python -m hrpro validate DATASET_DIR`."""
+"""Check a data set in full and report its contents, faults and remedies: `python -m hrpro validate DATASET_DIR`."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ STEPS = ("extract features", "add action classes", "label points")
 
 @dataclass(frozen=True)
 class Report:
-    """What a data set holds and what is wrong with it.
+    """The contents and faults of a data set.
 
-    counts: videos (annotated or listed), video_files, classes, segments, points, and of each split: videos (named in
-    its file), features (sound ones), segments, points. findings: errors first. broken: files cannot be read, so there
-    may be more than was counted.
+    Attributes:
+        counts: videos (annotated or listed), video_files, classes, segments, points, and for each split: videos (listed
+            in its file), features (valid ones), segments, points.
+        findings: errors first.
+        broken: some files cannot be read, so the counts may be too low.
     """
 
     root: Path
@@ -43,7 +45,7 @@ class Report:
 
     @classmethod
     def unreadable(cls, root: Path, faults: Sequence[str]) -> Report:
-        """The report of a data set that could not be checked at all."""
+        """The report on a data set that cannot be checked at all."""
         none = {"videos": 0, "features": 0, "segments": 0, "points": 0}
         counts = {"videos": 0, "video_files": 0, "classes": 0, "segments": 0, "points": 0,
                   "splits": {split: none for split in SPLITS}}
@@ -77,10 +79,10 @@ class Report:
 
 
 def validate(root: Path) -> Report:
-    """Check a data set's folder; every fault of all its files is found together.
+    """Check a data set's folder and report the faults of all files together.
 
     Raises:
-        InputError: there is no such folder, or the system does not let it be read.
+        InputError: there is no such folder, or it cannot be read.
     """
     try:
         return _validate(Path(root))
@@ -118,15 +120,15 @@ def _validate(root: Path) -> Report:
 
 
 def signature(root: Path) -> tuple[int, int]:
-    """Changes whenever a file of the data set does: (number of files, hash of their names, sizes and times).
+    """A value that changes with any file of the data set: (number of files, hash of their names, sizes and times).
 
-    Folders that are links are not walked: those that may be read lead to others of the data set.
+    Linked folders are not walked: those that may be read lead to other folders of the data set.
     """
     stamps = []
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name != "cache" and not name.startswith(".")]
         for name in (*files, *folders):
-            with contextlib.suppress(OSError):          # a temporary one, replaced by now
+            with contextlib.suppress(OSError):          # a temporary file that was renamed meanwhile
                 entry = Path(folder, name).lstat()
                 if not stat.S_ISDIR(entry.st_mode):
                     stamps.append((folder, name, entry.st_size, entry.st_mtime_ns))
@@ -136,27 +138,27 @@ def signature(root: Path) -> tuple[int, int]:
 def _names(root: Path, split: str) -> set[str]:
     try:
         return set(read_names(split_file(root, split)))
-    except InputError:                                  # `examine` has said so
+    except InputError:                                  # already reported by `examine`
         return set()
 
 
 def _video_files(root: Path) -> Counter[str]:
-    """How many files under videos/ bear each video's name."""
+    """Number of files in videos/ per video name."""
     try:
         return Counter(path.stem for path in video_files(root))
-    except InputError:                                  # `_check_links` says so
+    except InputError:                                  # reported by `_check_links`
         return Counter()
 
 
 def _check_links(dataset: DataSet) -> list[Finding]:
-    """Symbolic links that lead out of the data set, one finding for each of its parts.
+    """Report symbolic links that lead out of the data set, one finding per top-level file or folder.
 
-    Those of files that `examine` reads, and of the log, are findings already.
+    Links of files that `examine` reads, and of the log, are reported already.
     """
     root, by_part = dataset.root, {}
     known = {"features", "config.yaml", "gt_full.json", "classes.txt", "Ambiguous_test.txt",
              *(f"split_{split}.txt" for split in SPLITS)}
-    if dataset.points_file.name == "point_labels":      # none was found
+    if dataset.points_file.name == "point_labels":      # no point file was found
         known.add("point_labels")
     for path in links_outside(root):
         part, *rest = path.relative_to(root).parts
@@ -182,12 +184,12 @@ def _count(dataset: DataSet, listed: dict[str, set[str]], files: Counter[str]) -
 
 
 def _within(rows: Any, videos: set[str]) -> int:
-    """How many segments or points lie in these videos."""
+    """Number of segments or points in these videos."""
     return int(np.isin(rows.video, [index for index, video in enumerate(rows.videos) if video in videos]).sum())
 
 
 def _check_videos(dataset: DataSet, listed: dict[str, set[str]], files: Counter[str]) -> list[Finding]:
-    """Annotated videos that no split names, videos without a file, files without a video."""
+    """Report annotated videos in no split, videos without a file, and files without a video."""
     root, known, faults = dataset.root, dataset.duration.keys(), []
     idle = sorted(known - listed["train"] - listed["test"])
     if idle and all(listed.values()):
@@ -227,11 +229,11 @@ def _check_spare_features(root: Path, listed: dict[str, set[str]]) -> list[Findi
 
 
 def _check_point_files(dataset: DataSet) -> list[Finding]:
-    """What is wrong with the point files that are not used."""
+    """Report faults of the point files that are not used."""
     folder = dataset.root / "point_labels"
     messages, known = [], dataset.unusable | dataset.duration.keys()
     for path in sorted([*folder.glob("*.csv"), *folder.glob("human/*.txt")]):
-        if path != dataset.points_file and not leads_out(path, dataset.root):           # those faults are known already
+        if path != dataset.points_file and not leads_out(path, dataset.root):           # those are reported already
             found: list[Finding] = []
             try:
                 read_points(path, dataset.classes, dataset.fps, dataset.duration, found, known)
@@ -247,7 +249,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report; 2 if a run cannot start, else 0."""
+    """Print the report; returns 2 if no run can start, else 0."""
     report = validate(args.root)
     print(orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2).decode() if args.json else report)
     return 0 if report.ready else 2
