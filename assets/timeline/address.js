@@ -1,4 +1,4 @@
-/** Keeps the page's address at the video and the moment on the desk, so that a reload or a shared link opens them. */
+/** Keeps the page's address at the desk's current video and time, so that a reload or a shared link opens them. */
 
 const PAUSE = 500;        // milliseconds between changes: browsers refuse more than about 100 in 30 s
 
@@ -6,13 +6,13 @@ export class Address {
   #timer = null;
   #wanted = null;
 
-  /** @param {{location?: Location, history?: History}} page - the window's own, if not given */
+  /** @param {{location?: Location, history?: History}} page - default: those of the window */
   constructor({ location = globalThis.location, history = globalThis.history } = {}) {
     Object.assign(this, { location, history, path: location.pathname });
   }
 
   /**
-   * Show a moment, at once or when the pause since the last change is over. Adds nothing to the history.
+   * Show a moment, at once or after the pause since the last change. Does not add to the history.
    *
    * @param {string} video
    * @param {number} seconds
@@ -30,7 +30,7 @@ export class Address {
   #write() {
     this.#timer = null;
     const wanted = this.#wanted;
-    if (!wanted || this.location.pathname !== this.path) return;      // the person has gone to another page
+    if (!wanted || this.location.pathname !== this.path) return;      // the user has left the page
     this.#wanted = null;
     const query = new URLSearchParams(this.location.search);
     if (query.get("video") === wanted.video && query.get("t") === wanted.t) return;

@@ -1,8 +1,8 @@
-/** Arrays of float32 that routes serve. */
+/** Float32 arrays served by routes. */
 
 import { base } from "./base.js";
 
-/** {values, rows, columns} of an address below the app's own; null if it cannot be had. */
+/** Fetch {values, rows, columns} from a URL relative to the app's; null if that fails. */
 export async function fetchArray(url) {
   const response = await fetch(`${base}/${url}`).catch(() => null);
   if (!response?.ok) return null;

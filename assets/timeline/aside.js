@@ -1,6 +1,6 @@
 /**
- * Operations that the server can never take: kept in this browser, apart from those that wait, so that they hold back
- * no other and nothing is lost.
+ * Operations that the server can never accept. They are kept in this browser, separate from the queue, so that they
+ * block no others and nothing is lost.
  */
 import { tableOf } from "./edits.js";
 import { keep } from "./storage.js";
@@ -8,7 +8,7 @@ import { keep } from "./storage.js";
 const isText = (value) => typeof value === "string" && value !== "";
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Whether something from the storage has an operation's parts, as it must to be painted and sent. */
+/** Whether a value from the storage has the parts of an operation that painting and sending need. */
 export function isOperation(operation) {
   if (!isObject(operation)) return false;
   const { id, video, kind, before, after } = operation;
@@ -24,13 +24,13 @@ function isValue(value) {
 }
 
 export class Aside {
-  /** key: what the keys of those set aside begin with. */
+  /** key: prefix of the storage keys. */
   constructor(storage, key) {
     Object.assign(this, { storage, key });
     this.count = this.#names().length;
   }
 
-  /** Keep an operation, or the text of what should be one; false where there is no room for it. */
+  /** Keep an operation, or the text of what should be one; false if the storage is full. */
   put(text, reason) {
     const number = Math.max(0, ...this.#names().map((name) => Number(name.slice(this.key.length + 1)) || 0)) + 1;
     const kept = keep(this.storage, `${this.key}.${number}`, JSON.stringify({ reason, text }));
@@ -38,7 +38,7 @@ export class Aside {
     return kept;
   }
 
-  /** [{reason, text}], the oldest first. */
+  /** [{reason, text}], oldest first. */
   get all() {
     return this.#names().map((name) => {
       try {

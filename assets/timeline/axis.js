@@ -1,4 +1,4 @@
-/** The time axis that all lanes share: what part of the video is in view, and where a moment lies on it. */
+/** The time axis shared by all lanes: which part of the video is in view, and the position of each time. */
 export class Axis {
   constructor(duration = 1) {
     this.left = 0;
@@ -12,7 +12,7 @@ export class Axis {
     this.end = this.duration;
   }
 
-  /** The canvas columns that the axis covers. */
+  /** Set the canvas columns that the axis covers. */
   place(left, width) {
     this.left = left;
     this.width = Math.max(width, 1);
@@ -30,12 +30,12 @@ export class Axis {
     return this.start + ((x - this.left) / this.width) * this.span;
   }
 
-  /** Seconds that a number of pixels stands for. */
+  /** Convert pixels to seconds. */
   seconds(pixels) {
     return (pixels / this.width) * this.span;
   }
 
-  /** Zoom by a factor (over 1: closer) so that the moment under x stays there. */
+  /** Zoom by a factor (above 1: in), keeping the time at x fixed. */
   zoom(factor, x) {
     const fixed = this.time(x);
     const span = Math.min(Math.max(this.span / factor, .2), this.duration);
@@ -47,14 +47,14 @@ export class Axis {
     this.show(this.start + seconds, this.end + seconds);
   }
 
-  /** Show this part, moved inside the video where it would stick out. */
+  /** Show this range, shifted to lie within the video. */
   show(start, end) {
     const span = Math.min(Math.max(end - start, .2), this.duration);
     this.start = Math.min(Math.max(start, 0), this.duration - span);
     this.end = this.start + span;
   }
 
-  /** Bring a moment into view, a page on or back, as a playhead does that runs out of it. */
+  /** Bring a time into view by moving a page, as when the playhead leaves the view. */
   follow(seconds) {
     if (seconds < this.start || seconds > this.end) this.show(seconds - this.span * .05, seconds + this.span * .95);
   }
@@ -62,7 +62,7 @@ export class Axis {
 
 const STEPS = [.1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600];
 
-/** Moments for the ruler's marks, as far apart as their numbers need, and how many decimals those have. */
+/** Times of the ruler's marks, far enough apart for their labels, and the labels' number of decimals. */
 export function ticks(axis, room = 70) {
   const least = axis.seconds(room);
   const step = STEPS.find((candidate) => candidate >= least) ?? STEPS.at(-1);
@@ -71,7 +71,7 @@ export function ticks(axis, room = 70) {
   return { marks, decimals: step < 1 ? 1 : 0 };
 }
 
-/** 75.5 -> "1:15.50"; hours only where there are any. */
+/** 75.5 -> "1:15.50"; with hours only from 1 h on. */
 export function clockText(seconds, decimals = 2) {
   const unit = 10 ** decimals;
   const total = Math.max(0, Math.round(seconds * unit));

@@ -1,3 +1,3 @@
-/** Where the app is, as this browser sees it: "" or the prefix of its addresses, which a proxy may have added. */
+/** URL prefix of the app as this browser sees it, "" if none; a proxy may have added it. */
 
 export const base = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");

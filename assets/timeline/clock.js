@@ -1,7 +1,7 @@
-/** The one clock: what frame was asked for, what frame the browser presented, and how it plays. */
+/** The only clock: the requested frame, the frame that the browser presented, and playback. */
 
-const TRIES = 8;              // seeks to bring one frame on the screen
-const ECHO = 1e-4;            // seconds; a frame's own stamp does not lie so close to where the clock seeks it
+const TRIES = 8;              // seeks per requested frame
+const ECHO = 1e-4;            // seconds; a frame's timestamp is farther than this from where the clock seeks it
 const RATES = [.1, .25, .5, .75, 1, 1.25, 1.5, 2, 3, 4, 8];
 
 export class Clock {
@@ -12,7 +12,7 @@ export class Clock {
   #last = 0;
   #callback = null;
 
-  /** video: the <video>; onChange(): when anything here changed. */
+  /** video: the <video>; onChange(): called after any change here. */
   constructor(video, onChange) {
     Object.assign(this, { video, onChange, frames: null, ready: false, fault: "", misplaced: false, lost: false,
       measured: false });
@@ -23,7 +23,7 @@ export class Clock {
     this.shown = null;
     for (const name of ["play", "pause", "ratechange", "loadeddata"]) video.addEventListener(name, () => onChange());
     video.addEventListener("loadedmetadata", () => {
-      if (!video.videoWidth) return this.#fail();          // sound alone, of pictures that it cannot decode
+      if (!video.videoWidth) return this.#fail();          // it cannot decode the pictures and plays sound only
       if (Clock.#echoes) return this.#measure();
       this.ready = true;
       this.#seek();
@@ -44,7 +44,7 @@ export class Clock {
     this.onChange();
   }
 
-  /** Begin with another video at a moment; url is null where there is no file, then only the playhead moves. */
+  /** Open another video at a time; without a file url is null, and only the playhead moves. */
   open(url, frames, seconds = 0) {
     if (this.#callback !== null) this.video.cancelVideoFrameCallback(this.#callback);
     Object.assign(this, { frames, ready: false, fault: "", misplaced: false, lost: false, measured: false, shown: null,
@@ -63,7 +63,7 @@ export class Clock {
     this.onChange();
   }
 
-  /** More exact frame times have come; what is on screen stays. */
+  /** Take more exact frame times and keep the current position. */
   know(frames) {
     const seconds = this.time;
     if (this.measured) frames.start = this.frames.start;
@@ -80,18 +80,18 @@ export class Clock {
     return this.playing || this.reverse > 0;
   }
 
-  /** The frame on the screen cannot be known: the browser tells none, and may read the file's times its own way. */
+  /** The frame on screen is unknown: the browser does not report it, and may interpret the file's times differently. */
   get blind() {
     return this.measured && !this.frames.plain;
   }
 
-  /** Seconds of the playhead. */
+  /** Position of the playhead in seconds. */
   get time() {
     if (this.playing) return Math.min(Math.max(this.video.currentTime - this.frames.start, 0), this.frames.duration);
     return this.frames ? this.frames.time(this.frames.clamp(this.asked ?? this.shown ?? 0)) : 0;
   }
 
-  /** The frame that a label at the playhead means: what the eye sees. */
+  /** The frame that a label at the playhead refers to: the visible one. */
   get frame() {
     return this.playing ? this.shown ?? this.frames.at(this.time) : this.asked ?? this.shown ?? 0;
   }
@@ -136,14 +136,14 @@ export class Clock {
     if (this.frames) this.seekFrame(frame);
   }
 
-  /** Play a part of the video, once or until something else is asked for. */
+  /** Play a range of the video, once or in a loop. */
   playRange(start, end, loop) {
     this.seek(start);
     this.play();
     this.range = { start: Math.max(start, 0), end: Math.min(end, this.frames.duration), loop };
   }
 
-  /** J and L: direction -1 or 1; again for twice the speed, up to eight times. */
+  /** J and L: direction -1 or 1; each repetition doubles the speed, up to ×8. */
   shuttle(direction) {
     if (!this.ready) return;
     if (direction > 0) {
@@ -165,7 +165,7 @@ export class Clock {
     this.onChange();
   }
 
-  /** Called for each picture of the screen while something moves. */
+  /** Called in each animation frame while something moves. */
   tick(now) {
     if (this.reverse) {
       const back = ((now - this.#last) / 1000) * this.reverse;
@@ -195,8 +195,8 @@ export class Clock {
   }
 
   /**
-   * Firefox tells of a sought frame the moment that was sought, not when the frame begins; and where its clock stands
-   * at the first frame is its own affair. Sought at 0 it tells that, since no frame begins before.
+   * After a seek, Firefox reports the time that was requested instead of the frame's timestamp, and its clock may have
+   * any value at the first frame. A seek to 0 reports that value, since no frame begins earlier.
    */
   #measure(before = this.#told) {
     Clock.#echoes = true;
@@ -211,13 +211,13 @@ export class Clock {
   }
 
   /**
-   * A player may take a frame to last longer or shorter than until the next one, and then shows another frame than the
-   * one asked for: seek again, a little later or earlier.
+   * A player may assume a wrong duration for a frame and then show a neighbour of the requested one: seek again, a
+   * little later or earlier.
    */
   #judge() {
     const aim = this.#aim;
     if (typeof aim?.seen !== "number" || this.video.seeking || this.moving) return;
-    if (aim.first && aim.seen && aim.seen === aim.before) return this.#measure(null);   // the frame before, told late
+    if (aim.first && aim.seen && aim.seen === aim.before) return this.#measure(null);   // late report of the last frame
     if (aim.first) return this.#begin(aim.seen);
     const half = this.frames.middle(this.asked) - this.frames.time(this.asked);
     if (!this.measured && half > 10 * ECHO
@@ -236,14 +236,14 @@ export class Clock {
       return;
     }
     aim.seconds = Number.isFinite(aim.high - aim.low) ? (aim.low + aim.high) / 2
-      : aim.seconds + .9 * (late ? -half : half);      // not where a frame begins: there, telling it is no echo
+      : aim.seconds + .9 * (late ? -half : half);      // not a frame's start: its timestamp would look like an echo
     this.#shoot();
   }
 
-  /** The browser says which frame it put on the screen: the only word on what was seen. */
+  /** Ask the browser which frame it presents: the only source for what was really on screen. */
   #watch() {
     this.#callback = this.video.requestVideoFrameCallback((_now, { mediaTime, presentationTime }) => {
-      this.#watch();                                      // at once: a frame that nobody waits for is not told
+      this.#watch();                                      // at once: frames without a waiting callback are not reported
       this.#told = mediaTime;
       if (this.#aim && presentationTime >= this.#aim.at) this.#aim.seen = mediaTime;
       if (!this.#aim?.first) this.shown = this.frames.presented(mediaTime);

@@ -1,4 +1,4 @@
-/** The annotation desk: the stage, the lists beside it, and labels that are on screen at once and saved soon after. */
+/** The annotation desk: the stage, the lists beside it, and labels that are painted at once and saved soon after. */
 
 import { Address } from "./address.js";
 import { Aside } from "./aside.js";
@@ -18,8 +18,8 @@ import { Sync, waitingElsewhere } from "./sync.js";
 import { Watched } from "./watched.js";
 
 const LOOK_AGAIN = 3000;    // milliseconds after the last label until the suggestions are fetched again
-const REACTION = .25;       // seconds from seeing to pressing, of a person who waits for the event
-const LEAST_LANES = 6;      // that the timeline has room for, so that new classes do not move the layout
+const REACTION = .25;       // seconds between seeing an expected event and pressing a key
+const LEAST_LANES = 6;      // that always fit, so that new classes do not move the layout
 const SCORES = 80;          // pixels of the two score lanes
 
 export class Desk {
@@ -99,7 +99,7 @@ export class Desk {
     this.begin();
   }
 
-  /** The component's data came again with a rerun of the page; another data set makes another desk. */
+  /** A rerun of the page sends the same data; another data set creates a new desk. */
   update() {}
 
   dispose() {
@@ -151,13 +151,13 @@ export class Desk {
     this.stage.focus();
   }
 
-  /** Show why there is nothing to label, instead of the desk. */
+  /** Replace the desk by the reason why nothing can be labelled. */
   refuse(sentence) {
     this.root.replaceChildren(el("p", { class: "refusal", role: "alert" }, sentence, el("br"),
       el("a", { href: `${this.data.base}/?dataset=${encodeURIComponent(this.data.dataset)}` }, "Go to Projects")));
   }
 
-  /** With each picture of the screen: tint what was played, and keep the address at this moment. */
+  /** In each animation frame: tint what was played, and update the address. */
   watch() {
     const { clock } = this.stage;
     if (this.current) this.address.show(this.current, clock.time);
@@ -172,7 +172,7 @@ export class Desk {
     this.cost.textContent = this.watched.summary(who, this.stage.overview.duration, this.labels.points.values());
   }
 
-  /** A moment of the queue: there, with its class, and the point that it is about. */
+  /** Go to a suggestion: its moment, its class and the point that it is about. */
   async visit({ video, time, label }) {
     if (video !== this.current) await this.open(video, time);
     this.stage.clock.seek(time);
@@ -183,7 +183,7 @@ export class Desk {
     this.stage.focus();
   }
 
-  /** The chosen run's proposals and curves came, or another run was chosen. */
+  /** The chosen run's proposals and curves arrived, or another run was chosen. */
   modelled() {
     this.fold.disabled = !this.model.run;
     if (this.model.note) this.say(this.model.note);
@@ -205,7 +205,7 @@ export class Desk {
     return null;
   }
 
-  /** Go to a video, unless it is there already and may be playing. */
+  /** Go to a video, unless it is already open: it may be playing. */
   turnTo(id) {
     if (id !== this.wanted) this.open(id);
     this.stage.focus();
@@ -250,7 +250,7 @@ export class Desk {
     this.refresh();
   }
 
-  /** The log was replaced by another one: read it from the start. */
+  /** Reload everything after the log was replaced. */
   async readAgain() {
     const desk = await this.fetchJson(this.url);
     if (!desk || this.gone) return;
@@ -287,7 +287,7 @@ export class Desk {
         : waiting ? `${waiting} not saved yet: ${reason}` : reason;
   }
 
-  /** Show the labels as they are now: the timeline with the next picture of the screen, the lists right after it. */
+  /** Show the current labels: the timeline in the next animation frame, the lists right after it. */
   refresh(again = false) {
     if (again || this.#painted !== this.labels.now) {
       this.#painted = this.labels.now;
@@ -311,7 +311,7 @@ export class Desk {
     }));
   }
 
-  /** A class's row: annotated and accepted segments solid, what the model proposes hatched, points on top. */
+  /** Lane of a class: annotated and accepted segments solid, the model's proposals hatched, points on top. */
   lane(label, points, decided) {
     const layers = [{ kind: "segments", style: "hatched", items: this.model.of(label) },
       { kind: "segments", style: "solid", items: this.#truth.get(label) ?? [] },
@@ -320,7 +320,7 @@ export class Desk {
       layers: layers.filter(({ items }) => items.length) };
   }
 
-  /** The one selected point, and the segment that was decided for it or that the model would draw. */
+  /** The point, if exactly one is selected, with the segment decided for it or else the model's suggestion. */
   get pending() {
     const [point] = this.chosen;
     if (!point || this.selection.size !== 1) return {};
@@ -338,7 +338,7 @@ export class Desk {
         : point && this.model.run && this.model.curves ? `No "${point.label}" detected here` : "";
   }
 
-  /** Enter or X on the suggestion for the selected point. */
+  /** Accept (Enter) or reject (X) the suggestion for the selected point. */
   settle(refused) {
     const { decided, suggestion } = this.pending;
     if (!suggestion && (!decided || Boolean(decided.refused) === refused)) return false;
@@ -346,7 +346,7 @@ export class Desk {
     return true;
   }
 
-  /** An edge was dragged: a suggestion is thereby taken. */
+  /** An edge was dragged: move it, or accept a suggestion with the new edge. */
   correct(segment, start, end) {
     this.push(segment.id ? moveSegment(segment, start, end) : decide({ ...segment, start, end }, false));
   }
@@ -360,7 +360,7 @@ export class Desk {
     this.stage.focus();
   }
 
-  /** A class becomes the active one: shown strongly, scrolled to. */
+  /** Make a class the active one: highlight it and scroll to it. */
   choose(lane) {
     const other = this.classes.active !== lane.label;
     this.classes.active = lane.label;
@@ -383,7 +383,7 @@ export class Desk {
     return [...this.selection].map((id) => this.labels.points.get(id)).filter(Boolean);
   }
 
-  /** A click in a lane: a point on the frame under it, which is then shown, unless the video plays. */
+  /** A click in a lane: add a point on the frame under it, and show that frame unless the video plays. */
   place(lane, seconds) {
     const { clock } = this.stage;
     const frame = clock.frames.at(seconds);
@@ -417,12 +417,12 @@ export class Desk {
     this.stage.axis.follow(point.time);
   }
 
-  /** A box was drawn over these points. */
+  /** A selection box was drawn around these points. */
   selected(points, more) {
     this.select(points.map((point) => point.id), more);
   }
 
-  /** Where dragged points would come to lie. */
+  /** Where dragged points would end up. */
   lift(points, frames, label) {
     const { frames: known } = this.stage.clock;
     return points.map((point) => {
@@ -437,7 +437,7 @@ export class Desk {
     this.push(changePoints(points, (_, index) => moved[index], this.drawnFor(points)));
   }
 
-  /** Change the selected points' fields by one operation. */
+  /** Change fields of the selected points in one operation. */
   change(fields) {
     if (this.chosen.length) this.push(changePoints(this.chosen, fields, this.drawnFor(this.chosen)));
   }
@@ -448,7 +448,7 @@ export class Desk {
     this.select([]);
   }
 
-  /** Segments that were decided for these points. */
+  /** Segments that were accepted or rejected for these points. */
   drawnFor(points) {
     const ids = new Set(points.map((point) => point.id));
     return [...this.labels.segments.values()].filter((segment) => ids.has(segment.point));
@@ -462,7 +462,7 @@ export class Desk {
     if (chosen.length === 1 && !this.stage.clock.playing) this.stage.clock.seekFrame(moved[0].frame);
   }
 
-  /** The point after or before the playhead; false where there is none, so that Tab leaves the timeline. */
+  /** Go to the next or previous point; false if there is none, so that Tab leaves the timeline. */
   walk(direction) {
     const { sorted } = this.labels;
     const [only] = this.selection.size === 1 ? this.chosen : [];
@@ -475,7 +475,7 @@ export class Desk {
     return true;
   }
 
-  /** What a key asks for; false if there was nothing to do and the key is the page's. */
+  /** Perform a key's action; false if there was nothing to do, so that the page handles the key. */
   act(action, index = 0) {
     if (!this.current) return false;
     this.watched.touch(performance.now() / 1000);

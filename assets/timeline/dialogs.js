@@ -1,9 +1,9 @@
-/** Dialogs. Each resolves to the person's answer, or to null if it was closed without one. */
+/** Dialogs. Each resolves to the user's answer, or to null if it was closed without one. */
 
 import { button, el } from "./dom.js";
 import { mergeClass, removeClass, renameClass, styleClasses } from "./edits.js";
 
-/** parent: where the dialog hangs; build(close) -> its children; `close(answer)` ends it. */
+/** parent: element to append the dialog to; build(close) -> its children; `close(answer)` closes it. */
 function ask(parent, label, build) {
   return new Promise((resolve) => {
     let answer = null;
@@ -29,7 +29,7 @@ function form(onsubmit, ...children) {
   } }, ...children);
 }
 
-/** Who labels here; asked once, kept in this browser, and changed in the bar below. */
+/** Ask for the annotator's name; asked once, kept in this browser, and editable in the bar below. */
 export async function askName(parent, input) {
   const name = await ask(parent, "Your name", (close) => {
     const field = el("input", { type: "text", value: input.value, maxlength: "200", "aria-label": "Name",
@@ -41,7 +41,7 @@ export async function askName(parent, input) {
   input.dispatchEvent(new Event("change"));
 }
 
-/** Why points are flagged for review: a text, "" to clear the flag, null to change nothing. */
+/** Ask why points are flagged for review: a text, "" to clear the flag, null to change nothing. */
 export function askNote(parent, note) {
   return ask(parent, "Note for review", (close) => {
     const field = el("input", { type: "text", value: note, maxlength: "500", "aria-label": "Note", autofocus: true,
@@ -52,7 +52,7 @@ export function askNote(parent, note) {
   });
 }
 
-/** What the server could not take, to copy or to discard. aside: Aside. */
+/** Show the operations that the server rejected, to copy or discard. aside: Aside. */
 export async function showAside(parent, aside) {
   const text = aside.all.map(({ reason, text: operation }) => `${reason}\n${operation}`).join("\n\n");
   const discard = await ask(parent, "Set aside", (close) => [
@@ -64,7 +64,7 @@ export async function showAside(parent, aside) {
   if (discard) aside.discard();
 }
 
-/** Name, colour, key and position of a class; merge it into another, or remove it. desk: the annotation desk. */
+/** Edit name, colour, key and position of a class, merge it into another or remove it. desk: Desk. */
 export async function editClass(desk, name) {
   const { labels, current: video } = desk;
   const entry = labels.entry(name);
@@ -107,14 +107,14 @@ export async function editClass(desk, name) {
   desk.stage.focus();
 }
 
-/** A digit for one class; the class that had it gets an automatic one. */
+/** Give a class a digit key; the class that had it falls back to an automatic one. */
 export function giveKey(video, labels, name, digit) {
   const entries = labels.classes.map((other) => labels.entry(other));
   return styleClasses(video, entries.filter((entry) => entry.name === name || (digit && entry.style.key === digit)),
     (entry) => ({ key: entry.name === name ? digit || undefined : undefined }));
 }
 
-/** The class at another position; the positions of all classes are written down. */
+/** Move a class to another position; stores the positions of all classes. */
 export function movePlace(video, labels, name, place) {
   const names = labels.classes.filter((other) => other !== name);
   names.splice(place, 0, name);

@@ -1,6 +1,6 @@
-/** Making elements. Text always goes in as text. */
+/** Creation of elements. Text is always inserted as text, never as HTML. */
 
-const LEAST_HEIGHT = 330;      // pixels: a window of 800 pixels at a zoom of 150 % still shows the whole timeline
+const LEAST_HEIGHT = 330;      // pixels: a window 800 pixels high at 150 % zoom still shows the whole timeline
 
 const SHAPES = {
   play: "M5 3l10 6-10 6z", pause: "M4 3h4v12H4zM10 3h4v12h-4z", back: "M12 3v12L5 9zM3 3h2v12H3z",
@@ -15,7 +15,7 @@ const SHAPES = {
   done: "M9 2a7 7 0 100 14A7 7 0 009 2zM8 12.400L4.6 9l1.3-1.300L8 9.800l4.1-4.100L13.4 7z",
 };
 
-/** An element: attributes by name, `on…` as listeners, children as elements or text. */
+/** Create an element: attributes by name, `on…` as listeners, children as elements or text. */
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -36,7 +36,7 @@ export function icon(name) {
   return svg;
 }
 
-/** Change a text only if it differs: each change lays out the page again. */
+/** Set a text only if it differs, since each change triggers layout. */
 export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -45,7 +45,7 @@ export function button(label, content, onclick, attributes = {}) {
   return el("button", { type: "button", title: label, "aria-label": label, onclick, ...attributes }, content);
 }
 
-/** Let an element reach the window's lower edge, by its CSS variable `--room`; returns {fit, stop}. */
+/** Extend an element to the window's lower edge through its CSS variable `--room`; returns {fit, stop}. */
 export function fillWindow(element) {
   const fit = () => {
     const above = element.getBoundingClientRect().top;
@@ -56,7 +56,7 @@ export function fillWindow(element) {
   return { fit, stop: () => window.removeEventListener("resize", fit) };
 }
 
-/** Close Streamlit's dialog about a lost connection, until stopped: it would block mouse and keys. */
+/** Until stopped, close Streamlit's dialog about a lost connection, which would block mouse and keys. */
 export function closeOutageDialogs() {
   const observer = new MutationObserver(() => {
     for (const dialog of document.querySelectorAll('[data-testid="stDialog"]')) {
@@ -67,7 +67,7 @@ export function closeOutageDialogs() {
   return { stop: () => observer.disconnect() };
 }
 
-/** A list that has elements only for the rows in view; `draw(item)` makes one, `key(item)` names it. */
+/** A virtual list with elements only for visible rows; `draw(item)` makes one, `key(item)` identifies it. */
 export class List {
   #items = [];
   #top = 0;
@@ -92,7 +92,7 @@ export class List {
     this.render();
   }
 
-  /** Touches only rows that have changed, and asks the page for no measure, which would lay it out. */
+  /** Touches only rows that changed, and measures nothing, since that would force a layout. */
   render() {
     const first = Math.max(0, Math.floor(this.#top / this.rowHeight) - 4);
     const last = Math.min(this.#items.length, Math.ceil((this.#top + this.#height) / this.rowHeight) + 4);

@@ -1,18 +1,18 @@
-/** Makes operations, in the form that hrpro/labels/operations.py describes. */
+/** Creates operations in the form that hrpro/labels/operations.py describes. */
 
-/** A name that nobody else has made; works without a secure context too. */
+/** A unique id; also works without a secure context. */
 export function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Which table of hrpro/labels/operations.py a value of `before` or `after` is of. */
+/** The table of hrpro/labels/operations.py that a value of `before` or `after` belongs to. */
 export function tableOf(value) {
   return "frame" in value ? "points" : "start" in value ? "segments" : "done" in value ? "videos" : "classes";
 }
 
 const KEPT = ["video", "label", "time", "frame", "doubt", "start", "end", "point", "model", "refused"];
 
-/** What the log keeps of a point or segment. */
+/** The fields of a point or segment that the log keeps. */
 const value = (label) =>
   Object.fromEntries(KEPT.filter((key) => label[key] !== undefined).map((key) => [key, label[key]]));
 const values = (labels) => Object.fromEntries(labels.map((label) => [label.id, value(label)]));
@@ -25,14 +25,14 @@ export function addPoint(video, label, time, frame) {
   return operation("add", video, {}, { [newId()]: { video, label, time, frame } });
 }
 
-/** segments: those drawn for the points, which go with them. */
+/** segments: those of the points, which are deleted with them. */
 export function removePoints(points, segments = []) {
   return operation("delete", points[0].video, values([...points, ...segments]), {});
 }
 
 /**
- * One operation that gives each point the fields of `change(point, index)`; null if none of them changes anything. A
- * field that is undefined goes. segments: those drawn for the points, which take on their class.
+ * One operation that sets the fields `change(point, index)` on each point; null if nothing changes. Undefined fields
+ * are removed. segments: those of the points, which take on the points' classes.
  */
 export function changePoints(points, change, segments = []) {
   const changed = points.map((point, index) => [point, value({ ...point, ...change(point, index) })])
@@ -49,14 +49,14 @@ export function changePoints(points, change, segments = []) {
     Object.fromEntries(changed.map(([point, next]) => [point.id, next])));
 }
 
-/** A person takes a segment that a model drew for a point, or refuses it; one decided before is decided anew. */
+/** Accept or reject the segment that a model suggests for a point; may reverse an earlier decision. */
 export function decide(segment, refused) {
   const next = value({ ...segment, refused: refused || undefined });
   const before = segment.id ? values([segment]) : {};
   return operation(refused ? "refuse" : "accept", segment.video, before, { [segment.id ?? newId()]: next });
 }
 
-/** A decided segment gets other edges. */
+/** Change the edges of an accepted segment. */
 export function moveSegment(segment, start, end) {
   return operation("move", segment.video, values([segment]), { [segment.id]: { ...value(segment), start, end } });
 }
@@ -69,7 +69,7 @@ export function removeClass(video, { name, style }) {
   return operation("class", video, { [name]: style }, {});
 }
 
-/** entries: classes {name, style}; change(entry): fields of its new style, undefined for those that go. */
+/** entries: classes {name, style}; change(entry): fields of its new style, undefined to remove one. */
 export function styleClasses(video, entries, change) {
   const before = {};
   const after = {};
@@ -96,7 +96,7 @@ export function markDone(video, done) {
   return done ? operation("mark", video, {}, marked) : operation("mark", video, marked, {});
 }
 
-/** kind: "undo" or "redo". The server knows which operation it is about, also after a restart. */
+/** kind: "undo" or "redo". The server knows which operation is meant, also after a restart. */
 export function goBack(kind, video) {
   return { id: newId(), video, kind };
 }

@@ -1,6 +1,6 @@
-/** What lies under the pointer. */
+/** Hit testing: what is under the pointer. */
 
-/** Index of the first entry of a sorted array whose `time(entry)` is not before `seconds`. */
+/** Index of the first entry of a sorted array with `time(entry) >= seconds`. */
 export function lowerBound(entries, seconds, time = (entry) => entry.time) {
   let low = 0;
   let high = entries.length;
@@ -12,7 +12,7 @@ export function lowerBound(entries, seconds, time = (entry) => entry.time) {
   return low;
 }
 
-/** The point of a sorted lane that is nearest to x, at most `reach` pixels away; null if there is none. */
+/** The point of a sorted lane nearest to x, at most `reach` pixels away; null if there is none. */
 export function nearestPoint(points, axis, x, reach = 7) {
   const index = lowerBound(points, axis.time(x));
   let found = null;

@@ -1,6 +1,6 @@
 /**
- * All keys, in one place. The page around owns R, C and Alt+Left: never bind these.
- * A row: the keys, the action they call, its description; desk: only where labels can be changed.
+ * All keys, in one place. R, C and Alt+Left belong to the page: never bind these.
+ * Each row has its keys, their action and its description; desk: only on the annotation desk.
  */
 export const TABLE = [
   { keys: ["Space", "k"], action: "playPause", does: "play / pause" },
@@ -41,23 +41,24 @@ export const TABLE = [
   { keys: ["p"], action: "previousVideo", desk: true, does: "previous video" },
 ];
 
-// The signs of a US keyboard by their place, alone and with Shift.
+// The signs of a US keyboard by position, without and with Shift.
 const SIGNS = { Backquote: "`~", Minus: "-_", Equal: "=+", BracketLeft: "[{", BracketRight: "]}", Backslash: "\\|",
   Semicolon: ";:", Quote: "'\"", Comma: ",<", Period: ".>", Slash: "/?" };
 
-/** Whether a text is of another script than Latin (Cyrillic, Greek, Hebrew, Arabic, kana, full-width forms …). */
+/** Whether a text is in a script other than Latin (Cyrillic, Greek, Hebrew, Arabic, kana, full-width forms …). */
 function isForeign(text) {
   return /[^\0-\x7f]/.test(text) && (/[\uff00-\uffef]/.test(text) || !/[\p{scx=Latin}\p{scx=Common}]/u.test(text));
 }
 
-/** What a US keyboard writes at this place; "" for a place without a letter, digit or sign. */
+/** The character of a US keyboard at this key's position; "" if it has no letter, digit or sign. */
 function atPlace({ code, shiftKey }) {
   return /^(?:Key|Numpad)([A-Z\d])$/.exec(code)?.[1] ?? SIGNS[code]?.[shiftKey ? 1 : 0] ?? "";
 }
 
 /**
- * One name for what was pressed: "Shift+3", "Ctrl+z", "[", "Space". Digits count by their place, letters and signs by
- * what they write; where that is not Latin, by what a US keyboard writes there. Null while a text is being composed.
+ * Name of the pressed key: "Shift+3", "Ctrl+z", "[", "Space". Digits are matched by position, letters and signs by the
+ * character that they produce; if it is not Latin, by the character of a US keyboard at that position. Null while text
+ * is being composed.
  *
  * @param {KeyboardEvent} event
  * @returns {string | null}
@@ -79,10 +80,10 @@ export function keyName(event) {
 const ROW_OF = new Map(TABLE.flatMap((row) => row.keys.map((key, index) => [key, { row, index }])));
 
 /**
- * What a key press means; `index` is the place of the key in its row. Null if the key is not bound.
+ * The action of a key press; `index` is the position of the key in its row. Null if the key is not bound.
  *
  * @param {KeyboardEvent} event
- * @param {unknown} desk - truthy where labels can be changed
+ * @param {unknown} desk - truthy on the annotation desk
  * @returns {{action: string, index: number} | null}
  */
 export function actionOf(event, desk) {

@@ -1,6 +1,6 @@
 /**
- * The labels as this browser knows them: what the server confirmed, and on top what it has not answered yet.
- * Painting shows both, so a label is on screen at once; only the server's word makes it "saved".
+ * The labels as this browser knows them: those confirmed by the server, plus operations that it has not answered yet.
+ * Both are painted, so a label is on screen at once; only the server's answer makes it "saved".
  */
 
 import { tableOf } from "./edits.js";
@@ -18,7 +18,7 @@ export class Labels {
   video = null;
   pending = [];
 
-  /** What the data set has: classes {name, index, count, style}, counts of points and videos marked done. */
+  /** Load the data set's classes {name, index, count, style}, point counts and videos marked done. */
   open({ classes, videos }) {
     this.#classes = classes;
     this.#done = new Set(videos.filter((video) => video.done).map((video) => video.id));
@@ -26,7 +26,7 @@ export class Labels {
     this.#now = null;
   }
 
-  /** Begin with one video as the server has it. */
+  /** Load the server's state of one video. */
   load(video, { seq, last = "", points, segments = [] }) {
     Object.assign(this, { video, seq, last });
     this.#confirmed = new View(this.#classes.map((entry) => entry.name), points);
@@ -39,7 +39,7 @@ export class Labels {
     this.#now = this.#now && this.pending.length > 1 ? this.#with([operation], this.#now) : null;
   }
 
-  /** Take the server's answers; those refused come back with the reason, and are no longer painted. */
+  /** Take the server's answers; returns the refused ones with their reasons, which are no longer painted. */
   acknowledge(acks) {
     const answered = new Map(acks.map((ack) => [ack.id, ack]));
     this.pending = this.pending.filter((operation) => !answered.has(operation.id));
@@ -47,7 +47,7 @@ export class Labels {
     return acks.filter((ack) => ack.refused);
   }
 
-  /** Take what happened on the server since `seq`, by anyone; authors: id -> who placed that point or segment. */
+  /** Apply what anyone did on the server since `seq`; authors: id -> who placed that point or segment. */
   receive({ seq, last = "", operations = [], authors = {}, classes, counts, done }) {
     const changes = new Map();
     for (const operation of operations) {
@@ -61,7 +61,7 @@ export class Labels {
     if (operations.length || classes) this.#now = null;
   }
 
-  /** The operation that a person's undo or redo in a video is meant for, if that is among those that wait. */
+  /** Id of the pending operation that an undo or redo refers to, if there is one. */
   about({ kind, video, who }) {
     let [done, undone] = [[], []];
     for (const operation of this.pending.filter((one) => one.video === video && one.who === who)) {
@@ -77,7 +77,7 @@ export class Labels {
     return this.now.names;
   }
 
-  /** {name, index, count, style, key} of a class; one that only a point names has no index. */
+  /** {name, index, count, style, key} of a class; index is -1 if only points name it. */
   entry(name) {
     return this.now.entries.get(name) ?? { name, index: -1, count: 0, style: {}, key: "" };
   }
@@ -87,12 +87,12 @@ export class Labels {
     return this.now.view.points;
   }
 
-  /** id -> {id, video, label, start, end, point, model, refused?, who, waiting}: segments that people decided on. */
+  /** id -> {id, video, label, start, end, point, model, refused?, who, waiting}: accepted and rejected segments. */
   get segments() {
     return this.now.segments;
   }
 
-  /** class -> its points by time, in the classes' order. */
+  /** class -> its points by time, in class order. */
   get lanes() {
     return this.now.lanes;
   }
@@ -110,7 +110,7 @@ export class Labels {
     return video === this.video ? this.points.size : this.#counts[video] ?? 0;
   }
 
-  /** All of this moment; another object after each change. */
+  /** The current state; a new object after each change. */
   get now() {
     const waits = this.pending.length > 0;
     this.#now ??= this.#with(this.pending, { view: waits ? this.#confirmed.copy() : this.#confirmed,
@@ -118,7 +118,7 @@ export class Labels {
     return this.#now;
   }
 
-  /** A moment after some more operations: `view`, `segments` and `done` themselves change. */
+  /** The state after more operations; modifies `view`, `segments` and `done` in place. */
   #with(operations, { view, segments, classes, done }) {
     const changes = new Map();
     for (const operation of operations) {
@@ -151,7 +151,7 @@ export class Labels {
   }
 }
 
-/** The classes after an operation that the server has not answered; it will give each its index and count. */
+/** The classes after a pending operation; the server's answer will give each its index and count. */
 function changeClasses(classes, view, { before, after }) {
   const going = Object.keys(before).filter((name) => !(name in after));
   const coming = Object.keys(after).filter((name) => !(name in before));
@@ -168,7 +168,7 @@ function changeClasses(classes, view, { before, after }) {
     .sort(([one], [other]) => one - other).map(([, entry]) => entry);
 }
 
-/** Each class with its digit: those that people gave, then the digits left over in the classes' order. */
+/** Assign digit keys: first those chosen by people, then the remaining digits in class order. */
 function withKeys(classes) {
   const given = new Set(classes.map((entry) => entry.style.key).filter(Boolean));
   const free = [..."1234567890"].filter((digit) => !given.has(digit));

@@ -1,9 +1,9 @@
-/** Where the bands and lanes stand on the canvas. */
+/** Layout of the bands and lanes on the canvas. */
 
 export const GUTTER = 150;
 export const LANE = 22;
 
-/** The fixed bands on top; film: whether there is a filmstrip. */
+/** The fixed bands at the top; film: whether there is a filmstrip. */
 export function bands(film) {
   const overview = { y: 2, height: 24 };
   const ruler = { y: 28, height: 18 };
@@ -16,8 +16,8 @@ export function contentHeight(lanes) {
 }
 
 /**
- * Lanes that stay at the lower edge of `top` to `bottom` while the others scroll: each {lane, y, height}. They take at
- * most a third of the room, so that the others stay usable in a low window.
+ * Lanes pinned to the lower edge of `top` to `bottom` while the others scroll, each as {lane, y, height}. They take at
+ * most a third of the space, so that the others stay usable in a low window.
  */
 export function pinnedRows(lanes, top, bottom) {
   const most = Math.floor((bottom - top) / 3 / Math.max(lanes.length, 1));
@@ -29,7 +29,7 @@ export function pinnedRows(lanes, top, bottom) {
   });
 }
 
-/** The lanes in view, each {lane, y, height}, between `top` and `bottom` with `scroll` pixels above. */
+/** The visible lanes between `top` and `bottom`, scrolled by `scroll` pixels, each as {lane, y, height}. */
 export function rowsInView(lanes, top, bottom, scroll) {
   const rows = [];
   let y = top - scroll;
@@ -41,14 +41,14 @@ export function rowsInView(lanes, top, bottom, scroll) {
   return rows;
 }
 
-/** The scroll that brings a lane into view. */
+/** The scroll position that brings a lane into view. */
 export function scrollTo(lanes, index, room, scroll) {
   const above = contentHeight(lanes.slice(0, index));
   const height = lanes[index].height ?? LANE;
   return Math.min(Math.max(scroll, above + height - room), above);
 }
 
-/** Two letters that stand for a name, so that colour is never the only sign: "HighJump" -> "HJ", "take" -> "ta". */
+/** Two letters for a name, so that colour is never the only cue: "HighJump" -> "HJ", "take" -> "ta". */
 export function initials(name) {
   const words = name.split(/[^\p{L}\p{N}]+|(?<=\p{Ll})(?=\p{Lu})/u).filter(Boolean);
   if (words.length > 1) return words.slice(0, 2).map((word) => [...word][0]).join("");

@@ -1,4 +1,4 @@
-/** What the shapes on the timeline mean: a compact line under it, and sentences in the dialog of keys. */
+/** Legend of the timeline's shapes: a compact line below it, and sentences in the keys dialog. */
 
 import { el } from "./dom.js";
 
@@ -21,7 +21,7 @@ const VIEWER = [
     + "highest scores are shown. \"Best proposals\" above changes how many."],
 ];
 
-/** @param {boolean} desk - of the annotation desk, else of the read-only view */
+/** @param {boolean} desk - for the annotation desk, else for the read-only viewer */
 export function legendLine(desk) {
   const rows = (desk ? DESK : VIEWER).filter(([, text]) => text);
   return el("span", { class: "legend" }, ...rows.map(([sample, text, sentence]) =>

@@ -1,4 +1,4 @@
-/** What the chosen run stored about the video on the desk: its proposals and score curves, from their routes. */
+/** The chosen run's stored outputs for the desk's video: proposals and score curves, fetched from their routes. */
 
 import { columnOf, fetchArray } from "./arrays.js";
 import { keep } from "./storage.js";
@@ -7,7 +7,7 @@ import { suggest } from "./suggest.js";
 const CURVES = { height: 40 };
 
 export class Model {
-  /** url: the data set's models route; onChange(): something came. */
+  /** url: the data set's models route; onChange(): called when data arrived. */
   constructor({ url, storage, key, onChange }) {
     Object.assign(this, { url, storage, key, onChange, run: storage.getItem(key) ?? "", proposals: [], curves: null,
       note: "", folded: storage.getItem(`${key}.folded`) === "yes" });
@@ -49,7 +49,7 @@ export class Model {
     this.onChange();
   }
 
-  /** The layer of a class's score, or of the background; made once. */
+  /** The curve layer of a class, or of the background (""); cached. */
   layer(label) {
     const column = this.curves?.columns.indexOf(label) ?? -1;
     if (column < 0) return null;
@@ -60,7 +60,7 @@ export class Model {
     return this.layers.get(label);
   }
 
-  /** Two pinned lanes: the score of the active class, with a hint while there is none, and that of the background. */
+  /** Two pinned lanes: the score of the active class, or a hint if there is none, and the background score. */
   lanes(active, colour) {
     if (!this.curves || this.folded) return [];
     const first = active === null ? "Choose a class" : this.layer(active) ? `${active} score` : `${active}: no score`;
@@ -69,7 +69,7 @@ export class Model {
         layers: [label === null ? null : this.layer(label)].filter(Boolean) }));
   }
 
-  /** Proposals of a class, as a layer's items. */
+  /** Proposals of a class as layer items. */
   of(label) {
     this.byLabel ??= new Map();
     if (this.byLabelOf !== this.proposals) {
@@ -79,7 +79,7 @@ export class Model {
     return this.byLabel.get(label) ?? [];
   }
 
-  /** The segment that the run would draw for a point; null if it sees nothing there, or nothing is known. */
+  /** The segment that the run suggests for a point; null if there is none or no data. */
   suggest(point, duration) {
     const found = this.run && suggest(point, this.of(point.label), this.layer(point.label), duration);
     return found ? { ...found, video: point.video, label: point.label, point: point.id, model: this.run } : null;

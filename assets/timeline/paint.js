@@ -1,4 +1,4 @@
-/** Painting: pure drawing of a scene that stage.js puts together. */
+/** Pure drawing of a scene that stage.js assembles. */
 
 import { clockText, ticks } from "./axis.js";
 import { lowerBound } from "./hit.js";
@@ -6,7 +6,7 @@ import { GUTTER } from "./lanes.js";
 
 const DIAMOND = 6;
 
-/** All but the playhead. */
+/** Paint everything except the playhead. */
 export function paint(context, scene) {
   const { width, height, theme } = scene;
   context.clearRect(0, 0, width, height);
@@ -28,7 +28,7 @@ function paintLanes(context, scene) {
   context.beginPath();
   context.rect(0, bands.top, width, height - bands.top);
   context.clip();
-  for (const row of scene.rows.toReversed()) {          // pinned ones come first, and are painted over the others
+  for (const row of scene.rows.toReversed()) {          // pinned rows come first and must be painted last
     const { lane, y } = row;
     context.fillStyle = lane.id === scene.activeLane ? theme.soft : theme.ground;
     context.fillRect(0, y, width, row.height);
@@ -107,7 +107,7 @@ function paintSegment(context, { axis }, { y, height }, [start, end, score = 1],
     context.globalAlpha *= .45;
     context.fillRect(left, top, wide, tall);
     context.globalAlpha /= .45;
-    // A segment that a person accepted bears a bar, so that it is told from an annotated one.
+    // The bar distinguishes an accepted segment from an annotated one.
     if (style === "accepted") context.fillRect(left, top + tall - 3, wide, 3);
   }
   context.strokeStyle = colour;
@@ -116,7 +116,7 @@ function paintSegment(context, { axis }, { y, height }, [start, end, score = 1],
   context.globalAlpha = 1;
 }
 
-/** The segment that the model would draw, or that is being corrected: a strong frame with handles at its edges. */
+/** The segment that the model suggests or that is being corrected: a dashed frame with handles at its edges. */
 function paintSuggestion(context, { axis, theme, suggestion }, { y, height }) {
   const [left, right] = [axis.x(suggestion.start), axis.x(suggestion.end)];
   context.strokeStyle = theme.accent;
@@ -128,7 +128,7 @@ function paintSuggestion(context, { axis, theme, suggestion }, { y, height }) {
   for (const x of [left, right]) context.fillRect(x - 2, y + 2, 4, height - 5);
 }
 
-/** The highest and lowest value under each pixel, so that no peak is lost however far one zooms out. */
+/** Draws the minimum and maximum under each pixel, so that no peak is lost at any zoom. */
 function paintCurve(context, { axis }, { y, height }, { values, start, step, range = [0, 1] }, colour) {
   const level = (value) => y + height - 3 - ((value - range[0]) / (range[1] - range[0])) * (height - 6);
   const first = Math.max(0, Math.floor((axis.start - start) / step) - 1);
@@ -165,7 +165,7 @@ function diamond(context, x, y, size) {
   context.closePath();
 }
 
-/** Points of a read-only layer, [seconds, text] sorted or not. */
+/** Points of a read-only layer, [seconds, text] in any order. */
 function paintDots(context, { axis, theme }, { y, height }, items, colour) {
   context.fillStyle = colour;
   context.strokeStyle = theme.ground;
@@ -177,7 +177,7 @@ function paintDots(context, { axis, theme }, { y, height }, items, colour) {
   }
 }
 
-/** Points of a lane that can be edited: those in view, one a pixel, and one selected one on top. */
+/** Points of an editable lane: those in view, at most one per pixel, selected ones on top. */
 function paintPoints(context, scene, row, points) {
   const { axis, theme, selection } = scene;
   const margin = axis.seconds(DIAMOND + 2);
@@ -250,7 +250,7 @@ function paintOverview(context, scene) {
   context.fillText(lanes.length ? clockText(axis.duration, 1) : "", 10, band.y + band.height / 2);
 }
 
-/** The overview's points and segments on a canvas of their own, painted again only when they change. */
+/** The overview's points and segments on a separate canvas, repainted only when they change. */
 export function paintMarks(canvas, scene, ratio) {
   const { overview, bands: { overview: band }, lanes, theme } = scene;
   canvas.width = Math.round(overview.width * ratio);
@@ -326,7 +326,7 @@ function paintScrollbar(context, { width, bands, scroll, content, theme }) {
   context.globalAlpha = 1;
 }
 
-/** The playhead on timeline and overview, and its time beside the ruler. */
+/** The playhead on the timeline and the overview, and its time beside the ruler. */
 export function paintPlayhead(context, { axis, overview, height, playhead, theme, bands }) {
   context.font = `12px ${theme.font}`;
   context.textAlign = "left";

@@ -7,17 +7,17 @@ import { initials } from "./lanes.js";
 const STATES = { new: "new", work: "in progress", done: "complete" };
 const SPLITS = { train: "train", test: "test", "train/test": "both", "": "none" };
 
-/** Whether points in a video are used for training: only those in the training split are. */
+/** Whether points in a video are used for training, that is whether it is in the training split. */
 export function trains(video) {
   return video.split.includes("train");
 }
 
-/** A video is complete only if somebody marked it so: having points does not mean that every action has one. */
+/** A video is complete only if it was marked so: having points does not mean that every action has one. */
 export function stateOf(labels, video) {
   return labels.isDone(video) ? "done" : labels.count(video) ? "work" : "new";
 }
 
-/** The text without case and accents, for filters. */
+/** Text without case and accents, for filters. */
 export function plain(text) {
   return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 }
@@ -25,7 +25,7 @@ export function plain(text) {
 export class VideoPanel {
   #videos = [];
 
-  /** onOpen(id): a video was chosen. */
+  /** onOpen(id): called when a video was chosen. */
   constructor({ labels, onOpen }) {
     Object.assign(this, { labels, current: null });
     this.filter = el("input", { type: "search", placeholder: "Filter videos", "aria-label": "Filter videos",
@@ -57,7 +57,7 @@ export class VideoPanel {
         button("Next video (N)", "Next", () => this.step(1, onOpen))));
   }
 
-  /** All videos, those that train first. */
+  /** All videos, training videos first. */
   get videos() {
     return this.#videos;
   }
@@ -91,7 +91,7 @@ export class VideoPanel {
 }
 
 export class ClassPanel {
-  /** onChoose(name): a class was chosen; onAdd(name): a new one was named; onEdit(name): its pencil was pressed. */
+  /** Callbacks: onChoose(name) for a chosen class, onAdd(name) for a new one, onEdit(name) for a class's pencil. */
   constructor({ labels, colourOf, onChoose, onAdd, onEdit }) {
     Object.assign(this, { labels, active: null });
     this.list = new List({
@@ -135,9 +135,9 @@ function pointsText(count) {
   return count === 1 ? "1 point" : `${count} points`;
 }
 
-/** What the chosen model suggests to label next, in the training videos or in all. */
+/** What the chosen model suggests to label next, in training videos or in all videos. */
 export class QueuePanel {
-  /** model: Model; onGo(moment): one was chosen. */
+  /** model: Model; onGo(moment): called when a suggestion was chosen. */
   constructor({ model, colourOf, onGo }) {
     Object.assign(this, { model, onGo, moments: [], at: -1 });
     this.title = el("h3", {});
@@ -173,7 +173,7 @@ export class QueuePanel {
     const [here, before] = [this.moments[this.at]?.id, this.at];
     this.moments = said.moments.map((moment) => ({ ...moment, id: JSON.stringify(Object.values(moment)) }));
     this.at = this.moments.findIndex((moment) => moment.id === here);
-    if (here && this.at < 0) this.at = Math.min(before, this.moments.length) - 1;       // settled: the next is next
+    if (here && this.at < 0) this.at = Math.min(before, this.moments.length) - 1;       // settled: go on after it
     this.#say(answer?.ok ? (said.count === 1 ? "1 suggestion" : `${said.count} suggestions`)
       : answer ? await answer.text() : "No answer");
   }
@@ -192,7 +192,7 @@ export class QueuePanel {
     this.onGo(moment);
   }
 
-  /** The next moment, or the first; false if there is none. */
+  /** Go `direction` suggestions on, or to the first; false if there is none. */
   step(direction) {
     const next = this.moments[this.at + direction];
     if (!next) return false;
@@ -210,7 +210,7 @@ const ORDERS = {
 export class PointPanel {
   #followed = null;
 
-  /** onPick(point, more), onRelabel(name), onRemove(), onFlag(): with the selection; onFilter(): `hidden` changed. */
+  /** Callbacks: onPick(point, more); onRelabel(name), onRemove(), onFlag() for the selection; onFilter() for `hidden`. */
   constructor({ labels, colourOf, selection, onPick, onRelabel, onRemove, onFlag, onFilter }) {
     Object.assign(this, { labels, selection, onRelabel });
     this.order = el("select", { "aria-label": "Sort points by", onchange: () => this.refresh() },
@@ -240,7 +240,7 @@ export class PointPanel {
       this.title, el("div", { class: "row" }, this.order, this.whose), this.bar, this.list.root);
   }
 
-  /** Whether a point is hidden by the choice of annotator or of flagged ones; null if none is. */
+  /** Predicate for points hidden by the annotator or flag filter; null without a filter. */
   get hidden() {
     const chosen = this.whose.value;
     if (!chosen) return null;
@@ -264,7 +264,7 @@ export class PointPanel {
     this.#follow();
   }
 
-  /** Scroll the one selected point into view when it was just selected, changed, or sorted to another place. */
+  /** If one point is selected, scroll it into view when it was just selected, changed or sorted elsewhere. */
   #follow() {
     const [id] = this.selection;
     const point = this.selection.size === 1 ? this.labels.points.get(id) : null;
@@ -273,7 +273,7 @@ export class PointPanel {
     this.#followed = place;
   }
 
-  /** Options [value, text] of a select box, replaced only if they changed. */
+  /** Set options [value, text] of a select box if they changed. */
   #offer(box, options) {
     const offered = JSON.stringify(options);
     if (box.offered === offered) return;

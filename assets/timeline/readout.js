@@ -1,10 +1,10 @@
-/** What lies under the pointer on a read-only lane, in words. */
+/** Describes what is under the pointer on a read-only lane. */
 
 import { clockText } from "./axis.js";
 
 const REACH = 5; // pixels
 
-/** row: {lane, y, height} as laid out; x: a column of the canvas. */
+/** row: laid-out {lane, y, height}; x: canvas column. */
 export function readout({ lane }, axis, x) {
   const [time, reach] = [axis.time(x), axis.seconds(REACH)];
   const found = lane.layers.map((layer) => READERS[layer.kind](layer, time, reach)).filter(Boolean);

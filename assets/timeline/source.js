@@ -1,22 +1,22 @@
-/** The file behind a video, looked at again and again: it may be replaced, go and come back, or need a copy to play. */
+/** Polls the file of a video: it may be replaced, vanish and return, or need a copy to play. */
 
 import { Frames } from "./frames.js";
 
-const PAUSE = 2000;           // milliseconds between two looks
-const SHORT_PAUSE = 700;      // while a copy is made
+const PAUSE = 2000;           // milliseconds between polls
+const SHORT_PAUSE = 700;      // while a copy is being made
 
 export class Source {
   #stopped = false;
 
   /**
-   * base, path: of the routes; clock: is playing the file, and learns its frame times; onKnown(about, replaced): what
-   * the file is, known now or another since; onNote(text): why it does not play, "" if it does.
+   * base, path: of the routes; clock: plays the file and is given its frame times; onKnown(about, replaced): called
+   * when the file's properties are known or the file was replaced; onNote(text): why it does not play, "" if it does.
    */
   constructor({ base, path, clock, onKnown, onNote }) {
     Object.assign(this, { base, path, clock, onKnown, onNote });
     this.version = "";
-    this.playing = "file";      // or "copy"; null when the file is gone
-    this.copy = false;          // asked for because this browser does not show the file as it should
+    this.playing = "file";      // or "copy"; null if the file is gone
+    this.copy = false;          // requested because this browser does not show the file correctly
     this.#follow();
   }
 
@@ -39,7 +39,7 @@ export class Source {
     }
   }
 
-  /** {about, times} (times empty where they are known), {fault}, or null without a connection. */
+  /** {about, times} (times empty if already known), {fault}, or null without a connection. */
   async #look() {
     try {
       const query = `known=${this.version}${this.copy ? "&copy" : ""}`;
@@ -58,7 +58,7 @@ export class Source {
     this.playing = null;
   }
 
-  /** Play what there is to play; returns the milliseconds until the next look. */
+  /** Play the file or its copy; returns the milliseconds until the next poll. */
   #take({ about, times }, lost) {
     const { clock } = this;
     const changed = about.version !== this.version;

@@ -1,4 +1,4 @@
-/** The video and the canvas under it: what both the annotation desk and the read-only view are made of. */
+/** The video and the canvas below it, shared by the annotation desk and the read-only viewer. */
 
 import { columnOf, fetchArray } from "./arrays.js";
 import { Axis, clockText } from "./axis.js";
@@ -12,11 +12,11 @@ import { legendLine, legendList } from "./legend.js";
 import { paint, paintMarks, paintPlayhead } from "./paint.js";
 import { Source } from "./source.js";
 
-const CLICK = 4;              // pixels that a hand may tremble
-const MARGIN = 16;            // pixels under the last lane
-const ROOM_FOR_FILM = 190;    // pixels of the timeline from which the filmstrip is shown
-const MARKS_PAUSE = 1000;     // milliseconds; the overview's marks are many, and no hurry
-const TEXT_PAUSE = 100;       // milliseconds between texts that change while playing: each lays out the page
+const CLICK = 4;              // pixels of movement that still count as a click
+const MARGIN = 16;            // pixels below the last lane
+const ROOM_FOR_FILM = 190;    // height in pixels of the timeline from which the filmstrip is shown
+const MARKS_PAUSE = 1000;     // milliseconds; the overview's marks are many and not urgent
+const TEXT_PAUSE = 100;       // milliseconds between text changes while playing: each triggers layout
 
 export class Stage {
   #asked = false;
@@ -30,10 +30,11 @@ export class Stage {
   #film = null;
 
   /**
-   * desk: what the annotation desk does, or null: {place(lane, seconds), pick(point, more), selected(ids),
+   * desk: the annotation desk's handlers, or null: {place(lane, seconds), pick(point, more), selected(points, more),
    * drop(points, frames, label), lift(points, frames, label) -> ghosts, correct(segment, start, end),
-   * act(action, index)}. What it may set: activeLane; watched: spans seen; suggestion: what the model would draw;
-   * edges: the segment whose edges Shift-drag corrects; dimmed(point): points to pass over; onTick().
+   * act(action, index)}. The desk may set: activeLane; watched: spans that were played; suggestion: the model's
+   * segment; edges: the segment whose edges Shift-drag corrects; dimmed(point): whether a point is filtered out;
+   * onTick().
    */
   constructor({ base, dataset, desk }) {
     Object.assign(this, { base, dataset, desk, lanes: [], selection: new Set(), scroll: 0, activeLane: null,
@@ -47,7 +48,7 @@ export class Stage {
     document.addEventListener("keydown", this.#onKey, true);
     this.#observer = new ResizeObserver(() => this.changed());
     this.#observer.observe(this.canvas);
-    this.repaintAll = setInterval(() => this.changed(), 1000);     // a theme change tells nobody
+    this.repaintAll = setInterval(() => this.changed(), 1000);     // a theme change fires no event
   }
 
   dispose() {
@@ -116,7 +117,7 @@ export class Stage {
     this.canvas.focus({ preventScroll: true });
   }
 
-  /** Show a video: {id, duration, fps, file}; its frame times and filmstrip follow from their routes. */
+  /** Show a video {id, duration, fps, file}; its frame times and filmstrip are then fetched from their routes. */
   open(video, seconds = 0) {
     this.source?.stop();
     this.current = video;
@@ -163,9 +164,9 @@ export class Stage {
   }
 
   /**
-   * Give the timeline room for so many lanes, whatever lanes come later, so that the layout never moves.
+   * Reserve a fixed height for the timeline, whatever lanes are set later, so that the layout never moves.
    *
-   * @param {number} count - lanes of a class
+   * @param {number} count - number of class lanes
    * @param {number} more - pixels for other lanes
    */
   reserve(count, more) {
@@ -178,8 +179,8 @@ export class Stage {
   }
 
   /**
-   * Other lanes, see app/timeline.py. One with `points` and `editable` takes labels; those with `pinned`, which come
-   * last, stay at the lower edge.
+   * Replace the lanes, see app/timeline.py. A lane with `points` and `editable` takes labels; lanes with `pinned`,
+   * which come last, stay at the lower edge.
    */
   setLanes(lanes) {
     this.lanes = lanes;
@@ -212,13 +213,13 @@ export class Stage {
     this.changed();
   }
 
-  /** Paint all with the next picture of the screen. */
+  /** Repaint everything in the next animation frame. */
   changed() {
     this.#stale = true;
     this.#next();
   }
 
-  /** Paint with the next picture of the screen; if only the playhead moved, all else as it is. */
+  /** Paint in the next animation frame; only the playhead, unless something else changed. */
   #next() {
     if (this.#asked || this.gone) return;
     this.#asked = true;
@@ -443,7 +444,7 @@ export class Stage {
     if (!this.clock.playing) this.clock.seekFrame(here + drag.frames);
   }
 
-  /** An edge goes to where the pointer is, at least a frame from the other one; the frame there is shown. */
+  /** Move an edge to the pointer, at least one frame from the other edge, and show the frame there. */
   #pull(drag, x) {
     const { frames } = this.clock;
     const least = 1 / frames.fps;
@@ -485,7 +486,7 @@ export class Stage {
   #wheel(event) {
     event.preventDefault();
     const { x, y } = this.#spot(event);
-    const { deltaX: across, deltaY: down } = event;     // in pixels, as long as nobody asks for deltaMode
+    const { deltaX: across, deltaY: down } = event;     // in pixels as long as deltaMode is not read
     if (x < GUTTER && y > (this.scene?.bands.top ?? 0)) this.scroll += down;
     else if (event.shiftKey || Math.abs(across) > Math.abs(down)) this.axis.pan(this.axis.seconds(across || down));
     else this.axis.zoom(Math.exp(-down / 300), Math.max(x, GUTTER));
@@ -507,7 +508,7 @@ export class Stage {
   }
 }
 
-/** The page's colours; the canvas inherits them as CSS variables. */
+/** The page's colours, which the canvas inherits as CSS variables. */
 function readTheme(canvas) {
   const style = getComputedStyle(canvas);
   const colour = (name) => style.getPropertyValue(`--hr-${name}`).trim();

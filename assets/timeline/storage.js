@@ -1,4 +1,4 @@
-/** What a browser keeps of its own accord. Where that is forbidden nothing is kept, and labels are said to wait. */
+/** The browser's storage. If it is blocked, nothing is kept, and labels are reported as not saved until answered. */
 
 const FORBIDDEN = Object.defineProperties({}, {
   getItem: { value: () => null },
@@ -15,7 +15,7 @@ export function browserStorage(kind) {
   }
 }
 
-/** Keep what may be forgotten: true if there was room. */
+/** Store a text that may be lost; returns whether there was room. */
 export function keep(storage, key, text) {
   try {
     storage.setItem(key, text);

@@ -1,11 +1,11 @@
-/** The segment that a model would draw for a point, from what its run stored: nothing is computed by the model here. */
+/** The segment that a model suggests for a point, from the run's stored outputs; no inference happens here. */
 
-const LEAST = .05;      // score of the class at the point, below which the model sees nothing there
+const LEAST = .05;      // score of the class at the point, below which there is no suggestion
 
 /**
- * point: {time, label}; proposals: [start, end, score, label], of all classes; curve: {values, start, step}, the
- * class's score by snippet, or null. The best proposal round the point, else the stretch round it where the score stays above
- * half of what it is at the point; null where the model sees nothing. {start, end, from: "proposal" | "score"}.
+ * The best proposal around a point, else the stretch around it where the score stays at half its value at the point or
+ * more: {start, end, from: "proposal" | "score"}; null if there is neither. point: {time, label}; proposals: [start,
+ * end, score, label] of all classes; curve: {values, start, step}, the class's score per snippet, or null.
  */
 export function suggest(point, proposals, curve, duration) {
   const round = proposals.filter(([start, end, , label]) =>

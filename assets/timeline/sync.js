@@ -1,13 +1,13 @@
 /**
- * Brings operations to the server and news back. An operation stays in the queue, and in the browser's own storage,
- * until the server has answered it; it is sent again until then, and the server applies an id once.
+ * Sends operations to the server and fetches news. An operation stays in the queue and in the browser's storage until
+ * the server has answered it. It is resent until then; the server applies each id once.
  */
 import { isOperation } from "./aside.js";
 import { keep } from "./storage.js";
 
 const PAUSE = 1000;
 const BATCH = 500;
-const LETTERS = 4e6;        // of operations sent at once; the server takes 16 MiB, something in between maybe less
+const LETTERS = 4e6;        // characters per request; the server accepts 16 MiB, a proxy maybe less
 
 export class Sync {
   #timer = null;
@@ -19,8 +19,8 @@ export class Sync {
   #letters = LETTERS;
 
   /**
-   * url: the data set's labels route; labels: Labels; storage: as localStorage; aside: Aside, for operations that the
-   * server can never take; onNews(refused): after an answer; onStatus(): when `status` changed.
+   * url: the data set's labels route; labels: Labels; storage: like localStorage; aside: Aside, for operations that the
+   * server can never accept; onNews({refused, notes, reload}): after an answer; onStatus(): when `status` changed.
    */
   constructor({ url, labels, who, storage, key, aside, onNews, onStatus, fetch = globalThis.fetch.bind(globalThis) }) {
     Object.assign(this, { url, labels, who, storage, key, aside, onNews, onStatus, fetch });
@@ -39,8 +39,8 @@ export class Sync {
   }
 
   /**
-   * Whoever made it stays who made it, however long it waits. An undo says which of those that wait it is meant for:
-   * should that one be refused, nothing else is undone in its stead.
+   * Queue an operation. It keeps its author, however long it waits. An undo names the pending operation that it refers
+   * to, so that nothing else is undone if that one is refused.
    */
   push(made) {
     const operation = { ...made, who: this.who() };
@@ -51,13 +51,13 @@ export class Sync {
     this.#next(0);
   }
 
-  /** Operations that a tab left behind when it was closed or reloaded before they were answered. */
+  /** Take over operations of a tab that was closed or reloaded before they were answered. */
   #adopt() {
     const left = Object.keys(this.storage).filter((name) => name.startsWith(`${this.key}.`)
       && /^\w+\.\d+$/.test(name.slice(this.key.length + 1))).sort();
     for (const name of left) {
       const text = this.storage.getItem(name);
-      if (text === null || text === undefined) continue;                  // taken by another tab this moment
+      if (text === null || text === undefined) continue;                  // another tab has just taken it
       const operation = parsed(text);
       if (!isOperation(operation)) {
         if (this.aside.put(text, "It is not a label operation.")) this.storage.removeItem(name);
@@ -70,7 +70,7 @@ export class Sync {
     }
   }
 
-  /** One entry an operation, so that a key takes no longer when many wait. */
+  /** Store one entry per operation, so that a key press takes no longer when many are pending. */
   #keep(operation) {
     const name = `${this.own}.${`${this.#number++}`.padStart(9, "0")}`;
     this.#kept.set(operation.id, name);
@@ -136,7 +136,7 @@ export class Sync {
     }
   }
 
-  /** Send less at once; what the server does not take even alone would hold back all others, so it is set aside. */
+  /** Send less per request; set aside an operation that is rejected even alone, as it would block all others. */
   #sendLess(sent, reason) {
     this.#letters = sent.length > 1 ? Math.min(this.#letters, JSON.stringify(sent).length) / 2 : LETTERS;
     if (sent.length > 1 || !this.aside.put(JSON.stringify(sent[0]), reason)) return;
@@ -164,7 +164,7 @@ export class Sync {
   }
 }
 
-/** As many of one person's operations as go into one request: at least one. */
+/** As many of one person's first operations as fit into one request, at least one. */
 function firstOf(operations, most) {
   let letters = 0;
   const end = operations.slice(0, BATCH).findIndex((operation, index) =>
@@ -172,12 +172,12 @@ function firstOf(operations, most) {
   return operations.slice(0, end < 0 ? BATCH : end);
 }
 
-/** Whether the server takes it as a person's name. */
+/** Whether the server accepts it as a person's name. */
 function isName(who) {
   return typeof who === "string" && who.trim() !== "" && who.length <= 200;
 }
 
-/** The other data sets of which operations wait here: {name: how many}. root: what all keys begin with. */
+/** Pending operations of other data sets in this browser: {data set: count}. root: prefix of all keys. */
 export function waitingElsewhere(storage, root, dataset) {
   const counts = {};
   for (const key of Object.keys(storage).filter((one) => one.startsWith(`${root}.`))) {

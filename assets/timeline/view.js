@@ -1,8 +1,8 @@
-/** The points of one video by id, by time and by class; a copy costs little, so that edits can be tried on it. */
+/** The points of one video by id, time and class; cheap to copy, so that pending edits can be applied to a copy. */
 
 import { lowerBound } from "./hit.js";
 
-const FEW = 100;      // changes that are put in one by one; for more, all is sorted again
+const FEW = 100;      // up to this many changes are inserted one by one; more are sorted again as a whole
 
 export class View {
   constructor(classes = [], points = []) {
@@ -18,7 +18,7 @@ export class View {
     return copy;
   }
 
-  /** changes: id -> the point as it is now, or null where it goes. */
+  /** changes: id -> the new point, or null if it was removed. */
   change(changes) {
     if (changes.size <= FEW) {
       for (const [id, point] of changes) this.#replace(id, point);
@@ -37,7 +37,7 @@ export class View {
     for (const point of this.sorted) this.#lane(point.label).push(point);
   }
 
-  /** Lanes are shared with copies, so they are replaced too. */
+  /** Replaces lanes instead of modifying them, since copies share them. */
   #replace(id, point) {
     const old = this.points.get(id);
     if (old) {

@@ -1,4 +1,4 @@
-/** One video with lanes that Python made, read-only: a click on any of them goes there. */
+/** One video with read-only lanes built in Python; a click on any lane seeks. */
 
 import { el, fillWindow } from "./dom.js";
 import { rowAt } from "./hit.js";
@@ -21,7 +21,7 @@ export class Viewer {
     this.update(data);
   }
 
-  /** The page ran again: other lanes keep the video where it is, another video or moment goes there. */
+  /** The page was rerun: new lanes keep the position; another video or time seeks to it. */
   update(data) {
     this.filling.fit();
     const shown = JSON.stringify([data.video, data.seek]);

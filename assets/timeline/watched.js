@@ -1,14 +1,14 @@
 /**
- * Which parts of each video were played, and how long each person worked on it. Kept in this browser only.
+ * Which parts of each video were played, and how long each person worked on it. Stored in this browser only.
  */
 
 import { clockText } from "./axis.js";
 import { keep } from "./storage.js";
 
-const IDLE = 30;        // seconds without a hand on anything after which a person is taken to be away
-const GAP = 1;          // seconds between two pictures of a video that plays: more is a jump
+const IDLE = 30;        // seconds without input after which a person counts as away
+const GAP = 1;          // seconds between two animation frames during playback: more is a jump
 
-/** Sorted, disjoint spans [start, end] with another one added. */
+/** Add a span to sorted, disjoint spans [start, end]. */
 export function addSpan(spans, start, end) {
   const apart = spans.filter(([from, to]) => to < start || from > end);
   const touching = spans.filter(([from, to]) => to >= start && from <= end);
@@ -21,12 +21,12 @@ export class Watched {
   #last = null;
   #touched = -Infinity;
 
-  /** storage: as localStorage; key: what its entries begin with. */
+  /** storage: like localStorage; key: prefix of its entries. */
   constructor({ storage, key }) {
     Object.assign(this, { storage, key, video: null, spans: [], seconds: new Map() });
   }
 
-  /** who: the person at work, to whom a single number of seconds (as older versions kept it) is credited. */
+  /** who: current person, credited with the single number of seconds that older versions stored. */
   open(video, who) {
     this.video = video;
     this.#last = null;
@@ -42,7 +42,7 @@ export class Watched {
       const sound = Array.isArray(spans) && people.every(([, count]) => Number.isFinite(count));
       if (sound) return { spans, seconds: people };
     } catch {
-      // nothing kept, or something else under this key
+      // nothing stored, or something else under this key
     }
     return { spans: [], seconds: [] };
   }
@@ -52,7 +52,7 @@ export class Watched {
     keep(this.storage, `${this.key}.${this.video}`, JSON.stringify({ spans: this.spans, seconds: [...this.seconds] }));
   }
 
-  /** The playhead while the video plays, or null while it stands; true if more was watched than before. */
+  /** Report the playhead during playback, null while paused; returns whether the watched part grew. */
   see(time) {
     const before = this.#last;
     this.#last = time;
@@ -61,17 +61,17 @@ export class Watched {
     return true;
   }
 
-  /** A person did something at this moment (seconds of any clock). */
+  /** Record user input at this time (seconds of any clock). */
   touch(now) {
     this.#touched = now;
   }
 
-  /** Count a second of a person's work, unless the person is away. */
+  /** Count one second of work, unless the person is away. */
   second(now, playing, who) {
     if (playing || now - this.#touched < IDLE) this.seconds.set(who, (this.seconds.get(who) ?? 0) + 1);
   }
 
-  /** What the desk's bar says: the share of `duration` that was played, a person's time, and that per point of theirs. */
+  /** Text of the desk's bar: share of `duration` that was played, the person's time, and time per own point. */
   summary(who, duration, points) {
     const seconds = this.seconds.get(who) ?? 0;
     const mine = [...points].filter((point) => point.who === who).length;
@@ -80,7 +80,7 @@ export class Watched {
     return `Watched ${share} % · Time ${clockText(seconds, 0)}${each}`;
   }
 
-  /** Seconds of the video that were played. */
+  /** Seconds of the video that have been played. */
   get played() {
     return this.spans.reduce((sum, [start, end]) => sum + end - start, 0);
   }
