@@ -210,7 +210,7 @@ const ORDERS = {
 export class PointPanel {
   #followed = null;
 
-  /** Callbacks: onPick(point, more); onRelabel(name), onRemove(), onFlag() for the selection; onFilter() for `hidden`. */
+  /** Callbacks: onPick(point, more); for the selection onRelabel(name), onRemove(), onFlag(); onFilter() on `hidden`. */
   constructor({ labels, colourOf, selection, onPick, onRelabel, onRemove, onFlag, onFilter }) {
     Object.assign(this, { labels, selection, onRelabel });
     this.order = el("select", { "aria-label": "Sort points by", onchange: () => this.refresh() },

@@ -1,4 +1,4 @@
-"""Folders that the app looks into."""
+"""Data and run folders for the app."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def folders(tmp_path, monkeypatch):
 
 @pytest.fixture
 def world(trained_world, tmp_path, monkeypatch):
-    """A copy of the trained world, to change at will."""
+    """A copy of the trained world that a test may change."""
     world = shutil.copytree(trained_world, tmp_path / "world")
     monkeypatch.setenv("HRPRO_DATA", str(world / "dataset"))
     monkeypatch.setenv("HRPRO_CKPT", str(world / "ckpt"))

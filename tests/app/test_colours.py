@@ -1,4 +1,4 @@
-"""The palette: contrast on both grounds, distinct for every kind of sight, the same in every process."""
+"""The palette: contrast on both backgrounds, distinct for every type of vision, the same in every process."""
 
 import re
 import subprocess
@@ -22,13 +22,13 @@ def test_every_colour_stands_out_on_light_and_dark():
 
 
 @pytest.mark.parametrize(("classes", "least"), [(5, .1), (7, .075), (10, .055), (20, .038), (30, .02)])
-def test_first_classes_differ_for_colour_blind_eyes(classes, least):
+def test_first_classes_differ_with_colour_blindness(classes, least):
     assert min(colours.difference(*pair) for pair in combinations(colours.palette()[:classes], 2)) >= least
 
 
 @pytest.mark.parametrize(("classes", "normal", "blind"), [(7, 23, 11.5), (10, 16, 8.5), (15, 12.5, 6), (20, 11, 5.8)])
 def test_first_classes_differ_by_ciede2000(classes, normal, blind):
-    """The least distance to normal, and to protan, deutan and tritan eyes; the palette before this one had 11.8 and
+    """Smallest distances for normal vision, and for protan, deutan and tritan vision; the previous palette had 11.8 and
     9.1 for 7 classes, 11.7 and 7.5 for 10, 8.4 and 4.1 for 20."""
     linear = np.stack([colours._linear(name) for name in colours.palette()[:classes]])
     seen = np.clip(np.einsum("eij,nj->eni", colours._EYES, linear), 0, 1)
@@ -37,7 +37,7 @@ def test_first_classes_differ_by_ciede2000(classes, normal, blind):
     assert least[0] >= normal and min(least[1:]) >= blind
 
 
-def test_ciede2000_is_the_published_formula():
+def test_ciede2000_matches_published_values():
     """Pairs 1, 7, 16 and 25 of Sharma, Wu, Dalal 2005, table 1."""
     one = np.array([[50, 2.6772, -79.7751], [50, 0, 0], [50, 2.5, 0], [60.2574, -34.0099, 36.2677]])
     other = np.array([[50, 0, -82.7485], [50, -1, 2], [50, 0, -2.5], [60.4626, -34.1751, 39.4387]])
@@ -70,11 +70,11 @@ def ciede2000(one, other):
     return np.sqrt((dl / sl) ** 2 + (dc / sc) ** 2 + (dh / sh) ** 2 + rt * dc / sc * dh / sh)
 
 
-def test_known_contrast_and_confusion():
+def test_contrast_and_difference_of_known_pairs():
     assert colours.contrast("#000000", "#ffffff") == pytest.approx(21)
     assert colours.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=.01)   # WCAG's own example
     red, green, blue = "#c24040", "#6d6d10", "#2c7ad3"
-    assert colours.difference(red, green) < colours.difference(red, blue) / 2       # deutan eyes confuse the first
+    assert colours.difference(red, green) < colours.difference(red, blue) / 2       # deutan vision confuses these
 
 
 def test_colours_are_stable():
@@ -83,12 +83,12 @@ def test_colours_are_stable():
     assert out.split() == [colours.colour(0), colours.colour(7), colours.colour(0)]
 
 
-def test_charts_of_streamlit_use_the_same_colours():
+def test_streamlit_charts_use_the_same_colours():
     theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
     assert theme["chartCategoricalColors"] == list(colours.palette()[:8])
 
 
-def test_grounds_are_the_theme_s():
+def test_backgrounds_match_the_theme():
     theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
     assert theme["light"]["backgroundColor"] == colours.LIGHT_GROUND
     assert theme["dark"]["backgroundColor"] == colours.DARK_GROUND

@@ -1,4 +1,4 @@
-"""The Evaluate page, run by Streamlit's own test driver on a really trained run."""
+"""The Evaluate page, run with Streamlit's AppTest on a trained run."""
 
 import base64
 import json
@@ -48,7 +48,7 @@ def figure(test, title):
     return next(spec for spec in found if spec["layout"]["title"]["text"].startswith(title))
 
 
-def test_both_checkpoints_stand_in_the_table_by_their_names(world, run):
+def test_table_lists_both_checkpoints_by_name(world, run):
     test = open_page("evaluate")
     table = test.dataframe[0].value.set_index("mAP in %")
     metrics = read_json(run.stage(2).metrics_file)
@@ -61,12 +61,12 @@ def test_both_checkpoints_stand_in_the_table_by_their_names(world, run):
     assert all(chart.proto.alt for chart in test.get("plotly_chart"))
 
 
-def test_one_row_where_last_is_best(run, data):
+def test_last_and_best_share_a_row_if_they_are_the_same(run, data):
     measured = result(load_dataset(data), run, 1)
     assert [name.partition(", stage 1, ")[2] for name in all_reports([measured])] == ["last and best on test (step 6)"]
 
 
-def test_the_command_prints_the_same_figures(run, data):
+def test_command_prints_the_same_figures(run, data):
     for stage in (1, 2):
         measured = result(load_dataset(data), run, stage)
         words = shlex.split(command(load_dataset(data), measured))
@@ -76,7 +76,7 @@ def test_the_command_prints_the_same_figures(run, data):
         assert json.loads(out) == measured.precision.to_json()
 
 
-def test_blocked_videos_other_thresholds_and_other_subsets_reach_the_command(run, data):
+def test_command_includes_blocked_videos_thresholds_and_subset(run, data):
     path = run.stage(2).config_file
     write_json(path, read_json(path) | {"blocked_videos": ["test_1"], "tiou_thresholds": [.25, .5]})
     document = read_json(data / "gt_full.json")
@@ -94,13 +94,13 @@ def test_blocked_videos_other_thresholds_and_other_subsets_reach_the_command(run
     assert any("no one command" in caption.value for caption in open_page("evaluate").caption)
 
 
-def test_the_other_checkpoint_can_be_put_on_disk(run, data):
+def test_command_saves_the_other_checkpoint(run, data):
     line = next(code.value for code in open_page("evaluate").code if "checkpoint=best" in code.value)
     subprocess.run([sys.executable, *shlex.split(line)[1:]], check=True, capture_output=True, cwd=ROOT)
     assert result(load_dataset(data), run, 2).checkpoint == "best"
 
 
-def test_classes_in_their_order(world, run):
+def test_heat_map_follows_order_and_checkpoint(world, run):
     test = open_page("evaluate")
     report = read_json(run.stage(2).metrics_file)["last"]["per_class"]
     assert figure(test, "AP by class")["data"][0]["y"] == sorted(report, key=lambda name: -np.mean(report[name]))
@@ -113,7 +113,7 @@ def test_classes_in_their_order(world, run):
     np.testing.assert_allclose(values, [best[name] for name in sorted(best)])
 
 
-def test_two_results_side_by_side(world):
+def test_two_results_are_shown_side_by_side(world):
     test = open_page("evaluate")
     field(test, "Compare with").set_value("first, stage 1").run()
     assert len(test.dataframe[0].value) == 3
@@ -133,7 +133,7 @@ def test_curves_follow_class_and_thresholds(world):
     assert any("at least one" in caption.value for caption in test.caption)
 
 
-def test_a_link_opens_the_list_that_it_names_and_the_choice_goes_into_the_address(world):
+def test_list_options_are_read_from_and_written_to_the_url(world):
     test = open_page("evaluate", tab="Mistakes", stage="1", tiou="0.3", of="wave")
     assert field(test, "Stage").value == 1
     at, of = (next(box for box in test.selectbox if box.key.startswith(f"list {name}")) for name in ("tIoU", "class"))
@@ -147,7 +147,7 @@ def test_a_link_opens_the_list_that_it_names_and_the_choice_goes_into_the_addres
     assert field(other, "Stage").value == 2 and not other.exception
 
 
-def test_lists_of_mistakes_against_a_loop(run, data):
+def test_lists_of_mistakes_match_a_naive_loop(run, data):
     precision = result(load_dataset(data), run, 2).precision
     chosen = Mistakes("wrong", 2, .5, "wave")
     rows = chosen.rows(precision)
@@ -180,14 +180,14 @@ def test_lists_of_mistakes_against_a_loop(run, data):
     assert costs.sum() + 100 * wrong.costs(few).sum() == pytest.approx(100 * (1 - few.mAP[6]))
 
 
-def test_mistakes_are_counted_from_the_score_with_the_best_f1(world, run, data):
+def test_mistakes_are_counted_from_the_score_of_the_best_f1(world, run, data):
     test = open_page("evaluate")
     precision = result(load_dataset(data), run, 2).precision
     best = precision.best_f1(4)
     assert [subheader.value for subheader in test.subheader] == \
         [f"False positives: {best.false_positives:,}", f"Misses: {best.misses:,}"]
     assert f"**{best.found:,} found, {best.false_positives:,} false positives, {best.misses:,} misses**" in said(test)
-    test.run()                                          # before the browser drew the first run
+    test.run()                                          # a rerun before the browser has drawn the first run
     assert test.slider[0].proto.set_value and field(test, "tIoU").proto.set_value
     slider, = test.slider
     assert slider.value == best.score
@@ -204,7 +204,7 @@ def test_mistakes_are_counted_from_the_score_with_the_best_f1(world, run, data):
     assert not test.exception
 
 
-def test_mistakes_of_no_detections_and_of_one(world, run, data):
+def test_mistakes_with_zero_and_one_detection(world, run, data):
     found = Segments.from_activitynet(run.stage(2).final_result)
     for count, text in ((0, "(there are none): **0 found, 0 false positives, 9 misses**"),
                         (1, "**0 found, 1 false positive, 9 misses**")):
@@ -213,7 +213,7 @@ def test_mistakes_of_no_detections_and_of_one(world, run, data):
         assert not test.slider and text in said(test)
 
 
-def test_results_are_read_once_for_each_state_of_the_files(run, data):
+def test_results_are_cached_until_files_change(run, data):
     first = result(load_dataset(data), run, 2)
     assert result(load_dataset(data), run, 2) is first
     found = Segments.from_activitynet(run.stage(2).final_result)
@@ -225,7 +225,7 @@ def test_results_are_read_once_for_each_state_of_the_files(run, data):
 
 
 @pytest.mark.slow
-def test_180000_detections_are_measured_within_seconds(run, data):
+def test_180000_detections_are_evaluated_within_seconds(run, data):
     rng = np.random.default_rng(0)
     truth = load_dataset(data).test_truth()
     row = rng.integers(0, len(truth), 180_000)
@@ -241,12 +241,12 @@ def test_180000_detections_are_measured_within_seconds(run, data):
     assert time.process_time() - began < .05
 
 
-def test_training_and_test_videos_that_are_the_same_are_said_to_be(data, run):
+def test_videos_in_both_splits_are_reported(data, run):
     (data / "split_train.txt").write_text((data / "split_train.txt").read_text() + "test_0\n")
     assert "**1 of these videos are in the training split too" in said(open_page("evaluate"))
 
 
-def test_no_ground_truth_says_what_to_do(data):
+def test_missing_ground_truth_is_explained(data):
     document = read_json(data / "gt_full.json")
     for info in document["database"].values():
         info["annotations"] = []
@@ -255,7 +255,7 @@ def test_no_ground_truth_says_what_to_do(data):
     assert "no video of the test split has an annotated action" in open_page("evaluate").info[0].value
 
 
-def test_no_run_and_no_detections_say_what_to_do(world, run):
+def test_missing_run_or_detections_are_explained(world, run):
     shutil.rmtree(run.stage(2).root)
     assert "stage 1" in said(open_page("evaluate"))
     run.stage(1).final_result.unlink()
@@ -264,7 +264,7 @@ def test_no_run_and_no_detections_say_what_to_do(world, run):
     assert "No run of this data set yet" in open_page("evaluate").info[0].value
 
 
-def test_the_newest_run_with_finished_results_is_opened(world, run):
+def test_newest_finished_run_is_opened(world, run):
     """first has finished, second was cancelled after a test, third has no detections yet."""
     for name, event in (("second", {"event": "cancelled", "step": 1}), ("third", {"event": "step", "step": 1})):
         other = Run(shutil.copytree(run.root, run.root.parent / name))
@@ -282,7 +282,7 @@ def test_the_newest_run_with_finished_results_is_opened(world, run):
         assert any(caption.value == "first is the newest finished run. third is newer, but has not finished."
                    for caption in test.caption)
     assert field(open_page("train"), "Run").value == "third"
-    test = open_page("train")                           # opened by the page, not chosen by a person
+    test = open_page("train")                           # opened by the page, not chosen by the user
     test.query_params.clear()
     assert field(test.switch_page("pages/evaluate.py").run(), "Run").value == "first"
     field(test, "Run").set_value("second").run()
@@ -293,7 +293,7 @@ def test_the_newest_run_with_finished_results_is_opened(world, run):
     assert field(open_page("evaluate", run="third"), "Run").value == "third"
 
 
-def test_a_broken_result_file_is_said_to_be_one(run):
+def test_broken_result_file_is_reported(run):
     run.stage(2).final_result.write_text('{"results": {')
     assert "final_result_test.json" in open_page("evaluate").error[0].value.replace("\\", "")
 

@@ -1,4 +1,4 @@
-"""Evaluation's figures against small measurements worked out by hand."""
+"""Evaluation figures against small results computed by hand."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ REPORT = {"mAP": {"0.1": .5, "0.5": .25}, "average": {}, "per_class": {"jump": [
 ACTIONS = {"jump": 3, "run": 8, "swim": 9}
 
 
-def test_map_has_a_line_a_result_and_says_its_ends():
+def test_map_figure_has_a_line_per_result_and_describes_its_ends():
     figure, words = map_figure({"a": REPORT, "b <i>": REPORT})
     assert [line.name for line in figure.data] == ["a", "b &lt;i&gt;"]
     assert (list(figure.data[0].x), list(figure.data[0].y)) == ([.1, .5], [.5, .25])
@@ -23,16 +23,16 @@ def test_map_has_a_line_a_result_and_says_its_ends():
 
 @pytest.mark.parametrize(("by", "expected"), [("AP", ["jump", "run"]), ("actions", ["run", "jump"]),
                                               ("name", ["jump", "run"]), ("difference", ["run", "jump"])])
-def test_classes_in_order(by, expected):
+def test_class_order(by, expected):
     other = {"jump": [.6, .3], "run": [.1, .1]}
     assert class_order(REPORT["per_class"], ACTIONS, by, other) == expected
 
 
-def test_a_class_that_the_other_lacks_gains_all_it_has():
+def test_class_missing_from_the_other_result_counts_as_zero():
     assert class_order(REPORT["per_class"], ACTIONS, "difference", {"run": [.4, .2]}) == ["jump", "run"]
 
 
-def test_heat_map_has_a_row_a_class_from_the_top():
+def test_heat_map_has_a_row_per_class_from_the_top():
     figure, words = per_class_figure("AP", [.1, .5], REPORT["per_class"], ["swim", "run", "jump"], ACTIONS)
     heat, = figure.data
     assert list(heat.y) == ["run", "jump"] and list(heat.x) == ["0.1", "0.5"]
@@ -42,19 +42,19 @@ def test_heat_map_has_a_row_a_class_from_the_top():
     assert "2 classes at 2 tIoU thresholds" in words and "jump with 45.0%" in words and "run with 30.0%" in words
 
 
-def test_names_are_shown_as_they_are():
+def test_class_names_are_shown_literally():
     figure, _ = per_class_figure("AP", [.1], {'"a" <b> & \'c\'': [.5]}, ['"a" <b> & \'c\''], {})
-    assert list(figure.data[0].y) == ['"a" &lt;b&gt; &amp; \'c\'']                  # all that Plotly reads
+    assert list(figure.data[0].y) == ['"a" &lt;b&gt; &amp; \'c\'']                  # all that Plotly interprets
 
 
-def test_numbers_can_be_read_on_every_cell():
+def test_numbers_are_readable_on_every_cell():
     stops = [[int(stop[at:at + 2], 16) for at in (1, 3, 5)] for stop in SCALE]
     for share in np.linspace(0, 1, 21):
         cell = [round(np.interp(share, np.linspace(0, 1, len(SCALE)), channel)) for channel in zip(*stops, strict=True)]
         assert contrast("#ffffff", "#" + bytes(cell).hex()) >= 4.5
 
 
-def test_heat_map_of_many_classes_grows_and_drops_its_numbers():
+def test_heat_map_of_many_classes_grows_and_hides_its_numbers():
     many = {f"class {index}": [.5, .5] for index in range(200)}
     figure, _ = per_class_figure("AP", [.1, .5], many, list(many), {})
     assert figure.layout.height > 200 * 15
@@ -71,11 +71,11 @@ def measured():
 
 
 def area(line):
-    """Under a line whose steps are vertical or horizontal."""
+    """Area under a line with vertical and horizontal steps only."""
     return float(np.sum(np.diff(line.x) * np.asarray(line.y)[:-1]))
 
 
-def test_precision_recall_is_the_staircase_whose_area_is_the_ap():
+def test_area_under_the_precision_recall_steps_is_the_ap():
     """Precision as measured 1, 1/2, 1/3, 2/4, 2/5; interpolated 1 up to recall 1/4, then 1/2 up to 1/2."""
     figure, words = precision_recall_figure(measured(), "jump", [1])
     faint, line = figure.data
@@ -91,7 +91,7 @@ def test_precision_recall_is_the_staircase_whose_area_is_the_ap():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_area_is_the_ap_it_is_labelled_with(seed):
+def test_area_matches_the_ap_in_the_legend(seed):
     rng = np.random.default_rng(seed)
 
     def some(count):
@@ -105,14 +105,14 @@ def test_the_area_is_the_ap_it_is_labelled_with(seed):
         np.testing.assert_allclose([area(line) for line in lines], precision.per_class[row], atol=1e-12)
 
 
-def test_precision_recall_of_a_class_never_detected():
+def test_precision_recall_of_an_undetected_class():
     truth = Segments.make([0], [1], [0], ("jump", "run"), ("v",))
     figure, words = precision_recall_figure(average_precision(truth, truth[:0], [.5]), "jump", [0])
     assert len(figure.data[0].x) == len(figure.data[1].x) == 0
     assert "never detected" in words
 
 
-def test_corners_bound_what_is_drawn():
+def test_corners_keep_the_shape_of_the_curve():
     rng = np.random.default_rng(0)
     hits = np.zeros(100_000)
     hits[rng.choice(100_000, 50, replace=False)] = 1
@@ -122,4 +122,4 @@ def test_corners_bound_what_is_drawn():
     assert set(np.flatnonzero(hits)) <= set(kept)
     precision = np.cumsum(hits) / np.arange(1, 100_001)
     drawn = np.interp(np.arange(100_000), kept, precision[kept])
-    assert precision[kept].max() == precision.max() and (drawn - precision > -1e-9).all()   # it falls convexly between
+    assert precision[kept].max() == precision.max() and (drawn - precision > -1e-9).all()   # it is convex in between

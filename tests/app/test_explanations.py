@@ -1,4 +1,4 @@
-"""What the app says of a mistake, for every kind."""
+"""The app's explanation of every kind of mistake."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_every_mistake_is_explained(kind, expected):
 
 @pytest.mark.parametrize(("wrong", "kind"), [*((True, kind) for kind in KINDS),
                                              *((False, kind) for kind in MISS_KINDS)])
-def test_every_kind_has_its_sentence(wrong, kind):
+def test_every_kind_has_an_explanation(wrong, kind):
     precision = average_precision(TRUTH, FOUND, [.5])
     chosen = Mistakes("wrong" if wrong else "missed", 2, .5, least=.3)
     explained = chosen.explain(precision, np.array([1]))

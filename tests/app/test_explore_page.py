@@ -1,4 +1,4 @@
-"""The Explore page, run by Streamlit's own test driver on a really trained run."""
+"""The Explore page, run with Streamlit's AppTest on a trained run."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from hrpro.data.segments import Segments
 
 
 def shown(test):
-    """What the timeline was given."""
+    """The data passed to the timeline."""
     element, = test.get("bidi_component")
     return json.loads(element.proto.mixed.json or element.proto.json)
 
@@ -28,13 +28,13 @@ def field(test, label):
                                   *test.text_input, *test.button_group) if each.label == label)
 
 
-def test_a_link_opens_its_moment(world):
+def test_link_opens_its_moment(world):
     data = shown(open_page("explore", dataset="small", run="first", video="train_1", t="12.5"))
     assert (data["video"]["id"], data["seek"], data["video"]["file"]) == ("train_1", 12.5, False)
     assert {"truth 0", "cas 0", "PP 0", "RP 0", "background"} <= {lane["id"] for lane in data["lanes"]}
 
 
-def test_the_class_that_a_link_names_comes_first(world):
+def test_class_in_the_link_comes_first(world):
     about = {"dataset": "small", "run": "first", "video": "test_1", "t": "3"}
     usual = field(open_page("explore", **about), "Classes").value
     for name in load_dataset(world / "dataset" / "small").classes:
@@ -47,9 +47,9 @@ def test_the_class_that_a_link_names_comes_first(world):
 @pytest.mark.parametrize(("label", "least", "order"), [(None, -np.inf, "score"), ("wave", -np.inf, "score"),
                                                        (None, .123456789, "cost")])
 @pytest.mark.parametrize("kind", ["wrong", "missed"])
-def test_a_link_names_a_mistake_and_the_way_to_the_next(world, kind, label, least, order):
+def test_link_opens_a_mistake_with_a_button_to_the_next(world, kind, label, least, order):
     run = Run(world / "ckpt" / "small" / "first")
-    if kind == "missed":                                # it finds everything
+    if kind == "missed":                                # the run finds everything: keep few detections
         Segments.from_activitynet(run.stage(2).final_result)[:5].save(run.stage(2).final_result)
     precision = result(load_dataset(world / "dataset" / "small"), run, 2).precision
     chosen = Mistakes(kind, 2, .7, label, least, order)
@@ -74,7 +74,7 @@ def test_a_link_names_a_mistake_and_the_way_to_the_next(world, kind, label, leas
 
 @pytest.mark.parametrize("named", ["", "wrong", "wrong-2-0.5-0", "wrong-2-0.5-999999", "wrong-2-0.55-1", "none-2-0.5-1",
                                    "wrong-3-0.5-1", "wrong-2-nan-1", "wrong-2-0.5-1-1", "wrong-two-0.5-1"])
-def test_a_link_to_no_mistake_shows_the_video_alone(world, named):
+def test_invalid_mistake_in_the_link_shows_the_video_only(world, named):
     test = open_page("explore", dataset="small", run="first", video="train_1", mistake=named, of="no such")
     assert shown(test)["video"]["id"] == "train_1" and shown(test)["lanes"][0]["id"] != "mistake"
     assert not test.exception
@@ -82,12 +82,12 @@ def test_a_link_to_no_mistake_shows_the_video_alone(world, named):
 
 @pytest.mark.parametrize(("text", "seconds"), [("12.5", 12.5), (None, 0), ("", 0), ("soon", 0), ("-3", 0), ("nan", 0),
                                                ("inf", 0)])
-def test_moments_of_links(text, seconds, monkeypatch):
+def test_invalid_times_in_links_count_as_zero(text, seconds, monkeypatch):
     monkeypatch.setattr(st, "query_params", {} if text is None else {"t": text})
     assert moment() == seconds
 
 
-def test_the_costliest_video_comes_first(world):
+def test_costliest_video_comes_first(world):
     test = open_page("explore")
     table = test.dataframe[0].value
     assert table["mAP cost"].iloc[0] == table["mAP cost"].max()
@@ -96,7 +96,7 @@ def test_the_costliest_video_comes_first(world):
         "positives and misses at scores from " in test.caption[0].value
 
 
-def test_buttons_lead_through_the_list(world):
+def test_buttons_step_through_the_list(world):
     test = open_page("explore")
     videos = test.dataframe[0].value["video"].tolist()
     assert test.button(key="video -1").disabled
@@ -109,7 +109,7 @@ def test_buttons_lead_through_the_list(world):
     assert test.button(key="video 1").disabled
 
 
-def test_costs_of_the_videos_add_up(world):
+def test_video_costs_add_up_to_the_missing_map(world):
     dataset, run = load_dataset(world / "dataset" / "small"), Run(world / "ckpt" / "small" / "first")
     measured = result(dataset, run, 2)
     table = video_table(dataset, measured)
@@ -119,7 +119,7 @@ def test_costs_of_the_videos_add_up(world):
     assert "mAP cost" not in video_table(dataset, None)
 
 
-def test_the_list_is_filtered(world):
+def test_list_is_filtered(world):
     test = open_page("explore")
     field(test, "Split").set_value("train").run()
     assert set(test.dataframe[0].value["split"]) == {"train"}
@@ -146,7 +146,7 @@ def test_lanes_follow_their_controls(world):
     assert [lane["id"] for lane in shown(test)["lanes"]] == ["cas 1"]
 
 
-def test_no_run_and_no_ground_truth_still_show_the_video(world):
+def test_video_is_shown_without_run_and_ground_truth(world):
     shutil.rmtree(world / "ckpt")
     path = world / "dataset" / "small" / "gt_full.json"
     document = json.loads(path.read_text())
@@ -161,7 +161,7 @@ def test_no_run_and_no_ground_truth_still_show_the_video(world):
     assert "mAP cost" not in test.dataframe[0].value
 
 
-def test_an_unknown_video_is_said_to_be_one(world):
+def test_unknown_video_in_the_link_is_reported(world):
     test = open_page("explore", video="*gone*")
     assert "no video '\\*gone\\*'" in test.warning[0].value
     assert test.query_params["video"] == shown(test)["video"]["id"]
@@ -171,12 +171,12 @@ def test_an_unknown_video_is_said_to_be_one(world):
     for name in ("test", "train"):
         (world / "dataset" / "other" / f"split_{name}.txt").write_text("else_1\n")
     test.run()
-    field(test, "Data set").set_value("other").run()    # a data set chosen, no link: nothing to warn of
+    field(test, "Data set").set_value("other").run()    # chosen in the box, not by a link: no warning
     assert not test.warning and not test.exception
     assert shown(test)["dataset"] == "other"
 
 
-def test_a_video_that_is_a_link_out_and_a_linked_data_set(world, tmp_path):
+def test_video_linked_from_outside_is_refused_but_a_linked_data_set_opens(world, tmp_path):
     small = world / "dataset" / "small"
     (small / "videos").mkdir()
     (tmp_path / "film.mp4").touch()
@@ -188,13 +188,13 @@ def test_a_video_that_is_a_link_out_and_a_linked_data_set(world, tmp_path):
     assert data_set("small").is_dir()
 
 
-def test_a_broken_data_set_says_what_to_mend(world):
+def test_broken_data_set_is_reported(world):
     (world / "dataset" / "small" / "gt_full.json").write_text("{")
     test = open_page("explore")
     assert "is not JSON" in test.error[0].value and not test.get("bidi_component")
 
 
-def test_without_data_sets_it_says_what_to_do(tmp_path, monkeypatch):
+def test_page_without_data_sets_explains_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("HRPRO_DATA", str(tmp_path))
     test = open_page("explore")
     assert "no data set yet" in test.info[0].value

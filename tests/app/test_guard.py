@@ -1,4 +1,4 @@
-"""Which host names the server answers to, and what its answers forbid other sites."""
+"""Which host names the server answers to, and the headers that keep other sites from reading its responses."""
 
 import re
 import socket
@@ -24,7 +24,7 @@ def http(tmp_path_factory):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_a_foreign_host_gets_nothing_from_any_route(http, address, method):
+def test_every_route_refuses_a_foreign_host(http, address, method):
     port = http.base_url.port
     headers = {"host": f"evil.com:{port}", "origin": f"http://evil.com:{port}", "sec-fetch-site": "same-origin"}
     answer = http.request(method, address, headers=headers, content=b"{}")
@@ -33,7 +33,7 @@ def test_a_foreign_host_gets_nothing_from_any_route(http, address, method):
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_every_answer_keeps_other_sites_away(http, address):
+def test_every_response_has_protective_headers(http, address):
     headers = http.get(address).headers
     assert headers["cross-origin-resource-policy"] == "same-origin"
     assert headers["content-security-policy"] == "frame-ancestors 'self'"
@@ -41,7 +41,7 @@ def test_every_answer_keeps_other_sites_away(http, address):
 
 
 @pytest.mark.parametrize("hosts", [[], ["127.0.0.1", "127.0.0.1"], ["127.0.0.1", "evil.com"]])
-def test_a_request_names_one_host(http, hosts):
+def test_request_must_name_exactly_one_host(http, hosts):
     with socket.create_connection(("127.0.0.1", http.base_url.port), 5) as connection:
         lines = ["GET /labels/x HTTP/1.0", *(f"Host: {host}" for host in hosts), "", ""]
         connection.sendall("\r\n".join(lines).encode())
@@ -60,7 +60,7 @@ NAMES = ["localhost", "127.0.0.1", "::1", "lab-pc", "*.lab.org"]
     ("localhost@evil.com", False), ("evil.com@localhost", False), ("localhost/x", False), ("localhost:x", False),
     ("localhost:99999", False), ("localhost#", False), ("localhost, evil.com", False), ("[::1", False), ("", False),
     (":8501", False), ("2130706433", False)])
-def test_which_hosts_are_known(host, known):
+def test_known_and_unknown_hosts(host, known):
     assert is_known(host, NAMES) is known
 
 
@@ -80,14 +80,14 @@ def options():
     ("lab-pc", ["lab-pc:8501", "127.0.0.1"], ["192.168.1.7", "lab-pc.evil.com"]),
     ("0.0.0.0", ["192.168.1.7:8501", "[fe80::1]:8501", "machine", "machine.local:8501", "machine.uni.edu"],
      ["evil.com:8501", "machine.evil.com", "192.168.1.7.evil.com"])])
-def test_the_address_says_which_names_are_known(options, monkeypatch, address, yes, no):
+def test_server_address_determines_known_hosts(options, monkeypatch, address, yes, no):
     monkeypatch.setattr(socket, "gethostname", lambda: "machine.uni.edu")
     options("server.address", address)
     names = known_hosts()
     assert [host for host in [*yes, *no] if is_known(host, names)] == yes
 
 
-def test_a_name_can_be_added(options):
+def test_host_names_can_be_added(options):
     options("server.address", "localhost")
     options("server.allowedHosts", ["Studio.example.org", "*.hub.org"])
     options("browser.serverAddress", "front.example.org")
@@ -95,4 +95,4 @@ def test_a_name_can_be_added(options):
     for host in ("studio.example.org:443", "me.hub.org", "front.example.org", "localhost:8501"):
         assert is_known(host, names)
     assert not is_known("example.org", names)
-    assert set(config.get_option("server.allowedHosts")) == set(names)       # as Streamlit checks its WebSocket
+    assert set(config.get_option("server.allowedHosts")) == set(names)       # Streamlit's WebSocket check

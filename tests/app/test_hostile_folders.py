@@ -1,4 +1,4 @@
-"""One bad folder among the data sets or the runs: all pages still open, and the Projects page says what is wrong."""
+"""With one bad folder among data sets or runs, all pages still open, and the Projects page says what is wrong."""
 
 import os
 from pathlib import Path
@@ -44,7 +44,7 @@ def long(root: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [loop, dangling, not_utf8, control, long])
-def test_a_folder_that_cannot_be_opened_is_named_and_hides_no_other(world, spoil):
+def test_unusable_folder_is_reported_and_hides_no_other(world, spoil):
     spoil(world / "dataset")
     assert data_sets() == ["small"]
     sentence, = unusable_folders()
@@ -81,7 +81,7 @@ BAD = {"settings that multiply": put("config.yaml", BOMB.encode()),
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_data_set_is_said_on_every_page_and_hides_no_other(world, case):
+def test_bad_data_set_breaks_no_page_and_hides_no_other(world, case):
     BAD[case](world / "dataset" / "bad")
     assert data_sets() == ["bad", "small"]
     for page in PAGES:
@@ -90,7 +90,7 @@ def test_a_bad_data_set_is_said_on_every_page_and_hides_no_other(world, case):
             assert not test.exception, (page, dataset, test.exception)
 
 
-def test_a_run_whose_name_is_not_text_hides_no_other(world):
+def test_run_with_an_invalid_name_hides_no_other(world):
     stage = Path(os.fsdecode(os.fsencode(world / "ckpt" / "small") + b"/\xff")) / "stage1"
     stage.mkdir(parents=True)
     (stage / "config.json").write_text("{}")

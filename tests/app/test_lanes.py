@@ -1,4 +1,4 @@
-"""Lanes from what is known of a video: made by hand, and of a run that was really trained."""
+"""Lanes from evidence made by hand and from a trained run."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ from hrpro.files import write_json
 from hrpro.timebase import Timebase
 
 NAMES, VIDEO = ("jump", "run", "swim"), ("v",)
-SECOND = Timebase(16, 16, 16, 0)                        # a snippet a second
+SECOND = Timebase(16, 16, 16, 0)                        # one snippet per second
 
 
 def segments(*rows, classes=NAMES):
@@ -35,11 +35,11 @@ def known(**more):
 
 def by_id(made):
     assert len({lane["id"] for lane in made}) == len(made)
-    orjson.dumps(made)                                  # what the browser gets is JSON
+    orjson.dumps(made)                                  # the browser receives JSON
     return {lane["id"]: lane for lane in made}
 
 
-def test_labels_of_the_chosen_classes_only():
+def test_only_chosen_classes_have_label_lanes():
     made = by_id(lanes(known(), [1], KINDS, keep=5, least=0))
     assert list(made) == ["truth 1"]
     lane = made["truth 1"]
@@ -49,7 +49,7 @@ def test_labels_of_the_chosen_classes_only():
     assert (points["kind"], points["items"]) == ("points", [[2, "run"]])
 
 
-def test_detections_reach_the_score_and_say_it():
+def test_only_detections_from_the_lowest_score_are_shown_with_their_scores():
     found = {1: segments((0, 5, 1, .4), (9, 10, 1, .1)), 2: segments((0, 4, 1, 2.), (6, 8, 0, .5), (1, 2, 1, .3))}
     made = by_id(lanes(known(detections=found), [1, 0], ["stage 1", "stage 2"], keep=5, least=.3))
     assert list(made) == ["stage 2 1", "stage 1 1", "stage 2 0", "stage 1 0"]
@@ -61,7 +61,7 @@ def test_detections_reach_the_score_and_say_it():
     assert highest_score(known()) == 1
 
 
-def test_proposals_keep_the_best_and_negative_ones_stand_apart():
+def test_best_proposals_are_kept_and_negative_ones_have_their_own_lane():
     ranked = Ranked(segments(*((i, i + 1, 1, score) for i, score in enumerate((.2, -.5, .9, .4)))),
                     segments((0, 4, 1, .9)), segments((4, 6, 0, -1.), (8, 9, 0, -.25), classes=("background",)))
     made = by_id(lanes(known(ranked=ranked), [1, 0], ["PP", "RP", "NP"], keep=2, least=0))
@@ -76,7 +76,7 @@ def test_proposals_keep_the_best_and_negative_ones_stand_apart():
         [[2, 3, .9, "run 0.90"]]
 
 
-def test_pseudo_labels_lie_under_the_curves_or_alone():
+def test_pseudo_labels_are_drawn_under_curves_or_alone():
     action = np.zeros((10, 3), np.float32)
     action[1:4, 1] = 1
     background = np.array([1, 0, 0, 0, 0, 1, 1, 0, 0, 1], np.float32)
@@ -95,7 +95,7 @@ def test_pseudo_labels_lie_under_the_curves_or_alone():
     assert "pseudo run" not in str(lanes(known(**more), [1], ["cas", "background"], keep=1, least=0))
 
 
-def test_first_shown_are_labelled_classes_and_the_best_detection_s():
+def test_labelled_classes_and_the_best_detection_are_shown_first():
     assert likely_classes(known()) == [1, 0]
     assert likely_classes(known(detections={1: segments((0, 1, 0, 9.)), 2: segments((0, 1, 1, .1), (0, 1, 2, .2))})) \
         == [1, 0, 2]
@@ -114,7 +114,7 @@ def opened(world):
     return dataset, Run(world / "ckpt" / "small" / "first")
 
 
-def test_a_trained_run_fills_every_kind(world):
+def test_trained_run_has_every_kind_of_lane(world):
     dataset, run = opened(world)
     train, test = evidence(dataset, run, "train_1"), evidence(dataset, run, "test_1")
     assert train.missing == ["Detections are made of the test split; this is a training video."]
@@ -133,7 +133,7 @@ def test_a_trained_run_fills_every_kind(world):
     assert highest_score(test) == max(found.score.max() for found in test.detections.values())
 
 
-def test_what_there_is_not_is_said_with_what_to_do(world):
+def test_missing_outputs_are_listed_with_what_to_do(world):
     dataset, run = opened(world)
     assert "Train stage 1" in evidence(dataset, None, "test_1").missing[0]
     shutil.rmtree(run.stage(2).root)
@@ -164,10 +164,10 @@ def test_sampled_snippets_are_spread_over_the_video(world):
     np.savez(path, **halved)
     assert evidence(dataset, run, "test_1").timebase.stride == 32
     (world / "dataset" / "small" / "features" / "test" / "test_1.npy").unlink()
-    assert evidence(dataset, run, "test_1").timebase.stride == 16     # nothing tells how long it was
+    assert evidence(dataset, run, "test_1").timebase.stride == 16     # its length is unknown
 
 
-def test_a_broken_score_file_is_named(world):
+def test_broken_score_file_is_reported(world):
     dataset, run = opened(world)
     run.stage(1).snippet_scores_file("test").write_bytes(b"PK\x03\x04")
     said, = evidence(dataset, run, "test_1").missing

@@ -1,4 +1,4 @@
-"""The Projects page, run by Streamlit's own test driver on real folders."""
+"""The Projects page, run with Streamlit's AppTest on real folders."""
 
 import sys
 import threading
@@ -21,14 +21,14 @@ def button(test, label):
     return next((button for button in test.button if button.label == label), None)
 
 
-def test_nothing_yet(folders):
+def test_empty_folder_offers_the_demo_and_a_new_project(folders):
     test = open_page()
     assert "There is no data set yet. Make the demo" in test.info[0].value
     assert button(test, "Make the demo") and test.expander[0].label == "New project from videos"
     assert test.code[0].value == f"python -m hrpro demo --out {folders[0]}/demo"
 
 
-def test_a_sound_data_set(folders, make_dataset):
+def test_card_of_a_valid_data_set(folders, make_dataset):
     make_dataset(folders[0] / "tiny")
     test = open_page()
     said = text(test)
@@ -38,7 +38,7 @@ def test_a_sound_data_set(folders, make_dataset):
     assert test.expander[0].label == "Checks: 1 note" and not test.expander[0].proto.expanded
 
 
-def test_labels_are_exported_with_the_commands_that_do_the_same(folders, make_dataset):
+def test_label_exports_show_the_equivalent_commands(folders, make_dataset):
     root = make_dataset(folders[0] / "tiny")
     assert not open_page().get("download_button")
     store = LabelStore(root)
@@ -50,7 +50,7 @@ def test_labels_are_exported_with_the_commands_that_do_the_same(folders, make_da
     assert f"python -m hrpro labels export-segments {root} -o segments.csv" in [each.value for each in test.code]
 
 
-def test_cards_are_sorted_ignoring_case_and_lead_to_every_page(folders, make_dataset):
+def test_cards_are_sorted_ignoring_case_and_link_to_every_page(folders, make_dataset):
     make_dataset(folders[0] / "Zebra", train=1, test=1)
     make_dataset(folders[0] / "apple")
     test = open_page()
@@ -70,7 +70,7 @@ def test_errors_are_shown_with_their_remedies_as_plain_text(folders, make_datase
     assert ":red-badge[Broken]" in said and test.expander[0].proto.expanded
 
 
-def test_only_so_many_findings_are_shown(folders, make_dataset):
+def test_number_of_findings_is_limited(folders, make_dataset):
     human = make_dataset(folders[0] / "tiny") / "point_labels" / "human"
     human.mkdir()
     for number in range(40):
@@ -78,7 +78,7 @@ def test_only_so_many_findings_are_shown(folders, make_dataset):
     assert "… and 11 more; the command below prints them all." in text(open_page())
 
 
-def test_a_corrected_file_is_noticed(folders, make_dataset):
+def test_corrected_file_is_noticed(folders, make_dataset):
     root = make_dataset(folders[0] / "tiny")
     good = (root / "gt_full.json").read_bytes()
     (root / "gt_full.json").write_bytes(good[:100])
@@ -89,10 +89,10 @@ def test_a_corrected_file_is_noticed(folders, make_dataset):
     assert ":green-badge[Ready]" in text(test)
 
 
-def test_a_check_that_takes_long_does_not_hold_the_page(folders, make_dataset, monkeypatch):
+def test_slow_check_does_not_block_the_page(folders, make_dataset, monkeypatch):
     root = make_dataset(folders[0] / "tiny")
     gate = threading.Event()
-    _pool().submit(gate.wait, 60)                       # checks are made one after the other
+    _pool().submit(gate.wait, 60)                       # checks run one after the other
     began = time.monotonic()
     test = open_page()
     assert time.monotonic() - began < 30 and ":gray-badge[Checking]" in text(test)
@@ -103,7 +103,7 @@ def test_a_check_that_takes_long_does_not_hold_the_page(folders, make_dataset, m
     assert ":green-badge[Ready]" in text(test.run())
 
 
-def test_a_fresh_project_is_offered_its_features(folders, make_dataset):
+def test_new_project_offers_feature_extraction(folders, make_dataset):
     root = make_dataset(folders[0] / "fresh")
     (root / "videos").mkdir()
     (root / "videos/train_0.mp4").touch()
@@ -118,7 +118,7 @@ def test_a_fresh_project_is_offered_its_features(folders, make_dataset):
     assert not test.exception
 
 
-def test_progress_and_failure_of_a_job_are_shown(folders, make_dataset):
+def test_job_progress_and_failure_are_shown(folders, make_dataset):
     root = make_dataset(folders[0] / "tiny")
     code = ("import sys, time; from pathlib import Path; print('video 3/4', flush=True)\n"
             f"while not Path({str(folders[1] / 'go')!r}).exists(): time.sleep(.05)\n"
@@ -137,7 +137,7 @@ def test_progress_and_failure_of_a_job_are_shown(folders, make_dataset):
     assert plain("extract tiny: a.mp4: is cut off. Copy it again.") in text(test) and not test.get("progress")
 
 
-def test_a_running_training_is_named(folders, make_dataset):
+def test_running_training_is_listed(folders, make_dataset):
     make_dataset(folders[0] / "tiny")
     start(folders[1], [sys.executable, "-c", "import time; time.sleep(60)"], "train tiny/first",
           folders[1] / "tiny" / "first")

@@ -1,4 +1,4 @@
-"""What pages read is kept for a state of the files, and read again in another."""
+"""What pages read is cached until the files change."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ from app.results import load_dataset, ranked
 from hrpro.data.run import Run
 
 
-def test_an_annotators_text_file_that_changes_is_read_again(make_dataset, tmp_path):
+def test_changed_annotator_file_is_read_again(make_dataset, tmp_path):
     root = make_dataset(tmp_path / "small", points="human/annotator_1.txt")
     text = root / "point_labels" / "human" / "annotator_1.txt"
     text.parent.mkdir()
@@ -19,7 +19,7 @@ def test_an_annotators_text_file_that_changes_is_read_again(make_dataset, tmp_pa
     assert load_dataset(root).points.seconds.tolist() == [5, 7.5]
 
 
-def test_proposals_move_with_the_rate_of_the_features(trained_world: Path, tmp_path):
+def test_changed_feature_rate_moves_proposals(trained_world: Path, tmp_path):
     world = shutil.copytree(trained_world, tmp_path / "world")
     root, run = world / "dataset" / "small", Run(world / "ckpt" / "small" / "first")
 

@@ -1,4 +1,4 @@
-"""The server's own routes over real HTTP: what they serve, what they refuse, and how they say so."""
+"""The server's own routes over real HTTP: what they serve, what they refuse, and with which messages."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ HOSTILE = ["..", "%2e%2e", "..%2f..%2fetc", "a%00b", "%5c%5cserver", "..%5c..", 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A data folder with one data set `Small` (video v1 with a file, v2 without), and a runs' folder."""
+    """A data folder with one data set `Small` (video v1 with a file, v2 without), and a folder of runs."""
     root = tmp_path_factory.mktemp("world")
     small = root / "dataset" / "Small"
     (small / "videos").mkdir(parents=True)
@@ -45,12 +45,12 @@ def http(world):
         yield client
 
 
-def test_the_first_page_has_its_name_for_an_address_too(http):
+def test_projects_address_redirects_to_the_root(http):
     answer = http.get("/projects?dataset=a%26b")
     assert (answer.status_code, answer.headers["location"]) == (307, "./?dataset=a%26b")
 
 
-def test_a_video_is_served_by_range(http, world):
+def test_video_is_served_by_range(http, world):
     whole = (world / "dataset" / "Small" / "videos" / "v1.mp4").read_bytes()
     part = http.get("/videos/Small/v1", headers={"range": "bytes=100-199"})
     assert (part.status_code, part.content) == (206, whole[100:200])
@@ -61,7 +61,7 @@ def test_a_video_is_served_by_range(http, world):
     assert http.head("/videos/Small/v1").headers["accept-ranges"] == "bytes"
 
 
-def test_frame_times_are_the_files_own(http):
+def test_frame_times_come_from_the_file(http):
     answer = http.get("/frames/Small/v1")
     about = json.loads(answer.headers["x-video"])
     assert np.frombuffer(answer.content, "<f8") == pytest.approx(np.arange(150) / 25)
@@ -78,7 +78,7 @@ def test_known_frame_times_are_not_sent_again(http, world):
 
 
 @pytest.mark.parametrize(("name", "codec", "ask"), [("old.avi", "mpeg4", ""), ("new.mp4", "libx264", "?copy")])
-def test_a_copy_is_made_for_who_cannot_play_the_file(http, world, name, codec, ask):
+def test_copy_is_made_for_unplayable_files_or_on_request(http, world, name, codec, ask):
     video = name[:3]
     path = write_video(world / "dataset" / "Small" / "videos" / name, range(50), codec, unit=Fraction(1, 25))
     assert "no such copy" in http.get(f"/videos/Small/{video}?copy").text
@@ -102,7 +102,7 @@ def test_a_copy_is_made_for_who_cannot_play_the_file(http, world, name, codec, a
     assert http.get(f"/videos/Small/{video}").content == path.read_bytes()
 
 
-def test_the_filmstrip_is_a_layout_and_a_picture(http):
+def test_filmstrip_has_a_layout_and_an_image(http):
     strip = http.get("/thumbs/Small/v1").json()
     assert len(strip["times"]) == 100 and strip["times"] == sorted(strip["times"])
     picture = http.get("/thumbs/Small/v1?sprite")
@@ -119,7 +119,7 @@ def test_scores_are_float32_with_their_shape(http):
     assert http.get("/scores/Small/HR-Pro/valid/cas/v1").status_code == 404
 
 
-def test_what_a_run_proposes_or_why_it_does_not(http, world):
+def test_run_proposals_or_why_there_are_none(http, world):
     assert http.get("/models/Small/nope/v1").text == "There is no run 'nope' any more. Choose another."
     for address in ("/models/Small/HR-Pro", "/models/Small/HR-Pro/v1"):
         answer = http.get(address)
@@ -136,7 +136,7 @@ def test_what_a_run_proposes_or_why_it_does_not(http, world):
         {"video": "v1", "time": 1.5, "label": "jump", "why": "unlabelled detection", "worth": 1}]}
 
 
-def test_a_video_added_while_the_app_runs_is_known_to_a_runs_proposals(http, fresh, world):
+def test_proposals_include_a_video_added_while_the_app_runs(http, fresh, world):
     small = world / "dataset" / "Small"
     outputs = world / "ckpt" / "Small" / "again" / "stage1" / "outputs"
     shutil.copytree(world / "ckpt" / "Small" / "HR-Pro" / "stage1" / "outputs", outputs)
@@ -158,7 +158,7 @@ def test_a_video_added_while_the_app_runs_is_known_to_a_runs_proposals(http, fre
         (small / "gt_full.json").write_text(before)
 
 
-def test_scripts_are_asked_for_again_each_time(http):
+def test_scripts_are_revalidated_each_time(http):
     answer = http.get("/assets/timeline/main.js")
     assert answer.status_code == 200 and "javascript" in answer.headers["content-type"]
     assert answer.headers["cache-control"] == "no-cache"
@@ -170,13 +170,13 @@ def test_scripts_are_asked_for_again_each_time(http):
 @pytest.mark.parametrize("path", ["/videos/{}/v1", "/videos/Small/{}", "/frames/Small/{}", "/thumbs/Small/{}",
                                   "/labels/{}", "/labels/Small/{}", "/scores/{}/HR-Pro/test/cas/v1",
                                   "/scores/Small/{}/test/cas/v1", "/scores/Small/HR-Pro/test/cas/{}", "/assets/{}"])
-def test_hostile_names_get_one_sentence(http, path, name):
+def test_hostile_names_get_a_short_error(http, path, name):
     answer = http.get(path.format(name))
     assert answer.status_code in (400, 404)
     assert 0 < len(answer.text) < 300 and "Traceback" not in answer.text and "secret" not in answer.text
 
 
-def test_a_link_out_of_the_data_set_is_not_followed(http, world):
+def test_link_out_of_the_data_set_is_not_followed(http, world):
     videos = world / "dataset" / "Small" / "videos"
     (videos / "leak.mp4").symlink_to(world / "secret.txt")
     try:
@@ -186,12 +186,12 @@ def test_a_link_out_of_the_data_set_is_not_followed(http, world):
     assert answer.status_code == 404 and "leads out of" in answer.text
 
 
-def test_a_video_without_a_file_says_where_to_put_it(http):
+def test_error_for_a_missing_video_file_says_where_to_put_it(http):
     answer = http.get("/videos/Small/v2")
     assert answer.status_code == 404 and "Put it into Small/videos, named v2.mp4." in answer.text
 
 
-def test_a_damaged_video_is_a_sentence(http, world):
+def test_damaged_video_is_reported(http, world):
     (world / "dataset" / "Small" / "videos" / "broken.mp4").write_bytes(b"not a video")
     for kind in ("frames", "thumbs"):
         answer = http.get(f"/{kind}/Small/broken")
@@ -200,7 +200,7 @@ def test_a_damaged_video_is_a_sentence(http, world):
 
 @pytest.fixture
 def fresh(world):
-    """The data set without a log."""
+    """Remove the data set's log and point files."""
     from hrpro.labels import operations
     for name in ("labels", "point_labels"):
         shutil.rmtree(world / "dataset" / "Small" / name, ignore_errors=True)
@@ -234,7 +234,7 @@ def test_labels_come_back_as_they_were_sent(http, fresh, world):
     assert http.get("/labels/Small/v2?since=0&last=").json()["operations"] == []
 
 
-def test_news_of_a_changed_point_say_who_placed_it(http, fresh):
+def test_news_of_a_changed_point_names_who_placed_it(http, fresh):
     post(http, [add("a")])
     moved = {"id": "op-m", "video": "v1", "kind": "move", "before": add("a")["after"], "after": add("a", 1.2)["after"]}
     answer = http.post("/labels/Small", json={"who": "Bob", "video": "v1", "since": 1, "operations": [moved]}).json()
@@ -243,12 +243,12 @@ def test_news_of_a_changed_point_say_who_placed_it(http, fresh):
 
 
 @pytest.mark.parametrize("known", ["since=2&last=op-a", "since=1&last=op-b", "since=0&last=op-a"])
-def test_whoever_knows_another_log_is_told_to_read_it_anew(http, fresh, known):
+def test_client_with_another_log_is_told_to_reload(http, fresh, known):
     post(http, [add("a")])
     assert http.get(f"/labels/Small/v1?{known}").json() == {"seq": 1, "reload": True}
 
 
-def test_an_answer_is_followed_by_the_projection(http, fresh, world):
+def test_point_file_is_updated_after_a_label(http, fresh, world):
     post(http, [add("a", 2)])
     path = world / "dataset" / "Small" / "point_labels" / "points.csv"
     deadline = time.monotonic() + 5
@@ -257,19 +257,19 @@ def test_an_answer_is_followed_by_the_projection(http, fresh, world):
     assert [row["point"] for row in csv.DictReader(path.open())] == ["50"]
 
 
-def test_a_resend_is_acknowledged_again(http, fresh):
+def test_resent_operation_is_acknowledged_again(http, fresh):
     first = post(http, [add("a")]).json()["acks"]
     assert post(http, [add("a")]).json()["acks"] == first
     assert http.get("/labels/Small").json()["seq"] == 1
 
 
-def test_a_refused_operation_is_no_error(http, fresh):
+def test_refused_operation_is_not_an_error(http, fresh):
     acks = post(http, [add("a"), add("late", 99)]).json()["acks"]
     assert acks == [{"id": "op-a", "seq": 1}, {"id": "op-late", "refused": "99 s lies outside the video (6 s)."}]
 
 
-def test_a_malformed_operation_does_not_hold_back_the_others(http, fresh):
-    """A browser's queue may hold what an older version, an extension or a person put there."""
+def test_malformed_operations_do_not_block_others(http, fresh):
+    """A browser's queue may contain entries from an older version, an extension or a person."""
     poison = [{"id": "x"}, 5, None, [], {"id": 7, "video": "v1", "kind": "add"},
               {"id": "y", "video": "v1", "kind": "add", "before": {}, "after": {"p": {"label": "jump"}}},
               {"id": "z", "video": "v1", "kind": "add", "before": {}, "after": {"p": add("q")["after"]["q"] | {
@@ -287,7 +287,7 @@ def test_a_malformed_operation_does_not_hold_back_the_others(http, fresh):
     ({"sec-fetch-site": "cross-site"}, 403), ({"sec-fetch-site": "same-site"}, 403), ({"sec-fetch-site": "none"}, 403),
     ({"origin": "http://evil.example"}, 403), ({"origin": "null"}, 403),
     ({"sec-fetch-site": "same-origin"}, 200), ({}, 200)])
-def test_labels_are_taken_from_the_apps_own_pages_only(http, fresh, headers, status):
+def test_labels_are_accepted_from_the_apps_own_pages_only(http, fresh, headers, status):
     assert post(http, [add("a")], headers=headers).status_code == status
     assert http.get("/labels/Small").json()["seq"] == (status == 200)
 
@@ -297,13 +297,13 @@ def test_labels_are_taken_from_the_apps_own_pages_only(http, fresh, headers, sta
     (b'{"who":"A","video":"v1","operations":[],"since":"x"}', "application/json", 400),
     (b'{"who":" ","video":"v1","operations":[1],"since":0}', "application/json", 400),
     (b"{}", "text/plain", 415), (b" " * (17 << 20), "application/json", 413)])
-def test_a_bad_body_is_one_sentence(http, fresh, body, kind, status):
+def test_bad_body_gets_a_short_error(http, fresh, body, kind, status):
     answer = http.post("/labels/Small", content=body, headers={"content-type": kind})
     assert answer.status_code == status and 0 < len(answer.text) < 200
     assert http.get("/labels/Small").json()["seq"] == 0
 
 
-def test_a_log_that_cannot_be_written_acknowledges_nothing(http, fresh, world):
+def test_nothing_is_acknowledged_if_the_log_cannot_be_written(http, fresh, world):
     (world / "dataset" / "Small" / "labels").write_text("in the way")
     answer = post(http, [add("a")])
     (world / "dataset" / "Small" / "labels").unlink()
@@ -311,13 +311,13 @@ def test_a_log_that_cannot_be_written_acknowledges_nothing(http, fresh, world):
     assert post(http, [add("a")]).json()["acks"] == [{"id": "op-a", "seq": 1}]
 
 
-def test_a_log_that_cannot_be_read_is_a_sentence(http, fresh, world):
+def test_unreadable_log_is_reported(http, fresh, world):
     (world / "dataset" / "Small" / "labels" / "operations.jsonl").mkdir(parents=True)
     for answer in (post(http, [add("a")]), http.get("/labels/Small"), http.get("/labels/Small/v1")):
         assert answer.status_code == 422 and "operations.jsonl: cannot be read (Is a directory)" in answer.text
 
 
-def test_routes_stand_under_the_base_path():
+def test_routes_are_under_the_base_path():
     config.set_option("server.baseUrlPath", "/some/base/")
     try:
         assert all(route.path.startswith("/some/base/") for route in routes())
@@ -325,7 +325,7 @@ def test_routes_stand_under_the_base_path():
         config.set_option("server.baseUrlPath", "")
 
 
-def test_only_videos_are_served_as_what_they_are(http, world):
+def test_files_other_than_videos_are_served_as_binary(http, world):
     videos = world / "dataset" / "Small" / "videos"
     for name in ("page.html", "drawing.svg"):
         (videos / name).write_text("<script>alert(1)</script>")
@@ -338,7 +338,7 @@ def test_only_videos_are_served_as_what_they_are(http, world):
 
 
 @pytest.mark.parametrize("part", ["videos", "cache"])
-def test_a_folder_that_is_a_link_out_is_not_served_from(http, world, tmp_path, part):
+def test_folder_linked_from_outside_is_not_served(http, world, tmp_path, part):
     small = world / "dataset" / "Small"
     (small / "cache").mkdir(exist_ok=True)
     (small / part).rename(tmp_path / part)
@@ -356,7 +356,7 @@ def test_a_folder_that_is_a_link_out_is_not_served_from(http, world, tmp_path, p
 
 @pytest.mark.parametrize("ranges", ["bytes=" + ",".join(f"{i}-{i}" for i in range(0, 2000, 2)), "bytes=5-2", "bytes=-0",
                                     "bytes=a-b", "lines=1-2", "bytes=" + "9" * 5000 + "-"])
-def test_odd_ranges_are_answered(http, ranges):
+def test_odd_ranges_get_a_response(http, ranges):
     answer = http.get("/videos/Small/v1", headers={"range": ranges})
     assert answer.status_code in (200, 206, 400, 416)
 
@@ -365,6 +365,6 @@ def test_odd_ranges_are_answered(http, ranges):
     b"[" * 100_000, b'{"operations":' * 2000, b'{"who":"A","video":"v1","operations":[],"since":1e308}',
     b'{"who":"A","video":"v1","operations":[],"since":1e999}',
     b'{"who":"A","video":"\\ud800","operations":[],"since":0}'])
-def test_odd_bodies_are_answered(http, fresh, body):
+def test_odd_bodies_get_a_response(http, fresh, body):
     answer = http.post("/labels/Small", content=body, headers={"content-type": "application/json"})
     assert answer.status_code in (200, 400, 422) and "Traceback" not in answer.text

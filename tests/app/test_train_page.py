@@ -1,4 +1,4 @@
-"""The Train page, run by Streamlit's own test driver on real folders."""
+"""The Train page, run with Streamlit's AppTest on real folders."""
 
 import json
 import signal
@@ -31,12 +31,12 @@ def start_button(test):
 
 
 def beside(test):
-    """The box that lets another run start beside those that are running."""
+    """The checkbox that allows another run at the same time."""
     return next(box for box in test.checkbox if box.label == "Train another run at the same time")
 
 
 def setting(test, name):
-    """The field with this label, or of the setting with this name."""
+    """The field with this label or for this setting."""
     return next(field for field in (*test.text_input, *test.number_input, *test.selectbox)
                 if field.label == name or field.key == f"setting tiny {name}")
 
@@ -51,7 +51,7 @@ def warnings(test):
 
 
 def finished_run(root, stages=(1,), **metrics):
-    """A run's folder as a finished training leaves it, as far as the page reads it."""
+    """A run folder as a finished training leaves it, with everything that the page reads."""
     run = Run(root)
     for stage in stages:
         write_json(run.stage(stage).config_file, Config(dataset="tiny").to_dict())
@@ -67,7 +67,7 @@ def finished_run(root, stages=(1,), **metrics):
 
 @pytest.mark.parametrize("tested", [True, False])
 @pytest.mark.parametrize("annotated", [True, False])
-def test_without_ground_truth_it_says_what_is_missing_instead_of_an_empty_chart(folders, tiny, annotated, tested):
+def test_hint_replaces_the_map_chart_without_ground_truth(folders, tiny, annotated, tested):
     (tiny / "classes.txt").write_text("jump\nrun\nwave\n")
     if not annotated:
         document = json.loads((tiny / "gt_full.json").read_text())
@@ -87,12 +87,12 @@ def test_without_ground_truth_it_says_what_is_missing_instead_of_an_empty_chart(
         == (not annotated)
 
 
-def test_without_data_sets_it_says_what_to_do(folders):
+def test_page_without_data_sets_explains_what_to_do(folders):
     test = open_page("train")
     assert "no data set yet" in test.info[0].value and not test.button
 
 
-def test_the_command_is_the_form(folders, tiny):
+def test_command_matches_the_form(folders, tiny):
     test = open_page("train")
     assert not start_button(test).disabled
     assert test.code[0].value == f"python -m hrpro train --cfg {tiny}/config.yaml --ckpt_path {folders[1]}"
@@ -122,7 +122,7 @@ def test_every_error_is_shown_at_its_field(folders, tiny):
     assert start_button(test).disabled and "lr, tiou_thresholds, feature_dim, roi_size." in warnings(test)
 
 
-def test_what_a_box_shows_is_what_is_checked(folders, tiny):
+def test_displayed_values_are_the_ones_that_are_checked(folders, tiny):
     test = open_page("train")
     setting(test, "num_iters").set_value(-5)
     setting(test, "lr").set_value("")
@@ -133,7 +133,7 @@ def test_what_a_box_shows_is_what_is_checked(folders, tiny):
     assert start_button(test).disabled
 
 
-def test_a_hostile_run_name_is_refused(folders, tiny):
+def test_hostile_run_name_is_refused(folders, tiny):
     test = open_page("train")
     for name in ("../../elsewhere", "", "..", "a/b"):
         setting(test, "Run name").set_value(name)
@@ -141,21 +141,21 @@ def test_a_hostile_run_name_is_refused(folders, tiny):
         assert start_button(test).disabled and "cannot name a folder" in faults(test)[0]
 
 
-def test_start_is_off_with_the_data_s_faults(folders, tiny):
+def test_data_errors_disable_start(folders, tiny):
     (tiny / "split_test.txt").unlink()
     test = open_page("train")
     assert start_button(test).disabled
     assert plain("split_test.txt: no such file.") in warnings(test)
 
 
-def test_settings_at_fault_are_said(folders, tiny):
+def test_invalid_settings_file_is_reported(folders, tiny):
     (tiny / "config.yaml").write_text("num_itres: 5\nlr: fast\n")
     test = open_page("train")
     said = test.error[0].value.replace("\\", "")
     assert "unknown setting 'num_itres'. Did you mean 'num_iters'?" in said and "'lr'" in said
 
 
-def test_a_trained_name_is_only_taken_with_leave(folders, tiny):
+def test_name_of_a_trained_run_needs_confirmation(folders, tiny):
     finished_run(folders[1] / "tiny" / "HR-Pro")
     test = open_page("train")
     name = setting(test, "Run name")
@@ -168,7 +168,7 @@ def test_a_trained_name_is_only_taken_with_leave(folders, tiny):
     assert not start_button(test).disabled
 
 
-def test_stage_two_alone_goes_on_from_a_run_with_proposals(folders, tiny):
+def test_stage_two_alone_continues_a_run_with_proposals(folders, tiny):
     test = open_page("train")
     test.segmented_control[0].set_value("Stage 2")
     test.run()
@@ -180,7 +180,7 @@ def test_stage_two_alone_goes_on_from_a_run_with_proposals(folders, tiny):
     assert "--stages 2" in test.code[0].value and "task_info=first" in test.code[0].value
 
 
-def test_a_finished_run_shows_both_checkpoints_by_name(folders, tiny):
+def test_finished_run_shows_both_checkpoints_by_name(folders, tiny):
     def report(step, value):
         return {"step": step, "mAP": {"0.1": value}, "average": {"0.1:0.7": value}}
 
@@ -196,7 +196,7 @@ def test_a_finished_run_shows_both_checkpoints_by_name(folders, tiny):
     assert "train\\_1\\.npy" in "".join(each.value for each in test.markdown)
 
 
-def test_files_that_a_crash_left_broken_are_said_or_passed_over(folders, tiny):
+def test_files_broken_by_a_crash_are_reported_or_skipped(folders, tiny):
     run = finished_run(folders[1] / "tiny" / "HR-Pro")
     run.stage(1).metrics_file.write_text('{"last": {"st')
     with open(run.stage(1).events_file, "ab") as file:
@@ -214,7 +214,7 @@ def test_files_that_a_crash_left_broken_are_said_or_passed_over(folders, tiny):
     assert "metrics.json: it must be an object, not '[]'. Test stage 1 again." in said
 
 
-def test_the_url_chooses_and_is_kept(folders, tiny, make_dataset):
+def test_url_selects_the_run_and_follows_the_choice(folders, tiny, make_dataset):
     make_dataset(folders[0] / "other")
     for name in ("one", "two"):
         finished_run(folders[1] / "tiny" / name)
@@ -226,7 +226,7 @@ def test_the_url_chooses_and_is_kept(folders, tiny, make_dataset):
     assert open_page("train", dataset="nowhere", run="nothing").selectbox[0].value == "other"
 
 
-def test_start_runs_a_job_that_the_page_shows(folders, tiny):
+def test_start_runs_a_job_and_shows_it(folders, tiny):
     test = open_page("train")
     start_button(test).click()
     test.run()
@@ -248,7 +248,7 @@ def test_start_runs_a_job_that_the_page_shows(folders, tiny):
     assert (folders[1] / "jobs" / f"{job.id}.cancel").exists()
 
 
-def test_after_a_start_the_next_name_is_offered(folders, tiny):
+def test_next_free_name_is_offered_after_a_start(folders, tiny):
     test = open_page("train")
     for name, following in (("fast", "fast-2"), ("fast-2", "fast-3"), ("lr-5", "lr-5-2")):
         setting(test, "Run name").set_value(name)
@@ -261,12 +261,12 @@ def test_after_a_start_the_next_name_is_offered(folders, tiny):
         assert not start_button(test).disabled
 
 
-def test_a_click_starts_one_run_whatever_comes_after_it(folders, tiny):
+def test_double_click_or_second_tab_starts_only_one_run(folders, tiny):
     test, other = open_page("train"), open_page("train")                # the same form in two tabs
     clicked = start_button(test)
     clicked.click()
     test.run()
-    clicked.click()                                     # the second click of a double click: that button has gone
+    clicked.click()                                     # the second click of a double click: that button is gone
     test.run()
     start_button(other).click()
     other.run()
@@ -279,7 +279,7 @@ def test_a_click_starts_one_run_whatever_comes_after_it(folders, tiny):
     assert sorted(job.target.rpartition("/")[2] for job in jobs(folders[1])) == ["HR-Pro", "HR-Pro-2"]
 
 
-def test_a_dead_job_is_shown_with_its_words_as_they_are(folders, tiny):
+def test_message_of_a_failed_job_is_shown_literally(folders, tiny):
     job = start(folders[1], [sys.executable, "-c", "import sys; sys.exit('*[a](b) <i>$x$: is wrong.')"], "train tiny/x",
                 folders[1] / "tiny" / "x")
     while status(job).running:
@@ -289,7 +289,7 @@ def test_a_dead_job_is_shown_with_its_words_as_they_are(folders, tiny):
     assert "Resume" in [button.label for button in test.button]
 
 
-def test_a_clock_that_was_put_back_hides_no_job_and_keeps_no_dead_run_alive(folders, tiny):
+def test_clock_set_back_hides_no_job_and_shows_no_dead_run_as_running(folders, tiny):
     target = folders[1] / "tiny" / "x"
     first = start(folders[1], [sys.executable, "-c", ""], "train tiny/x", target)
     while status(first).running:
@@ -308,7 +308,7 @@ def test_a_clock_that_was_put_back_hides_no_job_and_keeps_no_dead_run_alive(fold
 
 @pytest.fixture
 def terminal_run(folders, make_dataset):
-    """A training that nobody started from the app, in its first steps, and its process."""
+    """A training started outside the app, in its first steps: its run, process and command."""
     root = make_dataset(folders[0] / "tiny", num_iters=400, test_iter=200, max_epochs=1, num_threads=1)
     run = Run(folders[1] / "tiny" / "HR-Pro")
     command = [sys.executable, "-m", "hrpro", "train", "--cfg", str(root / "config.yaml"), "--ckpt_path",
@@ -328,10 +328,10 @@ def shown(test):
 
 
 @pytest.mark.slow
-def test_a_silent_training_in_a_terminal_is_running_until_its_process_ends(folders, terminal_run):
+def test_silent_training_in_a_terminal_is_running_until_its_process_ends(folders, terminal_run):
     run, process, command = terminal_run
     process.send_signal(signal.SIGSTOP)
-    time.sleep(.3)                                      # stopped, and so deaf to what is done to its log
+    time.sleep(.3)                                      # until it is stopped and leaves its log alone
     events = run.events(1)[0]
     run.stage(1).events_file.write_text("".join(f"{json.dumps(event | {'time': event['time'] - 75})}\n"
                                                 for event in events))
@@ -361,7 +361,7 @@ def test_a_silent_training_in_a_terminal_is_running_until_its_process_ends(folde
 
 
 @pytest.mark.slow
-def test_a_training_killed_in_a_terminal_has_stopped_unexpectedly(terminal_run):
+def test_training_killed_in_a_terminal_has_stopped_unexpectedly(terminal_run):
     process = terminal_run[1]
     process.kill()
     process.wait()
@@ -371,7 +371,7 @@ def test_a_training_killed_in_a_terminal_has_stopped_unexpectedly(terminal_run):
     assert any(bar.proto.text.endswith("stopped unexpectedly") for bar in test.get("progress"))
 
 
-def test_devices_that_are_missing_are_off_with_the_reason(folders, tiny):
+def test_missing_devices_are_disabled_with_the_reason(folders, tiny):
     test = open_page("train")
     code = "import torch; print(torch.cuda.is_available(), torch.backends.mps.is_available())"
     present = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()

@@ -1,4 +1,4 @@
-"""A stage's log and its curves, from files that real events were written to."""
+"""A stage's log and its curves, from real event files."""
 
 import json
 
@@ -29,7 +29,7 @@ def report(value):
     return {"mAP": {"0.1": value, "0.2": value}, "average": {"0.1:0.5": value, "0.3:0.7": value / 2, "0.1:0.7": value}}
 
 
-def test_reads_on_from_where_it_was(run):
+def test_log_is_read_incrementally(run):
     stage = StageLog(run, 1)
     assert stage.read().mode == "" and stage.fraction == 0
     with EventLog(run.stage(1), resume=False) as log:
@@ -47,7 +47,7 @@ def test_reads_on_from_where_it_was(run):
     assert [test["step"] for test in stage.tests] == [20] and stage.fraction == 1
 
 
-def test_time_counts_all_parts_of_a_training_and_its_last_test(run):
+def test_duration_includes_all_parts_of_a_training_and_its_last_test(run):
     path = run.stage(1).events_file
     path.parent.mkdir(parents=True)
     start = {"device": "cpu", "total": 9, "unit": "step"}
@@ -60,7 +60,7 @@ def test_time_counts_all_parts_of_a_training_and_its_last_test(run):
     assert StageLog(run, 1).read().seconds == 30 + 10 + 5 + 3
 
 
-def test_waits_for_a_line_that_is_being_written(run):
+def test_incomplete_line_is_read_once_it_is_complete(run):
     with EventLog(run.stage(1), resume=False) as log:
         begin(log)
     path = run.stage(1).events_file
@@ -73,7 +73,7 @@ def test_waits_for_a_line_that_is_being_written(run):
     assert stage.read().steps == [5]
 
 
-def test_a_resumed_run_leaves_no_trace_of_steps_gone_over_again(run):
+def test_resumed_run_replaces_repeated_steps(run):
     stage = StageLog(run, 1)
     for resumed, steps in ((None, (10, 20, 30)), (20, (21, 31))):
         with EventLog(run.stage(1), resume=bool(resumed)) as log:
@@ -86,7 +86,7 @@ def test_a_resumed_run_leaves_no_trace_of_steps_gone_over_again(run):
     assert [test["step"] for test in stage.tests] == [10, 20, 21, 31]
 
 
-def test_a_training_begun_afresh_begins_its_curves_afresh(run):
+def test_new_training_replaces_the_curves(run):
     stage = StageLog(run, 1)
     for loss in (1., 7.):
         with EventLog(run.stage(1), resume=False) as log:
@@ -95,7 +95,7 @@ def test_a_training_begun_afresh_begins_its_curves_afresh(run):
         assert stage.read().losses["total"] == [loss]
 
 
-def test_the_test_after_training_adds_nothing_to_the_curve(run):
+def test_final_test_adds_nothing_to_the_curve(run):
     with EventLog(run.stage(1), resume=False) as log:
         begin(log)
         log.test(20, report(.25), None, True)
@@ -125,7 +125,7 @@ def test_figures_show_every_loss_and_average(run):
     assert len(set(colours)) == 2 and losses.layout.uirevision == means.layout.uirevision
 
 
-def test_the_parts_of_a_real_training_add_up_to_its_total(trained_world):
+def test_loss_terms_of_a_real_training_add_up_to_the_total(trained_world):
     run = Run(trained_world / "ckpt" / "small" / "first")
     first = ["total", "video (unweighted, not in the total)", "0.5 × action", "background", "contrast"]
     for stage, names in ((1, first), (2, ["total", "boundary", "completeness"])):
@@ -140,14 +140,14 @@ def test_the_parts_of_a_real_training_add_up_to_its_total(trained_world):
         assert all(part.visible == "legendonly" and part.name.endswith("(unweighted)") for part in unknown[1:])
 
 
-def test_figures_say_why_they_are_empty(run):
+def test_empty_figures_say_why(run):
     stage = StageLog(run, 1)
     said = [figure.layout.annotations[0].text for figure in (loss_figure(stage, {}), map_figure(stage))]
     assert loss_figure(stage, {}).layout.yaxis.range == map_figure(stage).layout.yaxis.range == (0, 1)
     assert said == ["No step yet", "No test yet"]
 
 
-def test_thresholds_without_a_usual_average_are_drawn_one_by_one(run):
+def test_thresholds_without_a_usual_average_are_drawn_separately(run):
     with EventLog(run.stage(1), resume=False) as log:
         begin(log)
         log.test(10, {"mAP": {"0.25": .5, "0.6": .1}, "average": {}}, None, True)
@@ -157,7 +157,7 @@ def test_thresholds_without_a_usual_average_are_drawn_one_by_one(run):
 
 
 @pytest.mark.parametrize("length", [0, 1, MAX_POINTS, MAX_POINTS + 1, 54_321])
-def test_thin_keeps_the_course_and_both_ends(length):
+def test_thinning_keeps_the_shape_and_the_last_point(length):
     x = np.arange(length, dtype=float)
     shown, y = thin(x, 3 * x)
     assert len(shown) == min(length, MAX_POINTS) and np.allclose(y, 3 * shown)
