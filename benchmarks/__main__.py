@@ -1,11 +1,11 @@
-"""Every benchmark but the long ones, one after the other: python -m benchmarks [NAME ...]"""
+"""Run the given benchmarks in sequence, by default all except the long ones: python -m benchmarks [NAME ...]"""
 
 import argparse
 import subprocess
 import sys
 
 SHORT = ("evaluation", "soft_nms", "roi_align", "stage1_step", "test_pass", "demo", "desk")
-LONG = ("fidelity", "gpu_schedule")                     # half an hour and more, or a GPU
+LONG = ("fidelity", "gpu_schedule")                     # take half an hour or more, or need a GPU
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument("names", nargs="*", default=SHORT, metavar="NAME", help=", ".join((*SHORT, *LONG)))

@@ -1,4 +1,4 @@
-"""The demo from nothing to detections: seconds of each step, and mAP of both stages beside chance."""
+"""The demo from generation to detections: time of each step, and mAP of both stages compared with chance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIOU = [.1, .2, .3, .4, .5, .6, .7]
 
 
 def timed(*arguments: str | Path) -> float:
-    """Seconds that `python -m hrpro` takes."""
+    """Run `python -m hrpro` and return the seconds it takes."""
     began = time.perf_counter()
     ended = subprocess.run([sys.executable, "-m", "hrpro", *map(str, arguments)], capture_output=True, text=True)
     if ended.returncode:
@@ -32,9 +32,9 @@ def timed(*arguments: str | Path) -> float:
 
 
 def guess(data: Path, rng: np.random.Generator, per_video: int) -> tuple[Segments, Segments]:
-    """Ground truth of the test videos, and proposals at random places with random scores.
+    """Return the test videos' ground truth, and proposals with random positions and scores.
 
-    Lengths and classes are drawn from the training videos' segments.
+    Lengths and classes are drawn from the segments of the training videos.
     """
     everything = Segments.from_activitynet(data / "gt_full.json")
     train, test = ((data / f"split_{split}.txt").read_text().split() for split in ("train", "test"))
@@ -51,7 +51,7 @@ def guess(data: Path, rng: np.random.Generator, per_video: int) -> tuple[Segment
 
 
 def chance(data: Path, draws: int = 50, per_video: int = 100) -> np.ndarray:
-    """mAP of guessing at each threshold, mean of some draws."""
+    """Return the mAP of guessing at each threshold, averaged over `draws` guesses."""
     rng = np.random.default_rng(0)
     return np.mean([average_precision(*guess(data, rng, per_video), TIOU).mAP for _ in range(draws)], axis=0)
 

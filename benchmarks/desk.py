@@ -1,4 +1,4 @@
-"""The annotation desk in a real browser with a video of 2 h, 200 classes and 10,000 points: does anybody wait?"""
+"""Responsiveness of the annotation desk in a real browser with a 2-hour video, 200 classes and 10,000 points."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from tests.browsing import STAGE, App, chromium, make_data_set
 FPS, MINUTES, CLASSES, POINTS, STAMPS = 25, 120, 200, 10_000, 40
 VIDEO = "two hours"
 
-# For a page: milliseconds from the component's start to the timeline with its points, those from a digit's keydown to
-# the timeline with its point, and frames a second. A frame has been painted when the first task after it begins.
+# Page script that measures the milliseconds from the component's start until the timeline shows its points, those from
+# a digit's keydown until the timeline shows the point, and frames per second. A frame counts as painted when the first
+# task after it starts.
 WATCH = STAGE + """
 const endOfFrame = () => new Promise((resolve) => requestAnimationFrame(() => {
   const { port1, port2 } = new MessageChannel();
@@ -58,7 +59,7 @@ window.countPaints = async (seconds) => {
 
 
 def write_two_hours(path: Path) -> None:
-    """A minute of moving noise, encoded once and its packets written 120 times over."""
+    """Encode a minute of moving noise once and write its packets 120 times."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (180 + 64, 320 + 64), np.uint8).repeat(4, 0).repeat(4, 1)
     minute = path.with_suffix(".minute.mp4")
@@ -83,13 +84,13 @@ def write_two_hours(path: Path) -> None:
 
 
 def make_project(root: Path) -> LabelStore:
-    """A data set of one long video, labelled by somebody before."""
+    """Make a data set with one long video that already has labels."""
     names = [f"action {index}" for index in range(CLASSES)]
     folder = make_data_set(root, "Long", {VIDEO: {"duration": MINUTES * 60.0, "fps": float(FPS)}}, names)
     write_two_hours(folder / "videos" / f"{VIDEO}.mp4")
     rng = np.random.default_rng(1)
     frames, labels = rng.integers(0, MINUTES * 60 * FPS, POINTS), rng.integers(0, CLASSES, POINTS)
-    frames[(labels < 10) & (frames // (60 * FPS) == 10)] += 60 * FPS        # no point lies where one will be stamped
+    frames[(labels < 10) & (frames // (60 * FPS) == 10)] += 60 * FPS        # keep the minute to be stamped free of these
     store = LabelStore(folder)
     store.apply([{"id": f"o{index}", "video": VIDEO, "kind": "add", "before": {}, "after": {
         f"p{index}": {"video": VIDEO, "label": names[label], "time": frame / FPS, "frame": frame}}}
@@ -108,7 +109,7 @@ def first_paint(page: Page, address: str) -> float:
 
 
 def play(page: Page, seconds: float) -> None:
-    """Play at double speed from a moment on."""
+    """Play at double speed, starting at `seconds`."""
     page.wait_for_function("() => window.stage().clock.ready && window.stage().clock.frames.times", timeout=60_000)
     page.evaluate("""(seconds) => {
       const { clock, canvas } = window.stage();
@@ -122,7 +123,7 @@ def play(page: Page, seconds: float) -> None:
 
 
 def key_to_paint(page: Page) -> list[float]:
-    """Milliseconds from each of 40 keydowns, not in step with the screen, to the end of the frame with its point."""
+    """Milliseconds from each of 40 keydowns, not in sync with the screen, to the end of the frame showing its point."""
     rng = np.random.default_rng(2)
     page.evaluate("() => { window.waits = []; }")
     for index in range(STAMPS):
@@ -133,7 +134,7 @@ def key_to_paint(page: Page) -> list[float]:
 
 
 def quick_stamps(page: Page, store: LabelStore, count: int = 20, seconds: float = 2) -> tuple[int, float]:
-    """How many of `count` points stamped in `seconds` are in the log once the desk says so, and after how long."""
+    """Stamp `count` points in `seconds`; return how many are logged when the desk shows them saved, and the wait."""
     store.refresh()
     before, began = len(store.points(VIDEO)), time.perf_counter()
     for index in range(count):
@@ -147,7 +148,7 @@ def quick_stamps(page: Page, store: LabelStore, count: int = 20, seconds: float 
 
 
 def paints_per_second(page: Page, seconds: int = 3) -> tuple[float, float]:
-    """Frames a second while the wheel turns without a pause: zooming in to some seconds, then panning."""
+    """Frames per second during continuous wheel input: zooming in to a few seconds, then panning."""
     box = page.locator(".desk canvas").bounding_box()
     place = {"x": box["x"] + box["width"] * .6, "y": box["y"] + box["height"] * .6, "gestureSourceType": "mouse"}
     session, rates = page.context.new_cdp_session(page), []
@@ -159,7 +160,7 @@ def paints_per_second(page: Page, seconds: int = 3) -> tuple[float, float]:
 
 
 def stream_and_seek(page: Page, url: str, seeks: int = 30) -> int:
-    """Read the whole file over HTTP, and let the browser seek at random; bytes read."""
+    """Read the whole file over HTTP, then let the browser seek at random; return the bytes read."""
     read = 0
     with httpx.stream("GET", url) as response:
         for part in response.iter_bytes():

@@ -1,4 +1,4 @@
-"""Average precision at seven thresholds, against a loop over the rows of a table as the usual scripts have it."""
+"""Average precision at seven thresholds, compared with a loop over table rows as in the usual evaluation scripts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def table(segments: Segments) -> pd.DataFrame:
 
 
 def average_precision_by_row(truth: pd.DataFrame, found: pd.DataFrame) -> np.ndarray:
-    """AP of one class at each threshold, a prediction at a time."""
+    """AP of one class at each threshold, one prediction at a time."""
     found = found.sort_values("score", ascending=False, kind="stable")
     by_video = truth.reset_index(drop=True).groupby("video")
     hit = np.zeros((len(found), len(TIOU)), bool)

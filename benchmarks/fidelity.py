@@ -1,4 +1,4 @@
-"""Both stages on simulated THUMOS14 features, several seeds, quirks on and off, beside the published program's mean."""
+"""Both stages on simulated THUMOS14 features, several seeds, quirks on and off, compared with the published program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PUBLISHED = Path(__file__).resolve().parents[1] / "tests" / "reference" / "thumo
 
 
 def published(stage: int) -> float:
-    """Mean AVG(.1:.7) of the published program over its seeds, last step or epoch."""
+    """Mean AVG(.1:.7) of the published program over its seeds, at the last step or epoch."""
     figures = json.loads(PUBLISHED.read_text())
     key = {1: "by_step", 2: "by_epoch"}[stage]
     return float(np.mean([list(seed[key].values())[-1] for seed in figures[f"stage{stage}"].values()]))

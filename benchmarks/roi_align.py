@@ -1,4 +1,4 @@
-"""RoI align of 1,000 proposals in 12 bins of 2048 numbers: 60 ms on one core are the limit."""
+"""RoI align of 1,000 proposals into 12 bins of 2048 values; the limit is 60 ms on one core."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hrpro.models.roi_align import roi_align_1d, roi_pool_1d
 
 
 def milliseconds(function: Callable[[], object], device: str, repeats: int) -> float:
-    """Median time of a call, the first few not counted."""
+    """Median time of a call, after a few warm-up calls."""
     spent = []
     for _ in range(repeats + 3):
         began = time.perf_counter()
@@ -26,7 +26,7 @@ def milliseconds(function: Callable[[], object], device: str, repeats: int) -> f
 
 
 def one_by_one(features: torch.Tensor, start: torch.Tensor, end: torch.Tensor, bins: int = 12) -> torch.Tensor:
-    """The same by a loop over proposals and bins."""
+    """Reference: a loop over proposals and bins."""
     padded = torch.cat([features, features.new_zeros(1, features.shape[1])])
     out = features.new_empty(len(start), bins, features.shape[1])
     for region, (first, last) in enumerate(zip((start - .5).tolist(), (end - .5).tolist(), strict=True)):
@@ -54,7 +54,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     features = torch.randn(args.snippets, args.dim, device=args.device)
-    length = torch.randn(args.proposals, device=args.device).mul_(.8).add_(2.3).exp_()  # half are ten snippets or more
+    length = torch.randn(args.proposals, device=args.device).mul_(.8).add_(2.3).exp_()  # half are at least ten snippets
     start = torch.rand(args.proposals, device=args.device) * (args.snippets - length)
     regions = start - length / 4, start + length * 5 / 4
     out = torch.empty(args.proposals, 12, args.dim, device=args.device)

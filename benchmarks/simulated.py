@@ -1,4 +1,4 @@
-"""THUMOS14 annotations with simulated features, from the shared material: what the figures are measured on."""
+"""THUMOS14 annotations with simulated features, from the shared material: the data that the figures are measured on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from hrpro.config import Config, load_config
 
 SHARED = Path(os.environ.get("HRPRO_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-# The settings that the published program's figures on these features were measured with.
+# The settings used to measure the published program on these features.
 SETTINGS = ("num_iters=400", "lr=0.001", "max_epochs=8", "lr2=0.0005")
 
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def thumos(args: argparse.Namespace, ckpt: Path, *overrides: str) -> Config:
-    """Settings on the simulated data, which are made first where needed."""
+    """Return settings for the simulated data, generating the data first if necessary."""
     data = args.data.with_name(f"{args.data.name}-{args.dim}")
     if not (data / "features" / "test").is_dir():
         source = SHARED / "datasets" / "THUMOS14"

@@ -1,4 +1,4 @@
-"""Soft-NMS over the proposals of all test videos at once, against a loop over groups and segments in numpy."""
+"""Soft-NMS over the proposals of all test videos at once, compared with a numpy loop over groups and segments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hrpro.proposals.soft_nms import soft_nms
 
 
 def soft_nms_by_segment(segments: Segments, sigma: float = .3) -> np.ndarray:
-    """Decayed scores of one group, a selection at a time."""
+    """Decayed scores of one group, one selection at a time."""
     score, left = segments.score.copy(), np.arange(len(segments))
     while len(left):
         best = left[score[left].argmax()]

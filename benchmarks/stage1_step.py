@@ -1,4 +1,4 @@
-"""One training step of stage 1 on 16 videos, against the same step taken video by video with the stock attention."""
+"""One stage 1 training step on 16 videos, compared with the same step taken video by video with stock attention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hrpro.training.session import Session, open_session
 
 
 def stock_attention(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
-    """What nn.MultiheadAttention computes, which also keeps and averages its weights."""
+    """Compute attention as nn.MultiheadAttention does, which also stores and averages its weights."""
     weights = torch.softmax(torch.bmm(query * query.shape[-1] ** -.5, key.transpose(1, 2)), dim=-1)
     weights = torch.nn.functional.dropout(weights, dropout)
     weights.mean(dim=0)
@@ -30,7 +30,7 @@ def step(session: Session, model: snippet.SnippetModel, optimizer: torch.optim.O
 
 
 def step_by_video(session: Session, model: snippet.SnippetModel, optimizer: torch.optim.Optimizer, number: int) -> None:
-    """The same videos one after the other, gradients added up, one update."""
+    """Process the same videos one by one, accumulating gradients for one update."""
     zero, update = optimizer.zero_grad, optimizer.step
     optimizer.zero_grad = optimizer.step = lambda: None
     ours, snippet.attention = snippet.attention, stock_attention

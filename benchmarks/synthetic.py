@@ -1,4 +1,4 @@
-"""Made-up detections and ground truth of THUMOS14's size: 210 videos, 20 classes, 180,000 detections."""
+"""Synthetic detections and ground truth of THUMOS14's size: 210 videos, 20 classes, 180,000 detections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def ground_truth(rng: np.random.Generator) -> Segments:
-    """3,300 actions; a sixth of the videos show a second class; lengths and videos' lengths as uneven as real ones."""
+    """Draw 3,300 actions; a sixth of the videos show a second class; action and video lengths vary as in real data."""
     shown = [(video, label) for video in range(len(VIDEOS))
              for label in rng.choice(len(CLASSES), 1 + (rng.random() < 1 / 6), replace=False)]
     duration = rng.lognormal(5, .7, len(VIDEOS))
@@ -30,7 +30,7 @@ def ground_truth(rng: np.random.Generator) -> Segments:
 
 
 def detections(truth: Segments, count: int, rng: np.random.Generator) -> Segments:
-    """Two thirds of them around an action, the better the higher their score; the others anywhere in its video."""
+    """Draw detections: two thirds around an action, more accurate at higher scores, the rest anywhere in the video."""
     row = rng.integers(0, len(truth), count)
     near = rng.random(count) < 2 / 3
     spread = rng.gamma(1, .3, count)

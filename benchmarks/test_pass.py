@@ -1,4 +1,4 @@
-"""A test pass of each stage on 210 simulated THUMOS14 videos: scores, proposals, soft-NMS, files, evaluation."""
+"""One test pass of each stage on 210 simulated THUMOS14 videos: scores, proposals, soft-NMS, files, evaluation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks import simulated
 from hrpro.training import stage1, stage2
 from hrpro.training.session import load_weights, open_session
 
-PUBLISHED = {1: 30., 2: 70.}                            # seconds of the published program on two such cores
+PUBLISHED = {1: 30., 2: 70.}                            # seconds the published program takes on two such cores
 
 
 def main() -> None:

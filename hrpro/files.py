@@ -1,4 +1,4 @@
-"""Reading and replacing files so that nothing is ever half written."""
+"""Read and replace files without ever leaving one half written."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from hrpro.errors import InputError, raise_if, system_remedy
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary neighbour of `path` that takes its place, flushed to disk, when the block ends well.
+    """Open a temporary file beside `path` that is flushed to disk and replaces it if the block succeeds.
 
     Raises:
-        InputError: if the disk is full or the folder cannot be written; `path` is then as it was.
+        InputError: The disk is full or the folder is not writable; `path` is left unchanged.
     """
     with replacing_by_name(path) as temporary, open(temporary, "wb") as file:
         yield file
@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def replacing_by_name(path: Path) -> Iterator[Path]:
-    """The same for writers that open a file themselves: gives the temporary neighbour's path."""
+    """Like `replacing`, for writers that open the file themselves: yield the temporary file's path."""
     path = Path(path)
     temporary = None
     try:
@@ -52,7 +52,7 @@ def replacing_by_name(path: Path) -> Iterator[Path]:
         Path(temporary).chmod(0o666 & ~_UMASK)
         Path(temporary).replace(path)
     except OSError as error:
-        if error.filename not in (None, str(path), str(path.parent), temporary):        # what was to be written there
+        if error.filename not in (None, str(path), str(path.parent), temporary):        # a source file, not `path`
             raise InputError(f"{error.filename}: {error.strerror}, so {path} is as it was. "
                              f"{system_remedy(error)}") from error
         raise InputError(f"{path}: could not be written ({error.strerror or error}); the file is as it was. "
@@ -72,7 +72,7 @@ _UMASK = _read_umask()
 
 
 def write_atomic(path: Path, content: bytes | str | Callable[[IO[bytes]], None]) -> None:
-    """Replace `path` by `content` (or by what `content(file)` writes) in one step; see `replacing` for errors."""
+    """Replace `path` with `content` (or what `content(file)` writes) atomically; see `replacing` for errors."""
     with replacing(path) as file:
         if callable(content):
             content(file)
@@ -81,7 +81,7 @@ def write_atomic(path: Path, content: bytes | str | Callable[[IO[bytes]], None])
 
 
 def write_if_changed(path: Path, text: str) -> None:
-    """Replace `path` by `text` unless it holds that already; see `replacing` for errors."""
+    """Replace `path` with `text` unless that is its content already; see `replacing` for errors."""
     try:
         with open_regular(path) as file:
             same = file.read() == text.encode()
@@ -92,13 +92,13 @@ def write_if_changed(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any, *, indent: bool = False) -> None:
-    """Replace `path` by `value` as JSON; numpy arrays and scalars are written as lists and numbers."""
+    """Replace `path` with `value` as JSON; numpy arrays and scalars are written as lists and numbers."""
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
     write_atomic(path, orjson.dumps(value, option=options))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
-    """Replace `path` by an uncompressed .npz of arrays of any name, from which single arrays can be read."""
+    """Replace `path` with an uncompressed .npz, from which arrays can be read one by one; names are arbitrary."""
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -106,32 +106,39 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
 
 
 def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether in Fortran's order, and type of a .npy array, whose values follow in `file`.
+    """Read the header of a .npy array, whose values follow in `file`.
+
+    Returns:
+        Shape, whether the array is in Fortran order, and dtype.
 
     Raises:
-        ValueError: it is not an array's header.
+        ValueError: This is not the header of an array.
     """
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
-    except Exception as error:                          # numpy's parser of the header raises many kinds
+    except Exception as error:                          # numpy's header parser raises many types
         raise ValueError(f"not a .npy array ({type(error).__name__})") from None
     if not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError(f"not a .npy array (its shape is {list(shape)})")
     return shape, fortran, dtype
 
 
-MOST_ARRAY = 512 << 20                                  # bytes; 200 classes over 100 hours have 360 MB
+MOST_ARRAY = 512 << 20                                  # bytes; 200 classes over 100 hours need 360 MB
 
 
 def read_array(archive: zipfile.ZipFile, name: str) -> NDArray | None:
-    """One array of an archive that `write_arrays` wrote, read-only; None if it has none of that name.
+    """Read one array of an archive written by `write_arrays`.
 
-    Takes no more memory than the array has bytes in the archive, whatever its header claims, and `MOST_ARRAY` at most.
+    Allocates no more memory than the array's bytes in the archive, whatever its header claims, and at most
+    `MOST_ARRAY`.
+
+    Returns:
+        The array, read-only; None if there is none with this name.
 
     Raises:
-        OSError, ValueError, zipfile.BadZipFile: the archive is broken or was written by something else.
+        OSError, ValueError, zipfile.BadZipFile: The archive is broken or was not written by `write_arrays`.
     """
     info = archive.NameToInfo.get(f"{name}.npy")
     if info is None:
@@ -155,10 +162,14 @@ def read_array(archive: zipfile.ZipFile, name: str) -> NDArray | None:
 
 @contextlib.contextmanager
 def locked_folder(folder: Path, busy: str = "") -> Iterator[None]:
-    """Keep other processes out of a folder of a data set, made if need be. busy: what to say instead of waiting.
+    """Hold the lock of a folder in a data set, creating the folder if necessary.
+
+    Args:
+        folder: The folder to lock.
+        busy: Error message if another process holds the lock; if empty, wait for it.
 
     Raises:
-        InputError: the folder cannot be made or read, or, saying `busy`, another process holds it.
+        InputError: The folder cannot be created or read, or another process holds the lock and `busy` was given.
     """
     try:
         folder.mkdir(exist_ok=True)
@@ -178,7 +189,7 @@ def locked_folder(folder: Path, busy: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """While many objects are made of which none is garbage: looking for some takes as long as making them."""
+    """Pause garbage collection while creating many objects that stay alive; collecting would double the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -188,17 +199,20 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-MOST_BYTES = 2 << 30                                    # of a file that is read as a whole; ActivityNet's has 30 MB
+MOST_BYTES = 2 << 30                                    # for files read as a whole; ActivityNet's takes 30 MB
 
 
 def open_regular(path: Path, most: int | None = MOST_BYTES, *, append: bool = False) -> IO[bytes]:
-    """Open a file for reading. most: bytes that it may have, None if it is not read as a whole.
+    """Open a regular file for reading.
 
-    append: also for writing at its end, unbuffered; it is made if it is missing.
+    Args:
+        path: The file.
+        most: Maximum size in bytes; None if the file is not read as a whole.
+        append: Also allow writing at the end, unbuffered; create the file if it is missing.
 
     Raises:
-        OSError: missing, unreadable, too large, or not a regular file: reading a pipe can wait for ever, and a device
-            may have no end.
+        OSError: The file is missing, unreadable, too large, or not a regular file: reading a pipe can block forever,
+            and a device may have no end.
     """
     mode = os.O_RDWR | os.O_APPEND | os.O_CREAT if append else os.O_RDONLY
     handle = os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -217,7 +231,7 @@ def open_regular(path: Path, most: int | None = MOST_BYTES, *, append: bool = Fa
 
 
 def read_bytes(path: Path, remedy: str = "Check the path.") -> bytes:
-    """The file's bytes; InputError if it is missing, unreadable, not a regular file or larger than `MOST_BYTES`."""
+    """Read a file; InputError if it is missing, unreadable, not a regular file or larger than `MOST_BYTES`."""
     try:
         with open_regular(path) as file:
             return file.read()
@@ -228,7 +242,7 @@ def read_bytes(path: Path, remedy: str = "Check the path.") -> bytes:
 
 
 def read_text(path: Path, remedy: str = "Check the path.") -> str:
-    """The file's text without a byte order mark, line ends as \\n; InputError if it is missing or not UTF-8."""
+    """Read UTF-8 text, without a byte order mark and with \\n line ends; InputError if it is missing or not UTF-8."""
     try:
         text = read_bytes(path, remedy).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -237,7 +251,16 @@ def read_text(path: Path, remedy: str = "Check the path.") -> str:
 
 
 def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it again from its source.") -> Any:
-    """The file's JSON value; InputError names the line where it is broken or cut off, or a key that stands twice."""
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        remedy: What to do if it is missing or unreadable.
+        mend: What to do if it is not valid JSON.
+
+    Raises:
+        InputError: The file cannot be read, is not valid JSON (naming the line), or an object has duplicate keys.
+    """
     raw = read_bytes(path, remedy).removeprefix(b"\xef\xbb\xbf")
     try:
         with uncollected():
@@ -248,7 +271,7 @@ def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it a
                           for key in sorted(_doubled(raw))])
         return value
     except orjson.JSONDecodeError as error:
-        read_text(path)                                 # says so where it is not UTF-8
+        read_text(path)                                 # raises if it is not UTF-8
         found = error.doc[error.pos:error.pos + 10] if isinstance(error.doc, str) else ""
         if word := re.match(r"-?(NaN|Infinity)\b", found):
             raise InputError(f"{path}: line {error.lineno}, column {error.colno} holds {word[0]!r}, which "
@@ -258,12 +281,12 @@ def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it a
 
 
 def _keys(text: bytes) -> int:
-    """How many keys there are in JSON, in all its objects; strings that look like one count the same in each form."""
+    """Count the keys of all objects in JSON; strings that look like keys count alike before and after a round trip."""
     return text.count(b'":') + text.count(b'" :')
 
 
 def _doubled(raw: bytes) -> set[str]:
-    """Keys that stand twice in one object, of which parsers silently take the last; slow."""
+    """Keys listed twice in one object, of which parsers silently keep the last; slow."""
     found: set[str] = set()
 
     def note(pairs: list[tuple[str, Any]]) -> None:
@@ -274,29 +297,29 @@ def _doubled(raw: bytes) -> set[str]:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be alone on a line: not empty, no control characters, no outer spaces, valid UTF-8."""
+    """Whether a text fits on a line of its own: not empty, no control characters, no outer spaces, valid UTF-8."""
     return text == text.strip() != "" and not re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text)
 
 
 def is_file_name(text: str) -> bool:
-    """Whether a name can be a file's or folder's everywhere: a plain name without slashes, 200 bytes at most."""
+    """Whether a file or folder can have this name on any system: a plain name without slashes, at most 200 bytes."""
     return is_name(text) and text not in (".", "..") and not re.search(r"[/\\]", text) \
         and len(text.encode(errors="replace")) <= 200
 
 
 def looking_like(names: Iterable[str], others: Iterable[str]) -> set[str]:
-    """The names that differ from one of the others for computers alone: é is one sign, or two as macOS names files."""
+    """Names equal to one of the others after Unicode normalization, e.g. é as one code point, or as two (macOS)."""
     plain = {unicodedata.normalize("NFC", other) for other in others if not other.isascii()}
     return {name for name in names if not name.isascii() and unicodedata.normalize("NFC", name) in plain}
 
 
 def inside(root: Path, *parts: str | Path) -> Path:
-    """The path `root/parts…` of something in a data set, out of which no symbolic link may lead.
+    """Return the path `root/parts…`, checking that no symbolic link leads out of the data set.
 
-    The folder itself may be a link. A hard link is a file like any other: it has no path that leads elsewhere.
+    `root` itself may be a link. Hard links are allowed: they are files like any other.
 
     Raises:
-        InputError: the path leads out of `root`.
+        InputError: The path leads out of `root`.
     """
     path = Path(root).joinpath(*parts)
     if leads_out(path, root):
@@ -306,23 +329,27 @@ def inside(root: Path, *parts: str | Path) -> Path:
 
 
 def links_outside(root: Path) -> list[Path]:
-    """The symbolic links under `root` that lead out of it, sorted."""
+    """List the symbolic links under `root` that lead out of it, sorted."""
     return sorted(Path(folder, name) for folder, folders, files in os.walk(root) for name in (*folders, *files)
                   if is_link_outside(Path(folder, name), root))
 
 
 def is_link_outside(path: Path, root: Path) -> bool:
-    """Whether a path under `root` is itself a symbolic link that leads out of it."""
+    """Whether a path under `root` is itself a symbolic link leading out of it."""
     return path.is_symlink() and leads_out(path, root)
 
 
 def leads_out(path: Path, root: Path) -> bool:
-    """Whether a path under `root` is outside of it once links are followed."""
+    """Whether a path under `root` is outside it once links are resolved."""
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give `source` a second name without using space, or copy it where the file system cannot; never overwrites."""
+    """Hard-link `source` to `target`, or copy it if the file system has no hard links.
+
+    Raises:
+        InputError: `target` already exists.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)

@@ -1,4 +1,4 @@
-"""Pools of worker processes that end with the process that started them."""
+"""Pools of worker processes that exit together with the process that started them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from typing import Any
 from hrpro.errors import InputError
 
 MAX_WORKERS = 256
-# Fresh processes: a fork would copy the parent's threads in whatever state they are.
+# Spawn: a fork would copy the parent's threads in whatever state they are.
 CONTEXT: SpawnContext = multiprocessing.get_context("spawn")
 
 
 @contextlib.contextmanager
 def worker_pool(workers: int, initializer: Callable[..., None] | None = None, *arguments: Any
                 ) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes; work that has not begun is dropped when the block is left.
+    """Open a pool of processes; leaving the block drops work that has not started.
 
-    The workers end when this process does, even if it is killed. initializer: called in each worker with `arguments`.
+    The workers exit when this process does, even if it is killed.
+
+    Args:
+        workers: Number of processes.
+        initializer: Called in each worker with `arguments`.
     """
     with ProcessPoolExecutor(workers, CONTEXT, _start_worker, (initializer, arguments)) as pool:
         try:
@@ -35,10 +39,10 @@ def worker_pool(workers: int, initializer: Callable[..., None] | None = None, *a
 
 
 def worker_count(workers: int | None) -> int:
-    """The number of processes that a caller asked for, one per processor if None.
+    """Check a requested number of processes; None means one per processor.
 
     Raises:
-        InputError: it is not 1 to MAX_WORKERS.
+        InputError: The number is not between 1 and MAX_WORKERS.
     """
     if workers is None:
         return min(os.cpu_count() or 1, MAX_WORKERS)
@@ -54,9 +58,9 @@ def _start_worker(initializer: Callable[..., None] | None, arguments: tuple[Any,
 
 
 def _end_with_parent() -> None:
-    """Kill this process once its parent is gone: the pipe that the parent keeps open for it then closes.
+    """Kill this process once its parent is gone, which closes the pipe that the parent keeps open for it.
 
-    A worker waits for work on a queue that its siblings hold open too, so nothing else would end it.
+    Nothing else would end a worker: the queue on which it waits for work is held open by its siblings too.
     """
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
     os.kill(os.getpid(), signal.SIGKILL)

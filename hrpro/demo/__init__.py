@@ -1,1 +1,1 @@
-"""A small data set of drawn figures, generated locally, that shows everything the method and the app do."""
+"""A small, locally generated data set of drawn figures that exercises every feature of the method and the app."""

@@ -1,4 +1,4 @@
-"""`python -m hrpro demo`: make the demo data set."""
+"""`python -m hrpro demo`: generate the demo data set."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the demo, with a progress bar."""
-    from hrpro.demo.make import make_demo  # drawing and decoder load only when needed
+    """Generate the demo, showing a progress bar."""
+    from hrpro.demo.make import make_demo  # loads drawing and video code only when needed
 
     began = time.monotonic()
     make_demo(args.out, show, force=args.force)

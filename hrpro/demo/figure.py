@@ -1,4 +1,4 @@
-"""A drawn figure: how it moves in each kind of action, and how it looks."""
+"""A drawn figure: its movement in each action class, and its appearance."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PIL import ImageDraw
 
 FPS = 25
 
-# A pose is a row of these numbers. Angles are radians: `_flex` swings a limb forward in the body's side view, `_out`
-# away from the body's middle; 0, 0 hangs down. Lengths are fractions of the body's height.
+# A pose is a row of these numbers. Angles are in radians: `_flex` swings a limb forward in the side view, `_out` away
+# from the body's midline; at 0, 0 it hangs down. Lengths are fractions of the body's height.
 PARAMETERS = ("x", "lift", "turn", "lean", "nod",
               *(f"{side}_{limb}_{angle}" for side in ("left", "right") for limb in ("arm", "forearm", "thigh", "shin")
                 for angle in ("flex", "out")))
@@ -21,7 +21,7 @@ Pose = NDArray[np.float64]
 
 
 def _rest(frames: int) -> Pose:
-    """Standing upright with the arms slightly off the body, [F, P]."""
+    """Standing upright with the arms slightly away from the body, [F, P]."""
     pose = np.zeros((frames, len(PARAMETERS)))
     for side in ("left", "right"):
         put(pose, **{f"{side}_arm_out": .16, f"{side}_forearm_out": .10, f"{side}_forearm_flex": .18,
@@ -30,7 +30,7 @@ def _rest(frames: int) -> Pose:
 
 
 def put(pose: Pose, **values: float | NDArray[np.float64]) -> None:
-    """Set parameters by name; `both_arm_flex` sets the left and the right one."""
+    """Set parameters by name; `both_arm_flex` sets both left and right."""
     for name, value in values.items():
         for side in ("left", "right") if name.startswith("both_") else ("",):
             pose[:, INDEX[name.replace("both", side)]] = value
@@ -47,7 +47,7 @@ def stand(frames: int, rng: np.random.Generator) -> Pose:
 
 
 def fidget(frames: int, rng: np.random.Generator) -> Pose:
-    """Idle: a hand on the hip or at the head."""
+    """Idle: one hand on the hip or at the head."""
     pose, side = _rest(frames), rng.choice(["left", "right"])
     if rng.random() < .5:
         put(pose, **{f"{side}_arm_out": .75, f"{side}_forearm_out": -.75, f"{side}_forearm_flex": .4})
@@ -71,7 +71,7 @@ def walk(frames: int, rng: np.random.Generator, way: float) -> Pose:
 
 
 def jump(frames: int, rng: np.random.Generator) -> Pose:
-    """Crouch, leap, land, over and over; the arms fling up."""
+    """Crouch, leap and land repeatedly, flinging the arms up."""
     pose = _rest(frames)
     phase = _cycles(frames, rng.uniform(.85, 1.05))
     crouch = _pulse(phase, .0, .36) + .7 * _pulse(phase, .68, 1)
@@ -92,7 +92,7 @@ def wave(frames: int, rng: np.random.Generator) -> Pose:
 
 
 def clap(frames: int, rng: np.random.Generator) -> Pose:
-    """Both hands meeting before the chest."""
+    """Clap both hands in front of the chest."""
     pose = _rest(frames)
     apart = .5 + .5 * np.cos(2 * np.pi * rng.uniform(1.5, 2.1) * np.arange(frames) / FPS)
     put(pose, both_arm_flex=.75, both_arm_out=.15 + .35 * apart, both_forearm_flex=1.75,
@@ -101,7 +101,7 @@ def clap(frames: int, rng: np.random.Generator) -> Pose:
 
 
 def squat(frames: int, rng: np.random.Generator) -> Pose:
-    """Down into the knees and up, arms held out."""
+    """Bend the knees and rise again, arms held out."""
     pose = _rest(frames)
     down = _pulse(_cycles(frames, rng.uniform(1.5, 2.1)), 0, 1) ** .7
     arms = rng.uniform(.6, 1)
@@ -111,7 +111,7 @@ def squat(frames: int, rng: np.random.Generator) -> Pose:
 
 
 def bow(frames: int, rng: np.random.Generator) -> Pose:
-    """The trunk down and up, knees straight."""
+    """Bend the trunk down and up, knees straight."""
     pose = _rest(frames)
     down = _pulse(_cycles(frames, rng.uniform(1.8, 2.6)), 0, 1) ** .6
     depth = rng.uniform(1.2, 1.5)
@@ -121,7 +121,7 @@ def bow(frames: int, rng: np.random.Generator) -> Pose:
 
 
 def kick(frames: int, rng: np.random.Generator) -> Pose:
-    """One leg flung forward, then the other."""
+    """Kick forward, alternating legs."""
     pose = _rest(frames)
     period = rng.uniform(.85, 1.1)
     phase = _cycles(frames, period)
@@ -139,19 +139,19 @@ def kick(frames: int, rng: np.random.Generator) -> Pose:
 
 
 def spin(frames: int, rng: np.random.Generator) -> Pose:
-    """Turning round and round on the spot, arms spread."""
+    """Spin on the spot, arms spread."""
     pose = _rest(frames)
     turns = _count(frames, rng.uniform(1.1, 1.5)) * rng.choice([-1, 1])
     spread = rng.uniform(1, 1.5)
     angle = 2 * np.pi * turns * np.linspace(0, 1, frames)
-    # Between -pi and pi, so that easing out of the last turn does not unwind those before.
+    # Wrapped to -pi .. pi, so that easing out of the last turn does not unwind the earlier ones.
     put(pose, turn=(angle + np.pi) % (2 * np.pi) - np.pi, both_arm_out=spread, both_forearm_out=spread)
     return pose
 
 
 @dataclass(frozen=True)
 class Action:
-    """One kind: its pose maker and the shortest and longest time it takes, in seconds."""
+    """One action class: its pose function, and its shortest and longest duration in seconds."""
 
     pose: Callable[[int, np.random.Generator], Pose]
     shortest: float
@@ -170,7 +170,7 @@ ACTIONS = {
 
 
 def blend(idle: Pose, action: Pose) -> Pose:
-    """The action instead of the idle pose, easing in and out over at most .3 s; x adds to the idle pose's."""
+    """Replace the idle pose by the action, easing in and out over at most .3 s; their x positions add up."""
     ramp = min(int(.3 * FPS), len(action) // 4)
     weight = np.minimum(1, np.minimum(np.arange(1, len(action) + 1), np.arange(len(action), 0, -1)) / (ramp + 1))
     mixed = idle + _smooth(weight)[:, None] * (action - idle)
@@ -191,7 +191,7 @@ def _count(frames: int, period: float) -> int:
 
 
 def _cycles(frames: int, period: float) -> NDArray:
-    """Phase of a whole number of cycles of about `period` seconds, each from 0 to 1, [F]."""
+    """Phase from 0 to 1 of a whole number of cycles of about `period` seconds each, [F]."""
     return np.arange(frames) / frames * _count(frames, period) % 1
 
 
@@ -209,9 +209,14 @@ JOINTS = ("hips", "chest", "head", "left_shoulder", "left_elbow", "left_hand", "
 
 
 def skeleton(pose: Pose, view: float) -> dict[str, NDArray[np.float64]]:
-    """Where the joints are: {name: [F, 3]} right, up and towards the viewer, in body heights; the ground is up = 0.
+    """Compute the joint positions of a pose.
 
-    view: radians that the figure is turned from facing the viewer.
+    Args:
+        pose: [F, P].
+        view: Radians by which the figure is turned away from facing the viewer.
+
+    Returns:
+        {joint: [F, 3]}: right, up and towards the viewer, in body heights; the ground is at up = 0.
     """
     def value(name: str) -> NDArray:
         return pose[:, INDEX[name]]
@@ -250,7 +255,7 @@ def skeleton(pose: Pose, view: float) -> dict[str, NDArray[np.float64]]:
 
 @dataclass(frozen=True)
 class Looks:
-    """Colours (RGB) and build. height: pixels; girth: limb width, fraction of the height."""
+    """Colours (RGB), height in pixels, and girth: the limb width as a fraction of the height."""
 
     shirt: tuple[int, int, int]
     trousers: tuple[int, int, int]
@@ -267,7 +272,7 @@ def _shade(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
 
 def draw(canvas: ImageDraw.ImageDraw, joints: dict[str, NDArray[np.float64]], frame: int, looks: Looks,
          origin: tuple[float, float]) -> None:
-    """Draw the figure of one frame, far limbs first. origin: pixels of the ground point where x is 0."""
+    """Draw the figure in one frame, far limbs first; origin: pixel position of the ground point at x = 0."""
     scale, girth = looks.height, looks.girth * looks.height
     spot = {name: (origin[0] + at[frame, 0] * scale, origin[1] - at[frame, 1] * scale) for name, at in joints.items()}
     depth = {name: at[frame, 2] for name, at in joints.items()}

@@ -1,4 +1,4 @@
-"""The demo project: films drawn figures, writes their exact ground truth, and points as a person would click them."""
+"""Generate the demo project: videos of drawn figures, exact ground truth, and points as a person would click them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from hrpro.files import locked_folder, read_json, write_atomic, write_json
 from hrpro.labels.operations import LabelStore
 from hrpro.workers import worker_count, worker_pool
 
-VERSION = "demo-1"                                      # another one when films or labels become others
+VERSION = "demo-1"                                      # change it whenever videos or labels change
 SEED = 20240
 SUBSETS = {"train": "Validation", "test": "Test"}
-FILMING = .6                                            # its share of the time; the rest is the features'
+FILMING = .6                                            # fraction of the total time; the rest goes to features
 SETTINGS = {"feature_dim": FEATURE_DIM, "num_iters": 100, "test_iter": 10, "batch_size": 12, "lr": 5e-4,
             "class_thresh": .3, "max_epochs": 30, "test_epoch": 3, "batch_size2": 3, "lr2": 1e-4,
             "max_proposal": 400}
-# How many kinds of action each video of a subset shows.
+# Number of action classes in each video of a subset.
 VIDEOS = {"train": (2, 3, 1, 3, 2, 4, 2, 3, 1, 3, 2, 4), "test": (2, 3, 3, 1, 3, 2)}
 WIDTH, HEIGHT, MARGIN, GRAIN = 320, 240, 16, 32
 SOUND_RATE = 22_050
@@ -40,7 +40,7 @@ SOUND_RATE = 22_050
 
 @dataclass(frozen=True)
 class Script:
-    """What happens in one video. segments: (kind, first frame, frame after the last); poses: [F, P]."""
+    """What happens in one video: segments (class, first frame, frame after the last) and poses [F, P]."""
 
     name: str
     subset: str
@@ -54,7 +54,7 @@ class Script:
 
 
 def write_scripts() -> list[Script]:
-    """The scripts of all videos, the training videos first; the same at every call."""
+    """Return the scripts of all videos, training videos first; deterministic."""
     deck = np.random.default_rng(SEED)
     scripts = []
     for subset, kinds_in_video in VIDEOS.items():
@@ -114,7 +114,7 @@ def _choose_looks(rng: np.random.Generator) -> Looks:
 
 
 def film(script: Script, path: Path) -> None:
-    """Draw a script and write it as H.264 (every third video has no sound)."""
+    """Draw a script and encode it as H.264; every third video has no audio."""
     rng = np.random.default_rng([SEED, 2, script.number])
     looks, ground = _choose_looks(rng), 2 * (MARGIN + rng.uniform(196, 214))
     scene = list(SCENES.values())[script.number % len(SCENES)]
@@ -133,7 +133,7 @@ def film(script: Script, path: Path) -> None:
         sound = container.add_stream("aac", rate=SOUND_RATE, layout="mono") if script.number % 3 else None
         for frame, (left, top) in enumerate(shake.tolist()):
             view = halved[left % 2, top % 2].crop((left // 2, top // 2, left // 2 + WIDTH, top // 2 + HEIGHT))
-            # Only round the figure is the doubled stage worth its cost.
+            # The double-size stage is worth its cost only around the figure.
             box = _around(joints, frame, looks.height, origin, (left, top))
             patch = stage.crop(box)
             at = origin[0] - box[0], origin[1] - box[1]
@@ -152,7 +152,7 @@ def film(script: Script, path: Path) -> None:
 
 
 def _shake(frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Left upper corner of the camera's view on the doubled stage, [F, 2] whole pixels: drifting and trembling."""
+    """Top left corner of the camera's view on the double-size stage, drifting and trembling, [F, 2] whole pixels."""
     time, path = np.arange(frames) / FPS, np.zeros((frames, 2))
     for rate, size in ((.12, 9), (.5, 4), (1.7, 1.5)):
         path += size * rng.uniform(.3, 1.1, 2) * np.sin(2 * np.pi * (rate * rng.uniform(.7, 1.4, 2) * time[:, None]
@@ -163,7 +163,7 @@ def _shake(frames: int, rng: np.random.Generator) -> np.ndarray:
 
 def _around(joints: dict[str, np.ndarray], frame: int, height: float, origin: tuple[float, float],
             corner: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The figure's box on the doubled stage, an even number of pixels from the view's corner."""
+    """The figure's box on the double-size stage, an even number of pixels from the view's corner."""
     spread = np.array([at[frame, :2] for at in joints.values()]) * (height, -height) + origin
     low, high = spread.min(0) - .17 * height, np.maximum(spread.max(0), origin[1] * np.array([0, 1])) + .17 * height
     left, top, right, bottom = ((np.concatenate([low, high]) - [*corner, *corner]) // 2 * 2).astype(int).tolist()
@@ -186,14 +186,18 @@ def _mux_sound(container: av.container.OutputContainer, stream: av.AudioStream, 
 
 def make_demo(out: Path, progress: Callable[[float, str], object] = lambda fraction, text: None, *,
               force: bool = False, workers: int | None = None) -> None:
-    """Make the demo data set, features included, in place of an older one.
+    """Generate the demo data set with its features, replacing an older one.
 
-    It is made beside `out` and moved there when it is complete; one that was broken off is gone on with. progress: is
-    told the fraction done and a sentence; force: replace a demo in which people have labelled; workers: processes, one
-    a processor if None.
+    It is generated beside `out` and moved there when complete; an interrupted run is continued.
+
+    Args:
+        out: The data set's folder.
+        progress: Called with the fraction done and a sentence.
+        force: Replace a demo even if people have labelled in it.
+        workers: Number of processes; one per processor if None.
 
     Raises:
-        InputError: `out` is something else than a demo, or holds people's labels, or another process is making it.
+        InputError: `out` exists and is not a demo, contains labels made by people, or is being made by another process.
     """
     out = Path(out)
     _refuse_to_lose(out, force)
@@ -201,7 +205,7 @@ def make_demo(out: Path, progress: Callable[[float, str], object] = lambda fract
     (making / "videos").mkdir(parents=True, exist_ok=True)
     with locked_folder(making, busy=f"{making}: another process is making this demo. Wait until it ends."):
         _make(making, out.name, progress, workers)
-        _refuse_to_lose(out, force)                     # somebody may have labelled meanwhile, or put something there
+        _refuse_to_lose(out, force)                     # again: labels or files may have been added in the meantime
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".old-") as old:
             if out.exists():
                 out.rename(Path(old) / out.name)
@@ -209,7 +213,7 @@ def make_demo(out: Path, progress: Callable[[float, str], object] = lambda fract
 
 
 def _make(making: Path, name: str, progress: Callable[[float, str], object], workers: int | None) -> None:
-    """The whole demo called `name`, in a folder that it may have been begun in."""
+    """Generate the whole demo in a folder that may hold an unfinished one; name: the data set's name."""
     scripts = write_scripts()
     _film_all(scripts, making / "videos", lambda part, text: progress(FILMING * part, text),
               worker_count(workers))
@@ -247,7 +251,7 @@ def _film_to(script: Script, folder: Path) -> None:
 
 
 def _write_labels(scripts: list[Script], root: Path) -> None:
-    """Ground truth, splits, classes and points; times are whole frames."""
+    """Write ground truth, splits, classes and points; all times are whole frames."""
     database = {script.name: {
         "subset": SUBSETS[script.subset], "duration": script.frames / FPS, "fps": FPS,
         "annotations": [{"label": kind, "segment": [begin / FPS, end / FPS]} for kind, begin, end in script.segments],
@@ -267,7 +271,7 @@ def _write_labels(scripts: list[Script], root: Path) -> None:
 
 
 def _click(script: Script) -> Iterator[tuple[str, int, int, int, str, int]]:
-    """Rows of the point CSV: where a person would click, spread over the action (sd a fifth of it), a few forgotten."""
+    """Rows of the point CSV: clicks spread over the action (SD: a fifth of its length), a few actions forgotten."""
     rng = np.random.default_rng([SEED, 3, script.number])
     for kind, begin, end in script.segments:
         place, forgotten = np.clip(rng.normal(.5, .2), .03, .97), rng.random() < .07

@@ -1,4 +1,4 @@
-"""Backgrounds of the demo's videos, drawn at twice the size of the video for smooth edges."""
+"""Backgrounds of the demo videos, drawn at twice the video size for smooth edges."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _gradient(size: tuple[int, int], top: Colour, bottom: Colour) -> Image.Image
 
 def _ridge(canvas: ImageDraw.ImageDraw, size: tuple[int, int], rng: np.random.Generator, height: float, swing: float,
            colour: Colour) -> None:
-    """Hills: a smooth skyline at `height` of the picture."""
+    """Hills: a smooth skyline at `height`, a fraction of the picture's."""
     across = np.linspace(0, 1, 60)
     line = sum(np.sin(2 * np.pi * (count * across + rng.random())) / count for count in (1, 2, 3.3))
     points = list(zip(across * size[0], (height + swing * line) * size[1], strict=True))
@@ -39,7 +39,7 @@ def _cloud(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, y: f
 
 def _speckle(canvas: ImageDraw.ImageDraw, size: tuple[int, int], rng: np.random.Generator, top: float, count: int,
              colours: list[Colour]) -> None:
-    """Short strokes over the ground: grass, sand, snow."""
+    """Short strokes on the ground: grass, sand or snow."""
     for _ in range(count):
         x, y = rng.uniform(0, size[0]), rng.uniform(top, size[1])
         canvas.line((x, y, x + rng.uniform(-3, 3), y - rng.uniform(2, 8)), colours[rng.integers(len(colours))], 2)
@@ -201,7 +201,7 @@ SCENES: dict[str, Callable[[tuple[int, int], float, np.random.Generator], Image.
 
 
 def melody(seconds: float, rate: int, rng: np.random.Generator) -> np.ndarray:
-    """A quiet tune of plucked notes over wind, mono float32 in -1 .. 1."""
+    """A quiet tune of plucked notes over wind noise, mono float32 in -1 .. 1."""
     time = np.arange(int(seconds * rate)) / rate
     noise = rng.standard_normal(len(time)).astype(np.float32)
     sound = .012 * np.convolve(noise, np.ones(24, np.float32) / 5, "same") * (1 + .5 * np.sin(2 * np.pi * .13 * time))

@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Extract, with a bar; 2 if some video has no features in the end."""
-    from hrpro.features.extract import extract_dataset  # decoder and processes load only when needed
+    """Extract features, showing a progress bar; the exit status is 2 if any video failed."""
+    from hrpro.features.extract import extract_dataset  # loads the decoder only when needed
 
     done = extract_dataset(args.dataset, show, args.workers)
     print()

@@ -1,4 +1,4 @@
-"""The built-in extractor: features of videos from their pixels alone, without downloaded weights."""
+"""The built-in extractor: features computed from pixels alone, without downloaded weights."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ TIMEBASE = Timebase(fps=25.0, stride=CLIP, clip=CLIP, offset=0)
 
 def extract(video_path: Path, progress: Callable[[float], object] | None = None,
             note: Callable[[str], object] = lambda sentence: None) -> np.ndarray:
-    """Features of one video at TIMEBASE; memory does not grow with its length.
+    """Compute one video's features at TIMEBASE; memory use does not grow with its length.
 
     Args:
-        video_path: The video. One shorter than a snippet gives one, its last frame repeated.
-        progress: Gets the fraction done.
-        note: Gets a sentence about frames that cannot be decoded, if there are any.
+        video_path: The video. If it is shorter than one snippet, its last frame is repeated to fill one.
+        progress: Called with the fraction done.
+        note: Called with a sentence about undecodable frames, if there are any.
 
     Returns:
         float32 [T, FEATURE_DIM].
 
     Raises:
-        InputError: The video cannot be read, see `hrpro.video.probe.probe`, or no frame can be decoded.
+        InputError: The video cannot be read (see `hrpro.video.probe.probe`), or no frame can be decoded.
     """
     info = probe(video_path)
     count, missing = TIMEBASE.count(info.duration), []
@@ -59,7 +59,7 @@ def extract(video_path: Path, progress: Callable[[float], object] | None = None,
         parts.append(describe(stretch))
         if progress:
             progress(end / count)
-    for _ in frames:                                    # less than a snippet
+    for _ in frames:                                    # less than a snippet; read to complete `missing`
         pass
     if missing:
         note(missing_note(info, missing))
@@ -68,13 +68,13 @@ def extract(video_path: Path, progress: Callable[[float], object] | None = None,
 
 @dataclass
 class Extraction:
-    """What became of a data set's videos.
+    """Result of extracting a data set's videos.
 
     Attributes:
-        made: Names of those extracted.
-        kept: Names of those that had features already.
-        failed: {name: sentence}.
-        notes: {name: sentence} of those extracted in which frames cannot be decoded.
+        made: Names of the videos extracted.
+        kept: Names of the videos that already had features.
+        failed: {name: error message}.
+        notes: {name: note} for extracted videos with undecodable frames.
     """
 
     made: list[str]
@@ -87,12 +87,15 @@ def extract_dataset(root: Path, progress: Callable[[float, str], object] = lambd
                     workers: int | None = None) -> Extraction:
     """Write features/{train,test}/<video>.npy for all videos of the splits, and features/timebase.yaml.
 
-    Videos that have features keep them, so that a run that was broken off goes on; one that fails does not stop the
-    others. progress: is told the fraction done and a sentence with rate and time left; workers: processes, one per
-    processor if None.
+    Existing features are kept, so an interrupted run can be continued. A video that fails does not stop the others.
+
+    Args:
+        root: The data set's folder.
+        progress: Called with the fraction done and a sentence with rate and time left.
+        workers: Number of processes; one per processor if None.
 
     Raises:
-        InputError: splits or videos/ cannot be read, features/ holds another extractor's features, or the number of
+        InputError: The splits or videos/ cannot be read, features/ holds another extractor's features, or the number of
             workers is out of range.
     """
     root, workers = Path(root), worker_count(workers)
@@ -122,7 +125,7 @@ def extract_dataset(root: Path, progress: Callable[[float, str], object] = lambd
 
 
 def _plan(root: Path) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
-    """{video of a split: its feature files} and {name: files under videos/ that bear it}."""
+    """Return {video of a split: its feature files} and {name: files under videos/ with this name}."""
     if not inside(root, "videos").is_dir():
         raise InputError(f"{root / 'videos'}: no such folder. Put the videos there, named as in the splits.")
     folders: dict[str, list[Path]] = {}
@@ -142,7 +145,7 @@ def _plan(root: Path) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
 
 
 def _file_fault(root: Path, video: str, found: list[Path]) -> str:
-    """Why the files under a video's name are not the one to read; empty if they are."""
+    """Why a video's name does not identify exactly one readable file; empty if it does."""
     if len(found) == 1:
         try:
             inside(root, found[0].relative_to(root))
@@ -162,7 +165,7 @@ def _is_sound(path: Path) -> bool:
 
 
 def _spread(source: Path, targets: Iterable[Path]) -> None:
-    """Give a feature file its name in the other split as well, without using space."""
+    """Link a feature file into the other split as well, without using more space."""
     for target in targets:
         if target != source and not _is_sound(target):
             target.unlink(missing_ok=True)
@@ -178,7 +181,7 @@ def _share(reports: multiprocessing.SimpleQueue) -> None:
 
 
 def _extract_to(video: str, path: Path, targets: list[Path]) -> tuple[float, str]:
-    """Extract one video to its files; returns its length in seconds and a note or "". Runs in its own process."""
+    """Extract one video, in a worker process; return its length in seconds and a note or ""."""
     notes: list[str] = []
     features = extract(path, lambda fraction: _reports.put((video, fraction)), notes.append)
     write_atomic(targets[0], lambda file: np.save(file, features))
@@ -188,7 +191,7 @@ def _extract_to(video: str, path: Path, targets: list[Path]) -> tuple[float, str
 
 def _extract_all(todo: dict[str, tuple[Path, list[Path]]], progress: Callable[[float, str], object], workers: int
                  ) -> Iterator[tuple[str, str, str]]:
-    """(video, fault or "", note or "") as each gets done, the longest files first."""
+    """Yield (video, fault or "", note or "") as videos finish; the largest files are started first."""
     reports = CONTEXT.SimpleQueue()
     size = {video: path.stat().st_size or 1 for video, (path, _) in todo.items()}
     fraction, seconds, began = dict.fromkeys(todo, 0.), 0., time.monotonic()

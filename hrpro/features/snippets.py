@@ -1,12 +1,12 @@
-"""Appearance and motion statistics of snippets, straight from the pixels.
+"""Appearance and motion statistics of snippets, computed directly from the pixels.
 
-Three views of a snippet's frames, after taking out the camera's own movement:
-- the picture: colours, edges and motion in coarse cells, less their mean over the video's stretch;
-- the figure, which is what differs from the background: silhouette, motion, edges and their rhythm in a window that
-  follows it, the same for a mirrored figure;
-- the figure's course: its extent, place and speed, and their rhythm.
-Each group of values is brought to about zero mean and unit spread by constants, so that a video's features depend on
-nothing but the video.
+Three views of a snippet's frames, after compensating for camera motion:
+- the picture: colours, edges and motion in coarse cells, minus their mean over the current stretch of the video;
+- the figure, i.e. what differs from the background: silhouette, motion, edges and their rhythm in a window that
+  follows it, invariant to mirroring;
+- the figure's trajectory: its extent, position and speed, and their rhythm.
+Fixed constants bring each group of values to roughly zero mean and unit spread, so that a video's features depend on
+that video only.
 """
 
 from __future__ import annotations
@@ -27,12 +27,16 @@ Maps = NDArray[np.float32]
 
 
 def describe(frames: NDArray[np.uint8]) -> Maps:
-    """Features of consecutive snippets of CLIP frames, float32 [S, DIM].
+    """Compute the features of S consecutive snippets of CLIP frames.
 
-    frames: RGB [S * CLIP, HEIGHT, WIDTH, 3]. Background and scene are taken from all of them: about STRETCH snippets
-    at a time are best.
+    Args:
+        frames: RGB [S * CLIP, HEIGHT, WIDTH, 3]. Background and scene are estimated from all of them; about STRETCH
+            snippets at a time work best.
+
+    Returns:
+        float32 [S, DIM].
     """
-    # Few frames at a time stay in the processor's cache.
+    # Small batches of frames stay in the processor's cache.
     parts = [_to_channels(frames[at:at + _TOGETHER]) for at in range(0, len(frames), _TOGETHER)]
     path = _camera_path([luma for luma, _, _ in parts])
     paths = [path[at:at + _TOGETHER] for at in range(0, len(frames), _TOGETHER)]
@@ -51,7 +55,7 @@ def describe(frames: NDArray[np.uint8]) -> Maps:
     return np.concatenate(features, axis=1).astype(np.float32)
 
 
-# Typical mean and spread of each group's square roots, measured on the demo's videos, in the order of `_describe`.
+# Typical mean and spread of the square roots of each group, measured on the demo videos, in the order of `_describe`.
 _SCALES = {
     "luma": (12.1, 2.2), "colour": (-.43, 3.8), "edges": (1.5, .48), "energy": (.9, .53),
     "silhouette": (.21, .27), "silhouette's spread": (.11, .13), "figure's energy": (.84, .77), "motion": (.43, .37),
@@ -66,7 +70,7 @@ def _scale(values: Maps, mean: float, spread: float) -> Maps:
 
 
 def _to_channels(frames: NDArray[np.uint8]) -> list[Maps]:
-    """Luma [N, H, W] and two colour differences at half its size."""
+    """Luma [N, H, W] and two colour differences at half the resolution."""
     weights = np.array([.299, .587, .114], np.float32)
     colour = frames.astype(np.float32)
     small = (colour[:, ::2, ::2] + colour[:, 1::2, ::2] + colour[:, ::2, 1::2] + colour[:, 1::2, 1::2]) / 4
@@ -75,10 +79,10 @@ def _to_channels(frames: NDArray[np.uint8]) -> list[Maps]:
 
 
 def _camera_path(luma: list[Maps]) -> Maps:
-    """How far each picture is from the place of the median picture, [N, 2] pixels down and right.
+    """Offset of each frame from the median picture, [N, 2] pixels down and right.
 
-    Each frame against its snippet's middle, and the middles against the median: where the camera leaves the scene, only
-    the second goes astray, and motion within snippets is still right.
+    Frames are aligned to the middle frame of their snippet, and the middle frames to the median: if the camera leaves
+    the scene, only the second alignment fails and motion within snippets is still right.
     """
     median = np.median(np.concatenate([part[::CLIP // 2] for part in luma]), axis=0)
     middles = _spectra(np.concatenate([part[CLIP // 2::CLIP] for part in luma]))
@@ -90,7 +94,7 @@ def _camera_path(luma: list[Maps]) -> Maps:
 
 
 def _fade(size: int) -> Maps:
-    """1, but 0 within a few pixels of both ends: a figure likes to be in the middle, and must not lead."""
+    """1, fading to 0 within a few pixels of both ends: a wider fade would favour the figure, often in the middle."""
     inward = np.minimum(np.arange(size), np.arange(size)[::-1]) + .5
     return np.sin(np.pi / 2 * np.minimum(inward / 6, 1)).astype(np.float32) ** 2
 
@@ -105,9 +109,9 @@ def _spectra(pictures: Maps) -> NDArray[np.complex64]:
 
 
 def _displacement(spectra: NDArray[np.complex64], references: NDArray[np.complex64]) -> Maps:
-    """Displacement of pictures against references, [N, 2] pixels, to a tenth of a pixel.
+    """Displacement of pictures relative to references, [N, 2] pixels, accurate to a tenth of a pixel.
 
-    Phase correlation, half whitened and without the finest detail, which is noise; at most a sixth of the picture.
+    Phase correlation, half whitened and without the finest detail, which is noise; limited to a sixth of the picture.
     """
     cross = spectra * references.conj()
     cross *= _COARSE / (np.sqrt(np.abs(cross)) + np.float32(1e-9))
@@ -126,7 +130,7 @@ def _displacement(spectra: NDArray[np.complex64], references: NDArray[np.complex
 
 
 def _shift(pictures: Maps, path: Maps) -> Maps:
-    """Pictures moved back along `path`, by fractions of a pixel too."""
+    """Move pictures back along `path`, with sub-pixel accuracy."""
     height, width = pictures.shape[1:]
     down, right = (np.exp(2j * np.pi * frequencies * path[:, axis, None]).astype(np.complex64)
                    for axis, frequencies in enumerate((np.fft.fftfreq(height), np.fft.rfftfreq(width))))
@@ -137,7 +141,7 @@ def _shift(pictures: Maps, path: Maps) -> Maps:
 
 
 def _foreground(channels: list[Maps], background: list[Maps]) -> Maps:
-    """How surely each pixel is not background, 0 .. 1, [N, H, W]."""
+    """Confidence that each pixel is foreground, 0 .. 1, [N, H, W]."""
     luma, *chroma = (np.abs(channel - still) for channel, still in zip(channels, background, strict=True))
     difference = luma + sum(chroma).repeat(2, axis=1).repeat(2, axis=2)
     for axis in (1, 2):
@@ -150,14 +154,14 @@ def _foreground(channels: list[Maps], background: list[Maps]) -> Maps:
 
 def _describe(channels: list[Maps], aligned: list[Maps], path: Maps, background: list[Maps],
               window: tuple[float, float]) -> list[Maps]:
-    """Groups of raw values, [S, ...] each, flattened."""
+    """Groups of raw values, each flattened to [S, ...]."""
     luma, foreground = (_by_snippet(maps) for maps in (aligned[0], _foreground(aligned, background)))
     change = np.diff(luma, axis=1)
     noise = 3 * np.median(np.abs(change[:, ::_HALF]))
     down, across = np.gradient(luma, axis=(2, 3))
     strength = np.sqrt(down * down + across * across)
     energy = np.maximum(np.abs(change) - noise, 0)
-    # Change against the gradient is movement along it.
+    # Change divided by the gradient is movement along it.
     flow = -np.sign(change) * energy / (strength[:, 1:] + 4)
     flow_y, flow_x = flow * down[:, 1:], flow * across[:, 1:]
     few = slice(None, None, _HALF)
@@ -179,7 +183,7 @@ def _by_snippet(maps: Maps) -> Maps:
 
 
 def _orientations(down: Maps, across: Maps, strength: Maps) -> Maps:
-    """Gradient strength by steepness, shared between the two nearest bins: [..., bins, H, W]."""
+    """Gradient strength by orientation, shared between the two nearest bins: [..., bins, H, W]."""
     steepness = np.arctan2(np.abs(down), np.abs(across)) * ((_ORIENTATIONS - 1) / (np.pi / 2))
     distance = np.abs(steepness[..., None, :, :] - np.arange(_ORIENTATIONS, dtype=np.float32)[:, None, None])
     return np.maximum(1 - distance, 0) * strength[..., None, :, :]
@@ -204,7 +208,7 @@ def _moments(weight: Maps) -> tuple[Maps, ...]:
 
 def _figure(foreground: Maps, energy: Maps, flow_y: Maps, flow_x: Maps, edges: Maps, window: tuple[float, float]
             ) -> list[Maps]:
-    """The figure in a window that follows it sideways, while its height (y, pixels) and half size stay."""
+    """Describe the figure in a window that follows it sideways; window: its fixed (centre y, half size) in pixels."""
     _, _, x, _, _ = _moments(foreground.mean(1))
     rows = _overlap(np.full_like(x, window[0]), window[1], HEIGHT)
     columns = _overlap(x, window[1], WIDTH).swapaxes(-1, -2)
@@ -224,7 +228,7 @@ def _figure(foreground: Maps, energy: Maps, flow_y: Maps, flow_x: Maps, edges: M
 
 
 def _overlap(centre: Maps, half: float, size: int) -> Maps:
-    """Weights that average `size` pixels into _WINDOW bins over centre ± half: [S, _WINDOW, size]."""
+    """Weights that average `size` pixels into _WINDOW bins over centre ± half, [S, _WINDOW, size]."""
     edges = centre[:, None] + half * np.linspace(-1, 1, _WINDOW + 1)
     pixel = np.arange(size)
     covered = np.minimum(edges[:, 1:, None], pixel + 1) - np.maximum(edges[:, :-1, None], pixel)
@@ -232,19 +236,19 @@ def _overlap(centre: Maps, half: float, size: int) -> Maps:
 
 
 def _fold(maps: Maps) -> Maps:
-    """A window's halves laid on each other: their mean and their difference."""
+    """Fold a window's mirrored halves onto each other: their mean and half their absolute difference."""
     half = maps.shape[-1] // 2
     left, right = maps[..., :half], maps[..., :half - 1:-1]
     return np.concatenate([left + right, np.abs(left - right)], axis=-1) / 2
 
 
 def _rhythm(series: Maps) -> Maps:
-    """Amplitudes of the lowest frequencies of [S, CLIP, ...] along the clip: [S, _RHYTHMS, ...]."""
+    """Amplitudes of the lowest frequencies of [S, CLIP, ...] along the clip, [S, _RHYTHMS, ...]."""
     return np.abs(np.fft.rfft(series, axis=1)[:, 1:_RHYTHMS + 1]) / series.shape[1]
 
 
 def _course(foreground: Maps, energy: Maps, window: tuple[float, float], camera: Maps) -> list[Maps]:
-    """Size, extent and place of the figure in units of the window's half size, their speed and rhythm."""
+    """Size, extent and position of the figure in units of the window's half size, with their speed and rhythm."""
     middle, unit = window
     area, y, x, tall, wide = _moments(foreground)
     series = np.stack([np.sqrt(area), tall, wide, y - middle, x], 1) / np.float32(unit)

@@ -1,7 +1,7 @@
-"""Jobs: commands that run on their own, outlive whoever started them, and are found again by anyone.
+"""Jobs: detached commands that outlive the process that started them and that any process can find again.
 
-A job is four files in `<ckpt_root>/jobs/`: `<id>.json`, its record; `<id>.log`, what it printed; `<id>.cancel`, there
-once somebody asked it to stop; `<id>.end`, how it ended, written by `hrpro.jobs.wrap`. Each has one writer, once.
+A job is four files in `<ckpt_root>/jobs/`: `<id>.json`, its record; `<id>.log`, its output; `<id>.cancel`, which exists
+once a stop was requested; `<id>.end`, how it ended, written by `hrpro.jobs.wrap`. Each is written once, by one process.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ GRACE = 30
 STATE_WORDS = {"running": "running", "stopping": "stopping", "finished": "finished", "cancelled": "cancelled",
                "failed": "failed", "died": "stopped unexpectedly"}
 REMOVE = "Delete this file; what the job made is kept."
-MARK = "HRPRO_JOB"                                      # the environment variable by which a job's processes are known
+MARK = "HRPRO_JOB"                                      # environment variable that identifies a job's processes
 _SOURCE = Path(__file__).resolve().parents[2]
-_TIME = Number(0, 2**37)                                # Unix seconds; much later ones have no date
+_TIME = Number(0, 2**37)                                # Unix seconds; much later ones cannot be converted to dates
 _RECORD = {"id": str, "label": str, "command": [str], "target": str, "pid": Number(1, 2**31 - 1, whole=True),
            "started": _TIME}
 _END = {"exit_code": Number(-64, 255, whole=True), "time": _TIME}
@@ -44,8 +44,14 @@ _END = {"exit_code": Number(-64, 255, whole=True), "time": _TIME}
 class Job:
     """One background command.
 
-    pid: its wrapper's, which leads the process group; target: the folder that it writes, and that no second job may
-    write meanwhile; started: Unix seconds.
+    Attributes:
+        id: Name of its files.
+        label: One line for people.
+        command: The command and its arguments.
+        target: The folder it writes to; no second job may write there at the same time.
+        pid: Process ID of its wrapper, which leads the process group.
+        started: Unix seconds.
+        folder: The folder with its files.
     """
 
     id: str
@@ -63,9 +69,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Status:
-    """state: failed means that the command said why (`message`), died that it was killed without an error message.
+    """State of a job.
 
-    stopping: asked to stop, not gone yet; ended: Unix seconds, None while it runs or where nobody saw the end.
+    Attributes:
+        state: "failed" means that the command reported why, "died" that it was killed without an error message.
+        message: The command's last line if it failed, the cause as far as known if it died.
+        exit_code: None while it runs and if unknown; a negative signal number if it was killed.
+        ended: Unix seconds; None while it runs and if unknown.
+        stopping: Asked to stop but still running.
     """
 
     state: Literal["running", "finished", "failed", "cancelled", "died"]
@@ -85,17 +96,22 @@ class Status:
 
 
 def hrpro_command(*arguments: str) -> list[str]:
-    """`python -m hrpro …` with this interpreter."""
+    """Command line of `python -m hrpro …` with the current interpreter."""
     return [sys.executable, "-m", "hrpro", *arguments]
 
 
 def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, grace: int = GRACE) -> Job:
-    """Run a command detached from this process: a session of its own, no input, output to its log.
+    """Run a command detached from this process: in its own session, without input, with its output in a log.
 
-    grace: seconds from a cancel to the kill.
+    Args:
+        ckpt_root: Checkpoint folder; the job's files go to `jobs/` in it.
+        command: The command and its arguments.
+        label: One line that describes the job.
+        target: The folder that the command writes to.
+        grace: Seconds from a cancel to the kill.
 
     Raises:
-        InputError: a job on the same `target` is still running, or the job cannot be written down; nothing runs then.
+        InputError: A job on the same `target` is still running, or the job cannot be recorded; nothing runs then.
     """
     folder = Path(ckpt_root).resolve() / "jobs"
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
@@ -114,7 +130,7 @@ def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, gra
                 process = subprocess.Popen(
                     [sys.executable, "-m", "hrpro.jobs.wrap", str(record), str(grace), *command],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment)
-            threading.Thread(target=process.wait, daemon=True).start()  # so that its end leaves no zombie
+            threading.Thread(target=process.wait, daemon=True).start()  # reaps the process: no zombie
             values |= {"pid": process.pid, "started": time.time()}
             try:
                 write_json(record, values)
@@ -128,7 +144,7 @@ def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, gra
 
 
 def refuse_second(ckpt_root: Path, target: Path) -> None:
-    """InputError if a job other than this process's own is at work on a folder."""
+    """Raise InputError if a job other than this process's own is working on a folder."""
     other = running_on(ckpt_root, target)
     if other and other.id != os.environ.get(MARK):
         raise InputError(f"{target}: job {other.id} ({other.label}) is at work on it. Wait until it ends, cancel it "
@@ -136,16 +152,16 @@ def refuse_second(ckpt_root: Path, target: Path) -> None:
 
 
 def jobs(ckpt_root: Path) -> list[Job]:
-    """All jobs under a checkpoint folder, newest first, without those whose record is broken; see `read_jobs`."""
+    """Return the jobs under a checkpoint folder, newest first, skipping broken records; see `read_jobs`."""
     return read_jobs(ckpt_root)[0]
 
 
 def read_jobs(ckpt_root: Path) -> tuple[list[Job], dict[str, str]]:
-    """All jobs under a checkpoint folder, newest first, and the broken records, {id: what is wrong and the remedy}."""
+    """Return the jobs under a checkpoint folder, newest first, and broken records as {id: fault and remedy}."""
     found, broken = [], {}
     folder = Path(ckpt_root).resolve() / "jobs"
     names: list[str] = []
-    with contextlib.suppress(OSError):                  # no such folder yet; `start` says why one cannot be used
+    with contextlib.suppress(OSError):                  # no folder yet; `start` reports one that cannot be used
         names = sorted(os.listdir(folder))              # noqa: PTH208
     for name in filter(lambda name: name.endswith(".json"), names):
         try:
@@ -156,7 +172,7 @@ def read_jobs(ckpt_root: Path) -> tuple[list[Job], dict[str, str]]:
 
 
 def find_job(ckpt_root: Path, name: str) -> Job:
-    """One job by its id; InputError if there is none or its record is broken."""
+    """Return a job by its id; InputError if there is none or its record is broken."""
     record = Path(ckpt_root).resolve() / "jobs" / f"{name}.json"
     if not is_file_name(name) or not record.exists():
         raise InputError(f"{Path(ckpt_root) / 'jobs'}: no job {name[:80]!r}. `python -m hrpro jobs` lists them.")
@@ -165,7 +181,7 @@ def find_job(ckpt_root: Path, name: str) -> Job:
 
 def _read_job(record: str) -> Job:
     try:
-        stamp = os.stat(record)                         # noqa: PTH116  hundreds at each look: a Path takes as long again
+        stamp = os.stat(record)                         # noqa: PTH116  hundreds per call: a Path would double the time
     except OSError as error:
         raise InputError(f"{record}: cannot be read ({error.strerror}). {REMOVE}") from None
     return _parse_record(record, (stamp.st_ino, stamp.st_mtime_ns, stamp.st_size))
@@ -173,7 +189,7 @@ def _read_job(record: str) -> Job:
 
 @functools.lru_cache(maxsize=4096)
 def _parse_record(path: str, stamp: tuple[int, int, int]) -> Job:
-    """The job of a record in one state of the file, whose whole content is checked."""
+    """Parse and check a record; `stamp` identifies the file's version, for the cache."""
     record = Path(path)
     values = read_json(record, REMOVE, REMOVE)
     if fault := _fault(values, record.stem):
@@ -182,7 +198,7 @@ def _parse_record(path: str, stamp: tuple[int, int, int]) -> Job:
 
 
 def _fault(values: Any, name: str) -> str:
-    """What is wrong in the values of the record `name`.json; empty if nothing is."""
+    """What is wrong with the values of the record `name`.json; empty if nothing is."""
     if fault := mismatch(values, _RECORD):
         return fault
     sound = {"id": (values["id"] == name and is_file_name(name), f"{name!r}, as the file is named"),
@@ -194,27 +210,27 @@ def _fault(values: Any, name: str) -> str:
 
 
 def _is_text(text: str) -> bool:
-    """Whether UTF-8 can hold a text and a command line can take it."""
+    """Whether a text can be encoded as UTF-8 and passed on a command line."""
     return "\0" not in text and text == text.encode(errors="replace").decode()
 
 
 def running_on(ckpt_root: Path, target: Path) -> Job | None:
-    """The job that is at work on a folder, if any."""
+    """Return the job that is working on a folder, if any."""
     resolved = str(Path(target).resolve())
     return next((job for job in jobs(ckpt_root) if job.target == resolved and status(job).running), None)
 
 
 def status(job: Job) -> Status:
-    """How a job stands, whoever asks and whether or not its starter still lives."""
+    """Return a job's state; any process can ask, even if the one that started the job is gone."""
     asked = (job.folder / f"{job.id}.cancel").exists()
     end_file = job.folder / f"{job.id}.end"
     if not end_file.exists():
         if _alive(job):
             return Status("running", stopping=asked)
-        if not end_file.exists():                       # else it ended between the two looks
+        if not end_file.exists():                       # otherwise it ended between the two checks
             if asked:
                 return Status("cancelled")
-            if (said := last_line(job)).startswith("error: "):          # nor could its wrapper write on a full disk
+            if (said := last_line(job)).startswith("error: "):          # a full disk also stops the wrapper's record
                 return Status("failed", said.removeprefix("error: "))
             return Status("died", "Killed without an error message; memory may have run out.")
     try:
@@ -232,7 +248,7 @@ def status(job: Job) -> Status:
 
 
 def _read_end(path: Path) -> tuple[int, float]:
-    """Exit code (a signal's number below 0) and Unix seconds of a job's end; InputError if the file is broken."""
+    """Exit code (negative: a signal) and time (Unix seconds) of a job's end; InputError if the file is broken."""
     end = read_json(path)
     if fault := mismatch(end, _END):
         raise InputError(f"{path}: does not say how the job ended ({fault}). See the job's log.")
@@ -242,25 +258,24 @@ def _read_end(path: Path) -> tuple[int, float]:
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:                                  # a real-time signal has none
+    except ValueError:                                  # real-time signals have no name
         return f"signal {number}"
 
 
 def cancel(job: Job) -> None:
-    """Ask a job to stop and return at once; its wrapper kills it when the grace time after the first request is over.
-    """
+    """Ask a job to stop, without waiting; its wrapper kills it when the grace time after the first request is over."""
     write_atomic(job.folder / f"{job.id}.cancel", "")
     with contextlib.suppress(ProcessLookupError):
         if _leads(job):
             os.killpg(job.pid, signal.SIGTERM)
         else:
-            for orphan in _members(job):                # nobody is left to see to the grace time
+            for orphan in _members(job):                # no wrapper is left to enforce the grace time
                 os.kill(orphan, signal.SIGKILL)
 
 
 def tail(job: Job, lines: int = 40) -> list[str]:
-    """The last lines of a job's log, at most 64 KiB; of a line rewritten in place (progress) its last state."""
-    if job.log.is_symlink() or not job.log.is_file():   # a job's own log is a file of its own
+    """Return the last lines of a job's log, at most 64 KiB; for lines rewritten in place (progress), the last state."""
+    if job.log.is_symlink() or not job.log.is_file():   # a real log is never a link
         return []
     with open(job.log, "rb") as file:
         file.seek(max(0, job.log.stat().st_size - (1 << 16)))
@@ -274,8 +289,11 @@ def last_line(job: Job) -> str:
 
 
 def progress(job: Job) -> tuple[float | None, str]:
-    """(fraction done, what a job last said). A command tells how far it is as `done/total` in its last line, and in
-    words after that."""
+    """Read a job's progress from its last line: `done/total`, followed by text.
+
+    Returns:
+        The fraction done, None if the line has none, and the text.
+    """
     text = last_line(job)
     counts = re.search(r"(\d{1,15}) ?/ ?(\d{1,15})", text)
     if not counts or not int(counts[2]):
@@ -291,7 +309,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _leads(job: Job) -> bool:
-    """Whether the wrapper lives. Its command line names the record: a reused pid cannot be taken for it."""
+    """Whether the wrapper is running. Its command line names the record, so a reused pid is not mistaken for it."""
     try:
         return str(job.folder / f"{job.id}.json") in psutil.Process(job.pid).cmdline()
     except psutil.Error:                                # gone, or a zombie
@@ -299,17 +317,17 @@ def _leads(job: Job) -> bool:
 
 
 def _alive(job: Job) -> bool:
-    """Whether the wrapper lives, or a command that lost it."""
+    """Whether the wrapper is running, or a command that lost its wrapper."""
     return _leads(job) or any(_members(job))
 
 
 def _members(job: Job) -> Iterator[int]:
-    """The living processes of a job's group, less strangers to whom its number has passed since."""
+    """Yield the running processes of a job's group, excluding others that have reused its number since."""
     try:
-        os.killpg(job.pid, 0)                           # asks only: most jobs have ended, and a look at all takes long
+        os.killpg(job.pid, 0)                           # only a check: most jobs have ended, and listing all is slow
     except ProcessLookupError:
         return
-    except OSError:                                     # a stranger's
+    except OSError:                                     # another user's process
         pass
     for pid in psutil.pids():
         with contextlib.suppress(OSError, psutil.Error):

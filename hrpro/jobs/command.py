@@ -1,4 +1,4 @@
-"""`python -m hrpro jobs`: what runs and ran in the background."""
+"""`python -m hrpro jobs`: list, cancel and inspect background jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List the jobs, or cancel one, or show its log; InputError if there is no such job."""
+    """List the jobs, cancel one, or print its log; InputError if there is no such job."""
     root = Path(args.ckpt_path)
     if args.cancel is not None:
         job = find_job(root, args.cancel)

@@ -1,4 +1,4 @@
-"""`python -m hrpro train`: train and test both stages in a row, here or in the background."""
+"""`python -m hrpro train`: train and test both stages in sequence, in this process or in the background."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train and test the stages in their order; with --resume only what is not done yet."""
+    """Train and test the stages in order; with --resume, only what is not done yet."""
     config = config_from(args)
     if args.detach:
         job = start_training(args.cfg, config, args.stages, resume=args.resume)
@@ -37,20 +37,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def train(config: Config, stages: Sequence[int] = STAGES, *, resume: bool = False) -> None:
-    """Train and test the stages in their order; with `resume` only what is not done yet.
+    """Train and test the stages in order; with `resume`, only what is not done yet.
 
     Raises:
-        InputError: settings, data, device or a checkpoint are at fault.
-        Cancelled: a signal asked to stop.
+        InputError: The settings, data, device or a checkpoint are invalid.
+        Cancelled: Stopped by a signal.
     """
-    from hrpro.training import stage1, stage2  # torch loads only once the settings are sound
+    from hrpro.training import stage1, stage2  # loads torch only once the settings are valid
 
     run = Run.of(config)
     with run.exclusive_lock():
         begun = {stage: resume and any(run.stage(stage).checkpoint(name).exists() for name in ("last", "best"))
                  for stage in STAGES}
         for stage in sorted(set(stages)):
-            if stage == 1 and 2 in stages and begun[2]:         # stage 2 only begins once stage 1 is done
+            if stage == 1 and 2 in stages and begun[2]:         # stage 2 starts only after stage 1 is done
                 continue
             module = {1: stage1, 2: stage2}[stage]
             module.train(config, resume=begun[stage])
@@ -58,7 +58,7 @@ def train(config: Config, stages: Sequence[int] = STAGES, *, resume: bool = Fals
 
 
 def start_training(cfg: str, config: Config, stages: Sequence[int] = STAGES, *, resume: bool = False) -> Job:
-    """Train as a background job; InputError if one is at work on this run already."""
+    """Train as a background job; InputError if another process is working on this run."""
     run = Run.of(config)
     refuse_second(config.ckpt_path, run.root)
     run.refuse_busy()
@@ -67,7 +67,7 @@ def start_training(cfg: str, config: Config, stages: Sequence[int] = STAGES, *, 
 
 
 def resume_training(job: Job) -> Job:
-    """Start a job's training again from its last checkpoint; InputError if a process is at work on this run."""
+    """Restart a job's training from its last checkpoint; InputError if another process is working on this run."""
     run = Run(Path(job.target))
     run.refuse_busy()
     command = [*job.command, *(["--resume"] if "--resume" not in job.command else [])]
@@ -75,7 +75,14 @@ def resume_training(job: Job) -> Job:
 
 
 def train_arguments(cfg: str, config: Config, stages: Sequence[int] = STAGES, *, resume: bool = False) -> list[str]:
-    """What follows `python -m hrpro` to train with `config`: the file it comes from, and what differs from that."""
+    """Return the arguments of `python -m hrpro` that train with `config`.
+
+    Args:
+        cfg: The configuration file or name that `config` is based on.
+        config: The settings; those that differ from `cfg` become arguments.
+        stages: The stages to train.
+        resume: Add --resume.
+    """
     base = load_config(cfg).to_dict()
     differing = {key: value for key, value in config.to_dict().items() if value != base[key]}
     named = [word for key in ("seed", "ckpt_path", "data_path") if key in differing
@@ -86,12 +93,12 @@ def train_arguments(cfg: str, config: Config, stages: Sequence[int] = STAGES, *,
 
 
 def shell(arguments: Sequence[str]) -> str:
-    """A command line to paste."""
+    """Format the arguments as a command line to paste into a shell."""
     return shlex.join(["python", "-m", "hrpro", *arguments])
 
 
 def _text(value: Any) -> str:
-    """A setting's value as `--set` reads it; texts stay bare where YAML lets them."""
+    """Format a setting's value as `--set` reads it; strings stay unquoted where YAML allows it."""
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z_./][\w./ -]*", value) and parse_yaml(value, "") == value:
         return value
     return orjson.dumps(value).decode()

@@ -1,4 +1,4 @@
-"""Runs a job's command and writes down how it ended: `python -m hrpro.jobs.wrap RECORD.json GRACE COMMAND …`."""
+"""Run a job's command and record how it ended: `python -m hrpro.jobs.wrap RECORD.json GRACE COMMAND …`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ from hrpro.files import write_json
 
 
 def main(record: Path, grace: int, command: list[str]) -> None:
-    """Stay beside the command until it ends. Whoever started the job may be gone by then, so the end goes to a file."""
-    os.nice(5)                                          # the app stays quick while a job takes every core
+    """Run the command and write how it ended to a file, since the process that started the job may be gone by then.
+
+    Args:
+        record: The job's record; the end goes to the `.end` file beside it.
+        grace: Seconds from the first SIGTERM or SIGINT to the kill.
+        command: The command to run.
+    """
+    os.nice(5)                                          # keeps the app responsive while a job uses every core
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def end(code: int) -> None:
@@ -31,8 +37,8 @@ def main(record: Path, grace: int, command: list[str]) -> None:
         end(-signal.SIGKILL)
         os.killpg(0, signal.SIGKILL)
 
-    # The whole group gets the signal; the wrapper outlives it to see the command out. The handlers come after the
-    # command's start: until then the signal's default ends wrapper and command together.
+    # The whole group receives the signal; the wrapper survives it to wait for the command. The handlers are installed
+    # only after the command has started: until then the default action ends wrapper and command together.
     signal.signal(signal.SIGALRM, give_up)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _begin_grace(grace))
@@ -43,15 +49,15 @@ def main(record: Path, grace: int, command: list[str]) -> None:
 
 
 def _begin_grace(seconds: int) -> None:
-    """Have SIGALRM sent after the grace time; the first request counts, a later one does not postpone it."""
+    """Schedule SIGALRM after the grace time; later requests do not postpone it."""
     if not signal.getitimer(signal.ITIMER_REAL)[0]:
         signal.setitimer(signal.ITIMER_REAL, max(seconds, .01))
 
 
 def _kill_group() -> None:
-    """End what the command left running in its process group, such as the workers of a command that was killed."""
+    """Kill what the command left running in its process group, such as the workers of a killed command."""
     until, mine = time.monotonic() + 10, os.getpgrp()
-    while time.monotonic() < until:                     # one may start another meanwhile
+    while time.monotonic() < until:                     # repeat: a process may start another in the meantime
         left = 0
         for process in psutil.process_iter():
             with contextlib.suppress(OSError, psutil.Error):
