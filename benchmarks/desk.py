@@ -90,7 +90,7 @@ def make_project(root: Path) -> LabelStore:
     write_two_hours(folder / "videos" / f"{VIDEO}.mp4")
     rng = np.random.default_rng(1)
     frames, labels = rng.integers(0, MINUTES * 60 * FPS, POINTS), rng.integers(0, CLASSES, POINTS)
-    frames[(labels < 10) & (frames // (60 * FPS) == 10)] += 60 * FPS        # keep the minute to be stamped free of these
+    frames[(labels < 10) & (frames // (60 * FPS) == 10)] += 60 * FPS        # keep the minute to be stamped free
     store = LabelStore(folder)
     store.apply([{"id": f"o{index}", "video": VIDEO, "kind": "add", "before": {}, "after": {
         f"p{index}": {"video": VIDEO, "label": names[label], "time": frame / FPS, "frame": frame}}}
