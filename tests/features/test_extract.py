@@ -1,4 +1,4 @@
-"""Extraction: whole videos and whole data sets, broken off and gone on with, broken files told."""
+"""Extraction of videos and data sets, resuming after an interruption, and reporting of broken files."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def dataset(tmp_path):
     return tmp_path
 
 
-def test_one_row_a_snippet(tmp_path):
+def test_features_have_one_row_per_snippet(tmp_path):
     fractions = []
     features = extract(write_video(tmp_path / "v.mp4", range(0, 7000, 50)), fractions.append)
     assert features.shape == (TIMEBASE.count(7), FEATURE_DIM) == (10, FEATURE_DIM)
@@ -37,17 +37,17 @@ def test_one_row_a_snippet(tmp_path):
     assert fractions[-1] == 1
 
 
-def test_repeatable(tmp_path):
+def test_extraction_is_deterministic(tmp_path):
     path = write_video(tmp_path / "v.mp4", range(0, 3000, 40))
     np.testing.assert_array_equal(extract(path), extract(path))
 
 
-def test_video_shorter_than_a_snippet(tmp_path):
+def test_video_shorter_than_a_snippet_has_one_row(tmp_path):
     assert extract(write_video(tmp_path / "v.mp4", [0, 40, 80])).shape == (1, FEATURE_DIM)
 
 
-def test_rows_are_where_the_timebase_says(tmp_path):
-    """Frames change only from second 4 to 6.4, in a video of uneven frame times."""
+def test_rows_match_the_timebase(tmp_path):
+    """Frames change only between 4 and 6.4 seconds, in a video with uneven frame times."""
     moments = [*range(0, 4000, 100), *range(4000, 6400, 40), *range(6400, 10_000, 100)]
     numbers = [5 if moment < 4000 or moment >= 6400 else 5 ^ index % 2 << 8 for index, moment in enumerate(moments)]
     features = extract(write_video(tmp_path / "v.mp4", moments, numbers=numbers))
@@ -56,7 +56,7 @@ def test_rows_are_where_the_timebase_says(tmp_path):
     assert energy[first:last + 1].min() > np.delete(energy, np.s_[first:last + 1]).max()
 
 
-def test_memory_does_not_grow_with_length(tmp_path, monkeypatch):
+def test_memory_use_does_not_grow_with_length(tmp_path, monkeypatch):
     monkeypatch.setattr(extractor, "STRETCH", 4)
     peaks = []
     for seconds in (5, 25):
@@ -68,12 +68,12 @@ def test_memory_does_not_grow_with_length(tmp_path, monkeypatch):
     assert peaks[1] < 1.2 * peaks[0]
 
 
-def test_real_clip(shared):
+def test_real_clip_is_extracted(shared):
     path = shared / "videos" / "v_GGSY1Qvo990.mp4"
     assert extract(path).shape == (28, FEATURE_DIM)
 
 
-def test_dataset_gets_both_splits(dataset):
+def test_both_splits_are_extracted(dataset):
     told = []
     done = extract_dataset(dataset, lambda *state: told.append(state), workers=2)
     assert (sorted(done.made), done.kept, done.failed) == (["a", "b", "both"], [], {})
@@ -89,7 +89,7 @@ def test_dataset_gets_both_splits(dataset):
     assert told[-1][1] == "features of 3 of 3 videos"
 
 
-def test_only_missing_and_broken_features_are_made(dataset):
+def test_only_missing_and_broken_features_are_extracted(dataset):
     extract_dataset(dataset, workers=1)
     files = {name: dataset / "features" / f"{name}.npy" for name in ("train/a", "test/b", "train/both", "test/both")}
     files["test/b"].write_bytes(files["test/b"].read_bytes()[:500])
@@ -121,7 +121,7 @@ def test_broken_videos_do_not_stop_the_others(dataset):
     (lambda root: (root / "videos").rename(root / "films"), "videos: no such folder"),
     (lambda root: (root / "split_test.txt").unlink(), r"split_test\.txt: no such file"),
 ])
-def test_refused_before_anything_is_written(dataset, change, message):
+def test_bad_data_set_is_refused_before_anything_is_written(dataset, change, message):
     change(dataset)
     before = sorted(path for path in dataset.rglob("*"))
     with pytest.raises(InputError, match=message):
@@ -129,7 +129,7 @@ def test_refused_before_anything_is_written(dataset, change, message):
     assert sorted(path for path in dataset.rglob("*")) == before
 
 
-def test_killed_command_goes_on(dataset):
+def test_killed_command_resumes(dataset):
     write_video(dataset / "videos" / "long.mp4", range(0, 60_000, 40), options={"preset": "ultrafast"})
     (dataset / "split_train.txt").write_text("long\na\nboth\n")
     command = [sys.executable, "-m", "hrpro", "extract", str(dataset), "--workers", "1"]
@@ -146,7 +146,7 @@ def test_killed_command_goes_on(dataset):
     assert len(list(dataset.glob("features/*/[!.]*.npy"))) == 5
 
 
-def test_command_tells_faults(dataset):
+def test_command_reports_faults(dataset):
     (dataset / "videos" / "a.mp4").write_bytes(b"nothing")
     ended = subprocess.run([sys.executable, "-m", "hrpro", "extract", str(dataset)], capture_output=True, text=True)
     assert ended.returncode == 2

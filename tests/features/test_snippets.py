@@ -1,4 +1,4 @@
-"""Snippet statistics: the camera's movement is found and taken out, figures and their motion are seen."""
+"""Snippet statistics: camera motion is compensated for, figures and their motion are detected."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,12 @@ import pytest
 from hrpro.features import snippets
 from hrpro.features.snippets import CLIP, DIM, HEIGHT, WIDTH, describe
 
-SCENE = slice(0, 64)                                    # columns about the whole picture
-MOTION = slice(256, 320)                                # columns of the figure's motion by direction
+SCENE = slice(0, 64)                                    # columns that describe the whole picture
+MOTION = slice(256, 320)                                # columns that describe the figure's motion by direction
 
 
 def scene(rng, margin=16):
-    """A random landscape, smooth enough to be sampled between pixels."""
+    """A random landscape, smooth enough for sub-pixel sampling."""
     noise = rng.normal(size=(HEIGHT + 2 * margin, WIDTH + 2 * margin, 3))
     for axis in (0, 1):
         for _ in range(4):
@@ -20,7 +20,7 @@ def scene(rng, margin=16):
 
 
 def view(stage, down, right, margin=16):
-    """The stage through a camera that is off by fractions of a pixel."""
+    """The stage seen by a camera with a sub-pixel offset."""
     y, x = margin + down, margin + right
     top, left, fy, fx = int(y), int(x), y % 1, x % 1
     rows = (1 - fy) * stage[top:top + HEIGHT] + fy * stage[top + 1:top + HEIGHT + 1]
@@ -45,7 +45,7 @@ def wander(rng, count, size):
     return size * path / np.abs(path).max()
 
 
-def test_camera_path_is_found_while_a_figure_moves(rng):
+def test_camera_path_is_estimated_while_a_figure_moves(rng):
     camera = wander(rng, 8, 5)
     frames = film(rng, 8, camera, lambda index: (30, 20 + index * 40 // 128))
     path = snippets._camera_path([snippets._to_channels(frames)[0]])
@@ -53,7 +53,7 @@ def test_camera_path_is_found_while_a_figure_moves(rng):
     assert np.median(error) < .12 and error.max() < .5
 
 
-def test_shift_undoes_a_camera_movement(rng):
+def test_shift_undoes_camera_motion(rng):
     stage = scene(rng)
     still, moved = (view(stage, *camera).mean(-1).astype(np.float32) for camera in ((0, 0), (1.3, -2.6)))
     back = snippets._shift(moved[None], np.array([[-1.3, 2.6]], np.float32))[0]
@@ -61,20 +61,20 @@ def test_shift_undoes_a_camera_movement(rng):
     assert np.abs(back - still)[inner].mean() < .1 * np.abs(moved - still)[inner].mean()
 
 
-def test_shape_and_values(rng):
+def test_features_have_the_right_shape_and_are_finite(rng):
     features = describe(film(rng, 11))
     assert features.shape == (11, DIM) and features.dtype == np.float32
     assert np.isfinite(features).all()
 
 
 @pytest.mark.parametrize("value", [0, 255])
-def test_blank_video_is_described(value):
+def test_blank_video_has_finite_features(value):
     features = describe(np.full((2 * CLIP, HEIGHT, WIDTH, 3), value, np.uint8))
     assert np.isfinite(features).all()
 
 
 def test_shaking_camera_looks_like_a_still_one(rng):
-    """Motion must come from what moves in the scene."""
+    """Motion features must come from what moves in the scene."""
     energies = []
     for size, figure in ((0, None), (4, None), (4, lambda index: (30, 40 + 8 * np.sin(index)))):
         frames = film(rng, 8, wander(rng, 8, size) if size else None, figure)
@@ -83,7 +83,7 @@ def test_shaking_camera_looks_like_a_still_one(rng):
     assert shaking - still < .3 * (acting - still)
 
 
-def test_moving_figure_is_told_from_a_standing_one_in_its_snippets(rng):
+def test_snippets_with_a_moving_figure_stand_out(rng):
     def figure(index):
         return 30, 20 + index // CLIP * 6 + (6 * np.sin(index) if index // CLIP in (3, 4) else 0)
 
@@ -91,8 +91,8 @@ def test_moving_figure_is_told_from_a_standing_one_in_its_snippets(rng):
     assert set(np.argsort(motion)[-2:]) == {3, 4}
 
 
-def test_place_and_mirroring_do_not_change_the_figure(rng):
-    """The same movement elsewhere, and its mirror image, are the same movement; another one is not."""
+def test_position_and_mirroring_do_not_change_the_figure(rng):
+    """The same movement elsewhere and its mirror image have similar features; a different movement does not."""
     def swing(index):
         return 3 * np.sin(index / 2) * (index % (2 * CLIP) < CLIP)
 

@@ -1,4 +1,4 @@
-"""Real processes, real signals."""
+"""Background jobs, tested with real processes and signals."""
 
 import argparse
 import json
@@ -51,7 +51,7 @@ def wait(condition, seconds=15):
 
 @pytest.fixture
 def begin(tmp_path):
-    """Starts Python code as a job; kills what is left of it afterwards."""
+    """Function that starts Python code as a job; remaining processes are killed afterwards."""
     begun = []
 
     def begin(code, target="run", ready=True, **options):
@@ -82,46 +82,46 @@ def ended(job):
 
 
 def command_of(job):
-    """The process that does the work, beside its wrapper."""
+    """The process that does the work, as opposed to its wrapper."""
     return next(process for process in psutil.Process(job.pid).children() if "-c" in process.cmdline())
 
 
-def test_finishes_and_is_found_again(begin, tmp_path):
+def test_finished_job_is_found_again(begin, tmp_path):
     job = begin("print('all well')", ready=False)
     end = ended(job)
     assert (end.state, end.exit_code) == ("finished", 0) and end.ended >= job.started
     assert jobs(tmp_path) == [job] == [find_job(tmp_path, job.id)] and tail(job) == ["all well"]
 
 
-def test_fails_with_its_last_sentence(begin):
+def test_failed_job_reports_its_last_line(begin):
     end = ended(begin("import sys; print('reading'); sys.exit('gt_full.json: is cut off. Get it again.')", ready=False))
     assert (end.state, end.exit_code, end.message) == ("failed", 1, "gt_full.json: is cut off. Get it again.")
 
 
-def test_is_detached(begin):
+def test_job_is_detached(begin):
     job = begin(SLEEP)
     assert os.getsid(job.pid) == job.pid != os.getsid(0)
     assert Path(f"/proc/{command_of(job).pid}/fd/0").readlink() == Path(os.devnull)
     assert status(job).running
 
 
-def test_outlives_its_starter(tmp_path):
+def test_job_outlives_the_process_that_started_it(tmp_path):
     code = (f"import sys; from pathlib import Path; from hrpro.jobs.background import start; "
             f"start(Path({str(tmp_path)!r}), [sys.executable, '-c', 'import time; time.sleep(1.5)'], 'x', Path('x'))")
     subprocess.run([sys.executable, "-c", code], check=True)
     job, = jobs(tmp_path)
     assert status(job).running
-    assert ended(job).state == "finished"               # its exit status is known although its starter is gone
+    assert ended(job).state == "finished"               # the exit status is known although the starter is gone
 
 
-def test_cancel_lets_it_save(begin):
+def test_cancelled_job_can_save(begin):
     job = begin(POLITE)
     cancel(job)
     assert status(job).stopping
     assert ended(job).state == "cancelled" and status(job).exit_code == 130 and tail(job) == ["ready", "saved"]
 
 
-def test_cancel_kills_after_the_grace_time(begin):
+def test_cancelled_job_is_killed_after_the_grace_time(begin):
     job = begin(STUBBORN, grace=1)
     worker = command_of(job)
     cancel(job)
@@ -131,7 +131,7 @@ def test_cancel_kills_after_the_grace_time(begin):
     wait(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_the_first_cancel_counts(begin, tmp_path, capsys):
+def test_grace_time_starts_at_the_first_cancel(begin, tmp_path, capsys):
     job = begin(STUBBORN, grace=2)
     began = time.monotonic()
     cancel(job)
@@ -142,7 +142,7 @@ def test_the_first_cancel_counts(begin, tmp_path, capsys):
     assert 1.9 < time.monotonic() - began < 3.5
 
 
-def test_what_a_command_leaves_running_ends_with_its_job(begin):
+def test_leftover_processes_end_with_the_job(begin):
     leaves = ("import subprocess, sys; code = 'import time; time.sleep(60)'; "
               "print(subprocess.Popen([sys.executable, '-c', code]).pid, flush=True); sys.exit(3)")
     job = begin(leaves, ready=False)
@@ -151,7 +151,7 @@ def test_what_a_command_leaves_running_ends_with_its_job(begin):
     assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
 
 
-def test_cancel_at_once_after_the_start(begin):
+def test_job_can_be_cancelled_right_after_the_start(begin):
     job = begin(SLEEP, ready=False)
     cancel(job)
     assert ended(job).state == "cancelled"
@@ -164,7 +164,7 @@ def test_cancel_after_the_end_changes_nothing(begin):
     assert status(job).state == "finished"
 
 
-def test_an_end_that_cannot_be_read_is_said(begin):
+def test_unreadable_end_file_is_reported(begin):
     job = begin("pass", ready=False)
     ended(job)
     end = job.folder / f"{job.id}.end"
@@ -193,7 +193,7 @@ NAME = SOUND["id"]
         {"pid": True}, {"pid": 1.5}, {"pid": "1"}, {"pid": None}, {"pid": 2**31}, {"pid": 10**18}, {"started": "a"},
         {"started": None}, {"started": -1}, {"started": 1e300}, {"started": True}, {"started": [1]})),
     *(json.dumps({key: value for key, value in SOUND.items() if key != lost}) for lost in SOUND)])
-def test_a_broken_record_is_listed_with_its_remedy_and_stops_nothing(begin, tmp_path, capsys, content):
+def test_broken_record_is_listed_with_its_remedy_and_blocks_nothing(begin, tmp_path, capsys, content):
     (tmp_path / "jobs").mkdir()
     record = tmp_path / "jobs" / f"{NAME}.json"
     record.write_bytes(content.encode("latin-1"))
@@ -206,12 +206,12 @@ def test_a_broken_record_is_listed_with_its_remedy_and_stops_nothing(begin, tmp_
     for option in ("--log", "--cancel"):
         with pytest.raises(InputError, match=r"Delete this file|UTF-8"):
             call(tmp_path, option, NAME)
-    refuse_second(tmp_path, tmp_path / "run")           # as each training does
+    refuse_second(tmp_path, tmp_path / "run")           # every training calls this
     record.unlink()
     assert read_jobs(tmp_path) == ([], {})
 
 
-def test_a_record_is_read_again_when_it_changes_and_may_hold_more(tmp_path):
+def test_changed_record_is_reread_and_unknown_keys_are_allowed(tmp_path):
     (tmp_path / "jobs").mkdir()
     record = tmp_path / "jobs" / f"{NAME}.json"
     record.write_text(json.dumps(SOUND | {"later": {"version": 2}}))
@@ -220,7 +220,7 @@ def test_a_record_is_read_again_when_it_changes_and_may_hold_more(tmp_path):
     assert [job.pid for job in jobs(tmp_path)] == [7] == [find_job(tmp_path, NAME).pid]
 
 
-def test_no_id_leads_out_of_the_jobs_folder(tmp_path, capsys):
+def test_job_id_cannot_lead_out_of_the_jobs_folder(tmp_path, capsys):
     folder = tmp_path / "ckpt" / "jobs"
     folder.mkdir(parents=True)
     for name in ("escape", "jobs/../../escape"):
@@ -238,17 +238,17 @@ def test_no_id_leads_out_of_the_jobs_folder(tmp_path, capsys):
     assert not (tmp_path / "escape.cancel").exists()
 
 
-def test_what_cannot_be_recorded_is_not_started(tmp_path):
+def test_job_that_cannot_be_recorded_is_not_started(tmp_path):
     for label, target in (("two\nlines", "run"), ("", "run"), ("fine", "\udcff")):
         with pytest.raises(InputError, match="cannot be started as a job"):
             start(tmp_path, [sys.executable, "-c", "pass"], label, tmp_path / target)
     assert not (tmp_path / "jobs").exists()
 
 
-def test_hundreds_of_records_are_listed_fast(tmp_path, capsys):
+def test_hundreds_of_records_are_listed_quickly(tmp_path, capsys):
     folder = tmp_path / "jobs"
     folder.mkdir()
-    for number in range(500):                           # a third each killed without a trace, finished, failed
+    for number in range(500):                           # a third each: killed without a trace, finished, failed
         name = f"20260101-{number:06}-abcdef"
         record = SOUND | {"id": name, "started": 1_767_225_600 + number}
         (folder / f"{name}.json").write_text(json.dumps(record))
@@ -266,19 +266,19 @@ def test_hundreds_of_records_are_listed_fast(tmp_path, capsys):
     assert first < 1 and again < .05
 
 
-def test_killed_command_is_said_to_have_died(begin):
+def test_killed_command_is_reported_as_died(begin):
     job = begin(SLEEP)
     command_of(job).kill()
     assert (ended(job).state, status(job).exit_code) == ("died", -9) and "SIGKILL" in status(job).message
 
 
-def test_killed_group_is_said_to_have_died(begin):
+def test_killed_process_group_is_reported_as_died(begin):
     job = begin(SLEEP)
     os.killpg(job.pid, signal.SIGKILL)
     assert ended(job).state == "died" and status(job).ended is None
 
 
-def test_command_that_lost_its_wrapper_is_found_and_stopped(begin):
+def test_command_without_its_wrapper_is_found_and_stopped(begin):
     job = begin(SLEEP)
     worker = command_of(job)
     os.kill(job.pid, signal.SIGKILL)
@@ -289,14 +289,14 @@ def test_command_that_lost_its_wrapper_is_found_and_stopped(begin):
     wait(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_leaves_no_zombie(begin):
+def test_finished_job_leaves_no_zombie(begin):
     job = begin("pass", ready=False)
     ended(job)
     wait(lambda: not psutil.pid_exists(job.pid))
 
 
 @pytest.mark.parametrize("leads_a_group", [False, True])
-def test_reused_pid_is_not_taken_for_the_job(begin, tmp_path, leads_a_group):
+def test_reused_pid_is_not_mistaken_for_the_job(begin, tmp_path, leads_a_group):
     job = begin(SLEEP)
     os.killpg(job.pid, signal.SIGKILL)
     ended(job)
@@ -314,7 +314,7 @@ def test_reused_pid_is_not_taken_for_the_job(begin, tmp_path, leads_a_group):
         stranger.wait()
 
 
-def test_a_folder_that_takes_no_record_is_said_and_nothing_runs(tmp_path):
+def test_unwritable_jobs_folder_is_reported_and_nothing_runs(tmp_path):
     (tmp_path / "jobs").touch()
     with pytest.raises(InputError, match=r"jobs: .*, so no job can be started. Free some space"):
         start(tmp_path, [sys.executable, "-c", SLEEP], "sleep", tmp_path / "run")
@@ -331,7 +331,7 @@ def test_a_folder_that_takes_no_record_is_said_and_nothing_runs(tmp_path):
     assert not marker.exists() and not jobs(tmp_path)
 
 
-def test_second_job_on_one_folder_is_refused(begin, tmp_path):
+def test_second_job_on_the_same_folder_is_refused(begin, tmp_path):
     first = begin(SLEEP)
     with pytest.raises(InputError, match=f"job {first.id} .* is at work on it"):
         begin(SLEEP)
@@ -343,7 +343,7 @@ def test_second_job_on_one_folder_is_refused(begin, tmp_path):
     assert status(begin(SLEEP)).running
 
 
-def test_of_many_starts_at_once_one_wins(begin):
+def test_only_one_of_many_simultaneous_starts_succeeds(begin):
     won, refused = [], []
 
     def attempt():
@@ -360,7 +360,7 @@ def test_of_many_starts_at_once_one_wins(begin):
     assert (len(won), len(refused)) == (1, 5)
 
 
-def test_progress_is_read_off_the_last_line(begin):
+def test_progress_is_read_from_the_last_line(begin):
     job = begin(r"print('reading'); print('\rvideos 1/4', end=''); print('\rvideos 3/4', end='', flush=True)",
                 ready=False)
     ended(job)
@@ -371,7 +371,7 @@ def test_progress_is_read_off_the_last_line(begin):
     assert progress(begin(SLEEP, target="other")) == (None, "ready")
 
 
-def test_command_line_lists_cancels_and_shows(begin, tmp_path, capsys):
+def test_command_lists_and_cancels_jobs_and_prints_logs(begin, tmp_path, capsys):
     def said(*arguments):
         assert call(tmp_path, *arguments) == 0
         return capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`python -m hrpro train`: its command line said back, and both stages trained by a real background process."""
+"""`python -m hrpro train`: a round trip of its command line, and training both stages in a real background process."""
 
 import argparse
 import dataclasses
@@ -29,7 +29,7 @@ def parse(arguments):
     {}, {"seed": 3, "data_path": "/data/a b", "ckpt_path": "else/where"}, {"lr": 1e-7, "act_thresh_cas": [.1, .2]},
     *({"task_info": name} for name in ("a b", "true", "1e-3", "*x", "null", "- x", "#a", "'q'", "ünï", "2020-01-01")),
     {"points": "", "blocked_videos": ["a", "b c"], "reference_quirks": True, "num_segments": -1}])
-def test_command_line_says_the_settings_back(changes):
+def test_command_line_reproduces_the_settings(changes):
     config = dataclasses.replace(load_config("gtea"), **changes)
     words = train_arguments("gtea", config, (2,), resume=True)
     pasted = shlex.split(shell(words))
@@ -38,12 +38,12 @@ def test_command_line_says_the_settings_back(changes):
     assert config_from(args) == config and (args.cfg, args.stages, args.resume) == ("gtea", [2], True)
 
 
-def test_what_goes_without_saying_is_not_said():
+def test_default_settings_are_left_out_of_the_command_line():
     assert train_arguments("gtea", load_config("gtea")) == ["train", "--cfg", "gtea"]
 
 
 @pytest.mark.slow
-def test_trains_both_stages_in_the_background_and_goes_on_after_a_kill(tmp_path, make_dataset):
+def test_killed_background_training_of_both_stages_resumes(tmp_path, make_dataset):
     root = make_dataset(tmp_path / "tiny", num_iters=300, test_iter=30, max_epochs=2, num_threads=1)
     cfg = str(root / "config.yaml")
     words = ["--cfg", cfg, "--data_path", str(root), "--ckpt_path", str(tmp_path / "ckpt"), "--set", "dataset=tiny"]
@@ -78,7 +78,7 @@ def test_trains_both_stages_in_the_background_and_goes_on_after_a_kill(tmp_path,
 
     before = run.stage(1).proposals_file.stat().st_mtime_ns
     assert train("--resume").returncode == 0
-    assert run.stage(1).proposals_file.stat().st_mtime_ns == before    # stage 1 was done: not done over
+    assert run.stage(1).proposals_file.stat().st_mtime_ns == before    # stage 1 was done and is not repeated
 
 
 def ended(job):

@@ -1,4 +1,4 @@
-"""One small file of each kind that people have."""
+"""One small video file of each common kind."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +10,7 @@ from numbered_video import cut, hide_a_picture, write_video
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory) -> dict[str, Path]:
-    """Files by what is special about them."""
+    """Files, keyed by what is special about them."""
     root = tmp_path_factory.mktemp("clips")
     even = range(0, 4000, 40)
     uneven = np.cumsum(np.random.default_rng(0).integers(20, 90, 100)).tolist()

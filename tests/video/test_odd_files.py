@@ -1,4 +1,4 @@
-"""Files that recorders, joiners and editors leave: every reader shows the same frame for the same moment."""
+"""Unusual files from recorders, joiners and editors: every reader shows the same frame for the same time."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -37,7 +37,7 @@ def middles(info: VideoInfo) -> np.ndarray:
 
 
 def check(path: Path, numbers: list[int], missing: tuple[int, ...] = ()) -> VideoInfo:
-    """Frame i shows numbers[i] however it is read: one by one, in order, in features, a filmstrip and a copy."""
+    """Check that frame i shows numbers[i] in every reader: seeking, in order, features, filmstrip and copy."""
     info = probe(path)
     assert info.frames == len(numbers)
     order = np.random.default_rng(0).permutation(info.frames)
@@ -73,8 +73,8 @@ def take(folder: Path, name: str, first: int, stamps=range(0, 4000, 40), **setti
 
 @pytest.mark.parametrize("begin", [0, 3800, 500_000, 90_000_000])
 @pytest.mark.parametrize("kind", ["h264.ts", "mpeg2.ts", "mpeg2.mpg"])
-def test_joined_takes_go_on_one_after_the_other(tmp_path, kind, begin):
-    """The second take's stamps begin again, a little before the first one's end, or much later."""
+def test_joined_takes_play_in_sequence(tmp_path, kind, begin):
+    """The second take's timestamps restart, or begin shortly before the first one's end, or much later."""
     settings = {"codec": "mpeg2video", "options": {"bf": "2"}} if "mpeg2" in kind else {}
     if kind.endswith("mpg"):
         settings["container_options"] = {"packetsize": "64"}
@@ -87,8 +87,8 @@ def test_joined_takes_go_on_one_after_the_other(tmp_path, kind, begin):
     assert (info.fps, info.duration, info.browser_playable) == (pytest.approx(25), pytest.approx(12), False)
 
 
-def test_sound_of_joined_takes_stays_with_their_pictures(tmp_path):
-    """Clicks at the full seconds of each take of 4 s."""
+def test_audio_of_joined_takes_stays_in_sync(tmp_path):
+    """Each take lasts 4 s and clicks at full seconds."""
     parts = [take(tmp_path, f"{number}.ts", 100 * number, sound="mp2") for number in range(3)]
     check(join(tmp_path / "v.ts", *parts), list(range(300)))
     with av.open(str(tmp_path / "copy.mp4")) as container:
@@ -98,7 +98,7 @@ def test_sound_of_joined_takes_stays_with_their_pictures(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["v.mp4", "v.mkv", "v.avi", "v.wmv", "v.flv"])
-def test_joined_files_of_which_players_show_the_first_are_refused(tmp_path, name):
+def test_joined_files_that_players_cut_short_are_refused(tmp_path, name):
     settings = {"v.avi": {**PAL, "codec": "mpeg4"}, "v.wmv": {**PAL, "codec": "wmv2"}}
     part = write_video(tmp_path / f"part_{name}", **settings.get(name, {"stamps": range(0, 4000, 40)}))
     assert probe(part).frames == 100
@@ -106,7 +106,7 @@ def test_joined_files_of_which_players_show_the_first_are_refused(tmp_path, name
         probe(join(tmp_path / name, part, part))
 
 
-def test_a_subtitle_that_outlasts_the_picture(tmp_path):
+def test_subtitles_longer_than_the_video_do_not_change_its_duration(tmp_path):
     (tmp_path / "s.srt").write_text("1\n00:00:03,000 --> 00:00:20,000\nto the end\n\n")
     path = mux(tmp_path / "v.mkv", write_video(tmp_path / "v.mp4", range(0, 4000, 40)), tmp_path / "s.srt")
     info = check(path, list(range(100)))
@@ -114,7 +114,7 @@ def test_a_subtitle_that_outlasts_the_picture(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["v.mkv", "v.mp4", "v.webm"])
-def test_a_last_picture_that_stays(tmp_path, name):
+def test_long_last_frame_counts_in_full(tmp_path, name):
     codec = {"codec": "libvpx-vp9", "options": {"cpu-used": "8", "deadline": "realtime"}} if "webm" in name else {}
     info = check(write_video(tmp_path / name, range(4), unit=Fraction(15), rate=Fraction(1, 15), **codec),
                  list(range(4)))
@@ -124,7 +124,7 @@ def test_a_last_picture_that_stays(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["v.mkv", "v.mp4", "fragmented.mp4", "v.webm", "v.ts", "v.avi", "v.wmv", "v.flv"])
 @pytest.mark.parametrize("part", [.3, .5, .9, .97])
-def test_a_file_that_is_cut_off(tmp_path, name, part):
+def test_truncated_file_is_refused(tmp_path, name, part):
     settings = {"v.ts": {"options": B_FRAMES}, "v.avi": {**PAL, "codec": "mpeg4"}, "v.wmv": {**PAL, "codec": "wmv2"},
                 "v.webm": {"codec": "libvpx", "options": {"cpu-used": "8", "deadline": "realtime"}},
                 "v.mp4": {"container_options": {"movflags": "faststart"}},
@@ -137,7 +137,7 @@ def test_a_file_that_is_cut_off(tmp_path, name, part):
         probe(path)
 
 
-def test_space_that_was_kept_for_the_rest_of_a_matroska_file(tmp_path):
+def test_matroska_file_ending_in_unwritten_space_is_refused(tmp_path):
     path = write_video(tmp_path / "v.mkv", range(0, 20_000, 40), options={"g": "25"})
     content = path.read_bytes()
     path.write_bytes(content[:len(content) // 2] + bytes(len(content) - len(content) // 2))
@@ -147,16 +147,16 @@ def test_space_that_was_kept_for_the_rest_of_a_matroska_file(tmp_path):
 
 @pytest.mark.parametrize("name", ["v.mp4", "v.mkv"])
 @pytest.mark.parametrize("thumbnail", ["mjpeg", "libx264"])
-def test_a_thumbnail_track_before_the_film(tmp_path, name, thumbnail):
+def test_thumbnail_track_before_the_film_is_skipped(tmp_path, name, thumbnail):
     small = write_video(tmp_path / "thumbnail.mov", [0], thumbnail, numbers=[777],
                         pixels="yuvj420p" if thumbnail == "mjpeg" else "yuv420p")
     film = write_video(tmp_path / "film.mp4", range(0, 4000, 40))
     info = check(mux(tmp_path / name, small, film), list(range(100)))
     assert (info.codec, info.browser_playable, info.duration) == ("h264", True, pytest.approx(4))
-    assert info.needs_copy                              # Chromium plays the film, but seeks to its end
+    assert info.needs_copy                              # Chromium plays the film, but every seek goes to its end
 
 
-def test_of_several_films_in_one_file_a_copy_shows_the_same_everywhere(tmp_path):
+def test_file_with_two_films_reads_the_same_everywhere(tmp_path):
     films = [write_video(tmp_path / f"{first}.mp4", range(0, 4000, 40), numbers=range(first, first + 100))
              for first in (0, 500)]
     info = check(mux(tmp_path / "v.mp4", *films), list(range(100)))
@@ -167,26 +167,26 @@ def test_of_several_films_in_one_file_a_copy_shows_the_same_everywhere(tmp_path)
     ("v.mp4", {"options": B_FRAMES}), ("v.mkv", {"options": B_FRAMES}),
     ("v.mov", {"codec": "mjpeg", "pixels": "yuvj420p"}),
     ("v.webm", {"codec": "libvpx", "options": {"cpu-used": "8", "deadline": "realtime"}})])
-def test_damaged_frames_show_the_one_before(tmp_path, name, settings):
+def test_damaged_frame_shows_the_one_before(tmp_path, name, settings):
     path = damage(write_video(tmp_path / name, range(0, 4000, 40), **settings), 41)
     info, missing = probe(path), []
     shown = [read_number(picture) for picture in iter_frames(info, 25, missing=missing)]
-    lost, = missing                                     # others that need it are shown with a blemish
+    lost, = missing                                     # frames that depend on it are shown with artefacts
     assert 40 <= lost <= 42 and shown[lost] == lost - 1
     assert shown[:lost - 1] == list(range(lost - 1)) and shown[60:] == list(range(60, 100))
     assert f"1 of 100 frames cannot be decoded (at {lost / 25:.1f} s)" in missing_note(info, missing)
     check(path, shown, (lost,))
 
 
-def test_a_damaged_key_frame_shows_what_was_before(tmp_path):
-    """Pictures that need it are shown as the decoder makes them, alike in all readers."""
+def test_damaged_key_frame_shows_the_one_before(tmp_path):
+    """Frames that depend on it are shown as the decoder returns them, the same in all readers."""
     path = damage(write_video(tmp_path / "v.mp4", range(0, 4000, 40), options={"bf": "0"}), 24)
     info = probe(path)
     assert read_number(next(frames_at(info, [24.5 / 25]))) == 23
     assert [read_number(picture) for picture in frames_at(info, middles(info))][60:] == list(range(60, 100))
 
 
-def test_a_video_without_a_frame_that_can_be_decoded(tmp_path):
+def test_video_without_a_decodable_frame_is_refused(tmp_path):
     path = write_video(tmp_path / "v.mp4", range(0, 4000, 40))
     damage(path, *range(100))
     for read in (probe, extract, lambda path: list(frames_at(path, [1])), lambda path: filmstrip(path, tmp_path)):
@@ -195,7 +195,7 @@ def test_a_video_without_a_frame_that_can_be_decoded(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["v.mp4", "v.mkv", "v.ts"])
-def test_a_beginning_without_a_key_frame_shows_the_first_picture(tmp_path, name):
+def test_frames_before_the_first_key_frame_show_the_first_decodable_one(tmp_path, name):
     whole = write_video(tmp_path / "whole.mp4", range(0, 4000, 40), options={**B_FRAMES, "g": "25", "keyint_min": "25",
                                                                              "sc_threshold": "0"})
     path = mux(tmp_path / name, whole, skip=10)
@@ -207,15 +207,15 @@ def test_a_beginning_without_a_key_frame_shows_the_first_picture(tmp_path, name)
 
 
 @pytest.mark.parametrize("b_frames", [1, 2])
-def test_divx_that_packs_two_pictures_into_one_chunk(tmp_path, b_frames):
+def test_packed_divx_b_frames_are_read_correctly(tmp_path, b_frames):
     plain = write_video(tmp_path / "plain.avi", **PAL, codec="mpeg4", options={"bf": str(b_frames), "g": "12"})
     check(pack(plain, tmp_path / "v.avi") if b_frames == 1 else plain, list(range(100)))
 
 
 @pytest.mark.parametrize("upright", [(1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1),
                                      (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, 1, 0), (0, -1, -1, 0)])
-def test_a_picture_is_turned_and_mirrored_as_its_matrix_says(tmp_path, upright):
-    """By hand: the stored pixel (x, y) is shown at (a x + c y, b x + d y), moved to begin at 0."""
+def test_picture_is_rotated_and_mirrored_by_its_display_matrix(tmp_path, upright):
+    """Computed by hand: the stored pixel (x, y) is shown at (a x + c y, b x + d y), shifted to start at 0."""
     a, b, c, d = upright
     path = write_video(tmp_path / "v.mp4", range(0, 400, 40), matrix=upright, draw=draw_corners)
     places = {(a * x + c * y, b * x + d * y): 2 * y + x for y in (0, 1) for x in (0, 1)}
@@ -233,7 +233,7 @@ def test_a_picture_is_turned_and_mirrored_as_its_matrix_says(tmp_path, upright):
 
 
 @pytest.mark.parametrize(("size", "tile"), [((16, 4096), (1, 320)), ((4096, 16), (160, 1)), ((90, 160), (160, 284))])
-def test_a_filmstrip_of_narrow_pictures_stays_small(tmp_path, size, tile):
+def test_filmstrip_of_narrow_pictures_stays_small(tmp_path, size, tile):
     path = tmp_path / "v.mov"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mjpeg", rate=25)
@@ -251,13 +251,13 @@ def test_a_filmstrip_of_narrow_pictures_stays_small(tmp_path, size, tile):
     assert bright.sum() == pytest.approx(tile[0], abs=8) and bright[(TILE_WIDTH - 1) // 2]
 
 
-def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+def test_huge_frames_are_refused_before_decoding(tmp_path, monkeypatch):
     monkeypatch.setattr(probing, "MAX_PIXELS", WIDTH * HEIGHT - 1)
     path = write_video(tmp_path / "v.mp4", range(0, 400, 40))
     with pytest.raises(InputError, match="160 x 64 pixels are too large"):
         probe(path)
 
 
-def test_stamps_that_spread_frames_over_months_are_refused(tmp_path):
+def test_timestamps_spanning_months_are_refused(tmp_path):
     with pytest.raises(InputError, match="lasts 58 days by its time stamps"):
         probe(write_video(tmp_path / "v.mkv", [0, 40, 5_000_000_000]))

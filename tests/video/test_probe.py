@@ -1,4 +1,4 @@
-"""Probing: what files hold, when frames appear, and what is said of broken ones."""
+"""Probing: what files contain, when frames appear, and how broken files are reported."""
 
 import json
 import wave
@@ -16,7 +16,7 @@ DECODABLE = ["even", "b_frames", "uneven", "fragmented", "one_frame", "vp9", "vp
 
 
 @pytest.mark.parametrize("name", DECODABLE)
-def test_times_are_those_of_the_decoded_frames(clips, name):
+def test_times_match_the_decoded_frames(clips, name):
     info = probe(clips[name])
     with av.open(str(clips[name])) as container:
         decoded = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
@@ -25,7 +25,7 @@ def test_times_are_those_of_the_decoded_frames(clips, name):
     assert info.keyframes[0] <= 12
 
 
-def test_even_video(clips):
+def test_even_video_is_described(clips):
     info = probe(clips["even"])
     assert (info.frames, info.fps, info.duration) == (100, pytest.approx(25), pytest.approx(4))
     assert (info.width, info.height, info.codec, info.pixel_format) == (160, 64, "h264", "yuv420p")
@@ -37,8 +37,8 @@ def test_even_video(clips):
 
 
 @pytest.mark.parametrize("name", ["even", "matroska", "vp9"])
-def test_tags_that_are_not_utf8_do_not_matter(clips, tmp_path, name):
-    """As old cameras and programs wrote them, in Latin-1."""
+def test_tags_that_are_not_utf8_are_ignored(clips, tmp_path, name):
+    """Old cameras and programs wrote them in Latin-1."""
     raw = clips[name].read_bytes()
     assert b"Lavf" in raw
     path = tmp_path / clips[name].name
@@ -46,7 +46,7 @@ def test_tags_that_are_not_utf8_do_not_matter(clips, tmp_path, name):
     assert np.array_equal(probe(path).times, probe(clips[name]).times)
 
 
-def test_uneven_times_are_seen(clips):
+def test_uneven_times_are_detected(clips):
     info = probe(clips["uneven"])
     assert not info.even
     assert info.fps == pytest.approx(99 / info.times[-1])
@@ -59,17 +59,17 @@ def test_edit_list_hides_frames(clips):
 
 @pytest.mark.parametrize(("name", "plain"), [("b_frames", True), ("uneven", True), ("fragmented", True), ("vp9", True),
                                             ("vp8", True), ("matroska", False), ("cut", False)])
-def test_what_every_player_reads_alike(clips, name, plain):
+def test_plain_files_are_those_that_every_player_reads_alike(clips, name, plain):
     assert probe(clips[name]).plain is plain
 
 
-def test_a_whole_group_of_pictures_that_an_edit_list_hides_is_told(clips, tmp_path):
+def test_edit_list_that_hides_a_whole_group_of_pictures_is_detected(clips, tmp_path):
     path = cut(clips["even"], tmp_path / "v.mp4", 1.2, groups=1)
     assert probe(path).frames == 70
     assert not probe(path).plain
 
 
-def test_hidden_vp8_picture_is_no_frame(clips):
+def test_hidden_vp8_picture_is_not_a_frame(clips):
     assert probe(clips["hidden"]).frames == probe(clips["vp8"]).frames - 1
 
 
@@ -80,7 +80,7 @@ def test_rotation_swaps_width_and_height(clips):
 
 @pytest.mark.parametrize(("name", "playable"), [("vp9", True), ("vp8", True), ("matroska", True), ("cut", True),
                                                ("avi", False)])
-def test_what_a_browser_plays(clips, name, playable):
+def test_files_that_browsers_play(clips, name, playable):
     assert probe(clips[name]).browser_playable is playable
 
 
@@ -88,11 +88,11 @@ def test_what_a_browser_plays(clips, name, playable):
     ({"pixels": "yuv444p"}, False), ({"pixels": "yuv420p10le"}, False), ({"pixels": "yuvj420p"}, True),
     ({"options": {"flags": "+ilme", "x264-params": "interlaced=1"}}, False),
     ({"codec": "libsvtav1"}, True), ({"codec": "mpeg4"}, False)])
-def test_pictures_that_a_browser_plays(tmp_path, settings, playable):
+def test_pixel_formats_and_codecs_that_browsers_play(tmp_path, settings, playable):
     assert probe(write_video(tmp_path / "v.mp4", range(0, 400, 40), **settings)).browser_playable is playable
 
 
-def test_a_late_first_frame_appears_late_on_a_players_clock(tmp_path):
+def test_late_first_frame_starts_late_on_a_players_clock(tmp_path):
     info = probe(write_video(tmp_path / "v.mp4", range(720, 2000, 40)))
     assert (info.start, info.times[0]) == (pytest.approx(.72), 0)
 
@@ -106,8 +106,8 @@ def test_frame_index_is_the_frame_on_screen(clips):
 
 
 @pytest.mark.parametrize("name", ["even", "matroska", "b_frames"])
-def test_cut_off_file_is_told(clips, tmp_path, name):
-    """The faststart file decodes without any error up to its middle; the last has no index at all."""
+def test_truncated_file_is_refused(clips, tmp_path, name):
+    """The faststart file decodes up to its middle without any error; the last file has no index at all."""
     whole = clips[name].read_bytes()
     half = tmp_path / f"half{clips[name].suffix}"
     half.write_bytes(whole[: len(whole) // 2])
@@ -115,7 +115,7 @@ def test_cut_off_file_is_told(clips, tmp_path, name):
         probe(half)
 
 
-def test_broken_files_are_told_apart(tmp_path):
+def test_broken_files_have_distinct_errors(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "garbage.mp4").write_bytes(np.random.default_rng(0).bytes(50_000))
     with wave.open(str(tmp_path / "sound.wav"), "wb") as sound:
@@ -128,8 +128,8 @@ def test_broken_files_are_told_apart(tmp_path):
         assert name in str(caught.value)
 
 
-def test_long_video_opens_without_decoding(tmp_path):
-    """Reading the stamps of four minutes costs a fraction of decoding them."""
+def test_long_video_is_probed_without_decoding(tmp_path):
+    """Reading four minutes of timestamps takes a fraction of the time of decoding them."""
     path = write_video(tmp_path / "long.mp4", range(0, 240_000, 40), options={"preset": "ultrafast", "g": "250"})
     began = process_time()
     info = probe(path)
@@ -145,7 +145,7 @@ def test_long_video_opens_without_decoding(tmp_path):
     ("v_ZNVhz7ctTq0", 30, 420, (480, 360)),
     ("vidat_example", 29.917, 390, (640, 480)),
 ])
-def test_real_clips(shared, name, fps, frames, size):
+def test_real_clips_are_described(shared, name, fps, frames, size):
     info = probe(shared / "videos" / f"{name}.mp4")
     assert (info.frames, (info.width, info.height), info.has_audio) == (frames, size, True)
     assert info.fps == pytest.approx(fps, abs=1e-3)
@@ -153,14 +153,14 @@ def test_real_clips(shared, name, fps, frames, size):
 
 
 def test_numbers_can_be_read(clips):
-    """The fixture itself: the tests of decoding rest on it."""
+    """Checks the fixture itself, on which the decoding tests rely."""
     with av.open(str(clips["even"])) as container:
         numbers = [read_number(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     assert numbers == list(range(100))
 
 
 @pytest.mark.parametrize("name", ["even", "vp9", "matroska", "cut", "avi"])
-def test_what_is_said_of_a_video_can_be_sent(clips, name):
+def test_video_info_is_json_serializable(clips, name):
     info = probe(clips[name])
     json.dumps([info.browser_playable, info.plain, info.even, info.duration, info.fps, info.start, info.width])
 
@@ -168,7 +168,7 @@ def test_what_is_said_of_a_video_can_be_sent(clips, name):
 @pytest.mark.parametrize(("name", "text"), [
     ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"),
     ("list.mp4", "ffconcat version 1.0\nfile inner.mp4\n")])
-def test_a_list_of_other_files_is_not_read(tmp_path, name, text):
+def test_playlist_of_other_files_is_refused(tmp_path, name, text):
     other = tmp_path / "elsewhere" / "other.ts"
     other.parent.mkdir()
     with av.open(str(other), "w", format="mpegts") as container:

@@ -1,4 +1,4 @@
-"""Copies for browsers: frame by frame the original, made once, never half."""
+"""Browser-playable copies: identical frame by frame, made only once, never left half written."""
 
 import fcntl
 import os
@@ -44,13 +44,13 @@ KINDS = {
 
 
 def numbers(path: Path) -> list[int]:
-    """What the frames show, in the order in which they are shown."""
+    """The numbers that the frames show, in display order."""
     with av.open(str(path)) as container:
         return [read_number(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
 
 
 def copied(path: Path) -> tuple[VideoInfo, VideoInfo]:
-    """A file and its copy, which must have the same frames at the same times."""
+    """Copy a file and check that the copy has the same frames at the same times; return the info of both."""
     info = probe(path)
     target = path.with_name("copy.mp4")
     transcode(info, target)
@@ -63,7 +63,7 @@ def copied(path: Path) -> tuple[VideoInfo, VideoInfo]:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_each_frame_is_where_it_was(tmp_path, name):
+def test_each_frame_keeps_its_position(tmp_path, name):
     info, copy = copied(write_video(tmp_path / name, **KINDS[name]))
     assert not info.browser_playable and info.frames == 100
     assert numbers(copy.path) == list(range(100))
@@ -72,21 +72,21 @@ def test_each_frame_is_where_it_was(tmp_path, name):
         assert all(packet.pts == packet.dts for packet in container.demux(video=0) if packet.size)
 
 
-def test_frames_that_the_file_hides_stay_hidden(tmp_path):
+def test_hidden_frames_stay_hidden(tmp_path):
     source = write_video(tmp_path / "whole.mp4", range(0, 4000, 40), pixels="yuv420p10le", options={"bf": "3"})
     _, copy = copied(cut(source, tmp_path / "cut.mp4", 1.2))
     assert numbers(copy.path) == list(range(30, 100))
 
 
 @pytest.mark.parametrize("name", ["MPEG-2.mpg", "MPEG-4.avi", "H.264.avi", "HEVC.mkv", "interlaced.ts"])
-def test_a_broken_frame_shifts_no_other(tmp_path, name):
-    """The payload of frames in the middle is noise; outside their group of pictures all must be right to the frame."""
+def test_broken_frames_do_not_shift_others(tmp_path, name):
+    """A few frames in the middle have random payloads; outside their group of pictures every frame must be exact."""
     path = write_video(tmp_path / name, **KINDS[name])
     content, at, noise = bytearray(path.read_bytes()), 0, np.random.default_rng(0)
     with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
     for index, packet in enumerate(packets):
-        at = max(at, content.find(packet[8:], at))      # large ones are spread over the file, and not found
+        at = max(at, content.find(packet[8:], at))      # large ones are fragmented in the file, and not found
         if 40 <= index < 43:
             content[at:at + len(packet) - 8] = noise.bytes(len(packet) - 8)
     path.write_bytes(content)
@@ -97,7 +97,7 @@ def test_a_broken_frame_shifts_no_other(tmp_path, name):
     assert broken.size and broken.min() >= 36 and broken.max() < 60
 
 
-def test_a_file_that_begins_within_a_group_of_pictures_keeps_its_count(tmp_path):
+def test_file_that_starts_within_a_group_of_pictures_keeps_its_frame_count(tmp_path):
     whole = write_video(tmp_path / "whole.ts", **KINDS["interlaced.ts"]).read_bytes()
     (tmp_path / "part.ts").write_bytes(whole[188 * 30:])
     info, copy = copied(tmp_path / "part.ts")
@@ -106,8 +106,8 @@ def test_a_file_that_begins_within_a_group_of_pictures_keeps_its_count(tmp_path)
 
 
 @pytest.mark.parametrize("begin", [0, 12])
-def test_sound_stays_with_the_picture(tmp_path, begin):
-    """Clicks at full seconds of the file; where sound leads, what comes before the first picture goes."""
+def test_audio_stays_in_sync(tmp_path, begin):
+    """The file clicks at full seconds; audio before the first frame is dropped."""
     path = write_video(tmp_path / "v.mkv", range(begin, 100 + begin), "mpeg4", unit=Fraction(1, 25), sound="aac")
     _, copy = copied(path)
     with av.open(str(copy.path)) as container:
@@ -119,7 +119,7 @@ def test_sound_stays_with_the_picture(tmp_path, begin):
     assert copy.has_audio and RATE != 48_000
 
 
-def test_large_pictures_become_smaller_and_keep_their_shape(tmp_path):
+def test_large_pictures_are_scaled_down_with_their_aspect_ratio(tmp_path):
     for rotation, size in ((0, (1280, 720)), (90, (720, 1280))):
         path = tmp_path / f"{rotation}.avi.mov"
         with av.open(str(path), "w") as container:
@@ -135,7 +135,7 @@ def test_large_pictures_become_smaller_and_keep_their_shape(tmp_path):
         assert (info.width, info.height) == ((1920, 1080) if not rotation else (1080, 1920))
 
 
-def test_a_copy_is_kept_until_the_video_changes(tmp_path):
+def test_copy_is_kept_until_the_video_changes(tmp_path):
     video, cache = write_video(tmp_path / "v.avi", range(50), "mpeg4", unit=Fraction(1, 25)), tmp_path / "cache"
     first = make_proxy(video, cache)
     made = first.stat().st_mtime_ns
@@ -147,7 +147,7 @@ def test_a_copy_is_kept_until_the_video_changes(tmp_path):
     assert sorted(path.name for path in second.parent.iterdir()) == [".lock", second.name]
 
 
-def test_what_cannot_be_copied_is_said(tmp_path):
+def test_video_that_cannot_be_copied_is_reported(tmp_path):
     (tmp_path / "v.avi").write_bytes(b"not a video")
     with pytest.raises(InputError, match="cannot be read as a video"):
         make_proxy(tmp_path / "v.avi", tmp_path / "cache")
@@ -158,14 +158,14 @@ def test_what_cannot_be_copied_is_said(tmp_path):
 
 @pytest.fixture(scope="session")
 def long_video(tmp_path_factory) -> Path:
-    """Takes seconds to copy."""
+    """A video that takes seconds to copy."""
     path = tmp_path_factory.mktemp("long") / "long.avi"
     return write_video(path, range(9000), "mpeg4", unit=Fraction(1, 25), numbers=[i % 1000 for i in range(9000)])
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A data set's folder with a video that browsers play and two that they do not."""
+    """A data set's folder with one video that browsers play and two that they do not."""
     (tmp_path / "videos").mkdir()
     write_video(tmp_path / "videos" / "plays.mp4", range(0, 1000, 40))
     for name in ("a.avi", "b.avi"):
@@ -193,7 +193,7 @@ def wait_for(seen, seconds: float = 30) -> None:
         time.sleep(.02)
 
 
-def test_the_command_copies_what_browsers_cannot_play(folder):
+def test_command_copies_videos_that_browsers_cannot_play(folder):
     done = command(folder)
     output, errors = done.communicate(timeout=60)
     assert (done.returncode, errors, copies(folder)) == (0, "", ["a.avi", "b.avi"])
@@ -203,7 +203,7 @@ def test_the_command_copies_what_browsers_cannot_play(folder):
     assert copies(folder) == ["a.avi", "b.avi", "plays.mp4"]
 
 
-def test_the_command_says_what_it_cannot_copy(folder):
+def test_command_reports_videos_that_it_cannot_copy(folder):
     (folder / "videos" / "broken.avi").write_bytes(b"not a video")
     done = command(folder)
     output, errors = done.communicate(timeout=60)
@@ -215,7 +215,7 @@ def test_the_command_says_what_it_cannot_copy(folder):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_cancelled_copy_leaves_nothing_half_written(folder, long_video, number):
+def test_cancelled_copy_leaves_no_partial_file(folder, long_video, number):
     video = with_long(folder, long_video)
     state = proxy_path(video, folder / "cache").with_suffix(".json")
     done = command(folder, "long")
@@ -226,7 +226,7 @@ def test_a_cancelled_copy_leaves_nothing_half_written(folder, long_video, number
     assert "was cancelled" in order_proxy(video, folder / "cache")["fault"]
 
 
-def test_a_full_disk_is_one_sentence(folder, long_video):
+def test_full_disk_is_reported_in_one_line(folder, long_video):
     video = with_long(folder, long_video)
     done = command(folder, "long", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)))
     _, errors = done.communicate(timeout=60)
@@ -234,7 +234,7 @@ def test_a_full_disk_is_one_sentence(folder, long_video):
     assert copies(folder) == [] and "could not be written" in order_proxy(video, folder / "cache")["fault"]
 
 
-def test_two_processes_make_one_copy_once(folder):
+def test_two_processes_make_a_copy_only_once(folder):
     pair = [command(folder, "a") for _ in range(2)]
     assert sorted(done.communicate(timeout=60)[0].splitlines()[-1].partition(": ")[2][:1] for done in pair)
     path, = (folder / "cache" / "proxies").glob("*.mp4")
@@ -245,7 +245,7 @@ def makers() -> list[psutil.Process]:
     return [process for process in psutil.Process().children(recursive=True) if "proxy" in process.cmdline()]
 
 
-def test_an_ordered_copy_is_made_in_the_background_one_at_a_time(folder, long_video):
+def test_ordered_copies_are_made_in_the_background_one_at_a_time(folder, long_video):
     video, cache = with_long(folder, long_video), folder / "cache"
     assert order_proxy(video, cache) == {"ready": False, "done": 0, "left": None, "fault": ""}
     maker, = makers()
@@ -262,7 +262,7 @@ def test_an_ordered_copy_is_made_in_the_background_one_at_a_time(folder, long_vi
     wait_for(lambda: order_proxy(folder / "videos" / "a.avi", cache)["ready"])
 
 
-def test_a_killed_maker_is_said_and_another_try_mends_it(folder, long_video):
+def test_killed_copy_is_reported_and_can_be_retried(folder, long_video):
     video, cache = with_long(folder, long_video), folder / "cache"
     order_proxy(video, cache)
     wait_for(lambda: any(cache.glob("proxies/.*.mp4.*")))
@@ -275,7 +275,7 @@ def test_a_killed_maker_is_said_and_another_try_mends_it(folder, long_video):
     assert not any(cache.glob("proxies/.*.mp4.*"))
 
 
-def test_the_lock_of_another_program_is_waited_for(folder):
+def test_command_waits_for_the_lock_of_another_process(folder):
     cache = folder / "cache"
     (cache / "proxies").mkdir(parents=True)
     with open(cache / "proxies" / ".lock", "wb") as lock:
@@ -286,7 +286,7 @@ def test_the_lock_of_another_program_is_waited_for(folder):
     assert done.wait(30) == 0 and copies(folder) == ["a.avi"]
 
 
-def test_a_video_replaced_while_it_waits_for_its_turn_is_copied_as_it_is_then(folder):
+def test_video_replaced_while_waiting_is_copied_in_its_new_version(folder):
     video, cache = folder / "videos" / "a.avi", folder / "cache"
     (cache / "proxies").mkdir(parents=True)
     other = write_video(folder / "other.avi", range(0, 60, 2), "mpeg4", unit=Fraction(1, 25), numbers=range(50, 80))
@@ -301,7 +301,7 @@ def test_a_video_replaced_while_it_waits_for_its_turn_is_copied_as_it_is_then(fo
     np.testing.assert_allclose(probe(copy).times, probe(video).times, atol=1e-9)
 
 
-def test_a_video_replaced_while_it_is_copied_leaves_no_copy(folder, long_video):
+def test_video_replaced_during_copying_leaves_no_copy(folder, long_video):
     video, cache = with_long(folder, long_video), folder / "cache"
     with pytest.raises(InputError, match=r"long.avi: was replaced while it was copied\. Copy it again"):
         make_proxy(video, cache, lambda _: Path(shutil.copy(folder / "videos" / "b.avi", folder / "new")).replace(video)
@@ -309,7 +309,7 @@ def test_a_video_replaced_while_it_is_copied_leaves_no_copy(folder, long_video):
     assert copies(folder) == []
 
 
-def test_a_copy_serves_as_well_as_the_original_for_pictures(tmp_path):
+def test_copy_resamples_to_the_same_frames_as_the_original(tmp_path):
     path = write_video(tmp_path / "v.avi", range(100), "mpeg4", unit=Fraction(1, 25), options={"bf": "2"})
     copy = make_proxy(path, tmp_path)
     both = [[read_number(picture) for picture in iter_frames(video, 40)] for video in (path, copy)]

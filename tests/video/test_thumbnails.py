@@ -1,4 +1,4 @@
-"""Filmstrips: right pictures, cached, made anew when the video changes."""
+"""Filmstrips show the right frames, are cached, and are remade when the video changes."""
 
 import os
 
@@ -19,7 +19,7 @@ def tile(film, index):
 
 
 @pytest.mark.parametrize(("name", "count"), [("even", 7), ("b_frames", 23), ("uneven", 100), ("cut", 40)])
-def test_tiles_show_their_times(clips, tmp_path, name, count):
+def test_tiles_show_the_frames_at_their_times(clips, tmp_path, name, count):
     info, film = probe(clips[name]), filmstrip(clips[name], tmp_path, count)
     first = 30 if name == "cut" else 0
     shown = [read_number(tile(film, index)) - first for index in range(len(film.times))]
@@ -29,7 +29,7 @@ def test_tiles_show_their_times(clips, tmp_path, name, count):
     assert film.tile_height == round(film.tile_width * HEIGHT / WIDTH)
 
 
-def test_long_video_is_shown_by_key_frames(clips, tmp_path):
+def test_long_video_uses_key_frames(clips, tmp_path):
     info = probe(clips["even"])
     film = filmstrip(clips["even"], tmp_path, 4)
     assert set(film.times) <= set(info.times[info.keyframes].tolist())
@@ -48,7 +48,7 @@ def test_cache_is_kept_until_the_video_changes(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"made_from": 1', None])
-def test_a_cache_at_fault_is_made_anew(tmp_path, content):
+def test_broken_cache_is_remade(tmp_path, content):
     video = write_video(tmp_path / "v.mp4", range(0, 2000, 40))
     made = filmstrip(video, tmp_path / "cache", 5)
     manifest = made.path.with_suffix(".json")
@@ -59,6 +59,6 @@ def test_a_cache_at_fault_is_made_anew(tmp_path, content):
     assert filmstrip(video, tmp_path / "cache", 5) == made and made.path.exists()
 
 
-def test_missing_video(tmp_path):
+def test_missing_video_is_reported(tmp_path):
     with pytest.raises(InputError, match=r"gone\.mp4"):
         filmstrip(tmp_path / "gone.mp4", tmp_path)
