@@ -230,7 +230,7 @@ def status(job: Job) -> Status:
         if not end_file.exists():                       # otherwise it ended between the two checks
             if asked:
                 return Status("cancelled")
-            if (said := last_line(job)).startswith("error: "):          # a full disk also stops the wrapper's record
+            if (said := last_line(job)).startswith("error: "):          # on a full disk the wrapper cannot record it
                 return Status("failed", said.removeprefix("error: "))
             return Status("died", "Killed without an error message; memory may have run out.")
     try:
