@@ -58,12 +58,12 @@ def here(tmp_path, make_dataset, monkeypatch):
         signal.signal(number, handler)
 
 
-def test_every_command_is_tried():
+def test_every_command_is_covered():
     assert COMMAND_LINES.keys() == COMMANDS.keys() - {"demo"} | {"main.py"}
 
 
 @pytest.mark.parametrize("command", COMMAND_LINES)
-def test_odd_arguments_end_in_a_sentence(here, capsys, command):
+def test_odd_arguments_give_a_message(here, capsys, command):
     for words in COMMAND_LINES[command]:
         for odd in ODD:
             arguments = [word.replace("{}", odd) for word in words]
@@ -81,24 +81,24 @@ def test_odd_arguments_end_in_a_sentence(here, capsys, command):
 
 @pytest.mark.parametrize("name", ["_hid", ".hid", "a/b", "..", "", " ", LONG, "n" * 201, "é" * 101, "a\nb",
                                   "a\0b"])
-def test_a_project_is_not_made_under_a_name_that_the_app_does_not_show(here, capsys, name):
+def test_project_names_that_the_app_would_hide_are_refused(here, capsys, name):
     assert main(["create", name, "videos"]) == 2
     assert "error: " in capsys.readouterr().err and not (here / "dataset").exists()
 
 
-def test_an_unknown_home_is_a_missing_folder(here, capsys):
+def test_home_of_an_unknown_user_is_a_missing_folder(here, capsys):
     assert main(["create", "kk", "~nosuchuser/v"]) == 2
     assert "error: ~nosuchuser/v: no such folder." in capsys.readouterr().err
 
 
-def test_arguments_that_are_not_utf8_are_said(here):
+def test_arguments_that_are_not_utf8_are_reported(here):
     done = subprocess.run([sys.executable, "-m", "hrpro", "validate", os.fsencode(here) + b"/\xff"], cwd=ROOT,
                           capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "error: argument 1 (" in done.stderr and "is not UTF-8 text" in done.stderr
 
 
-def test_a_data_set_with_names_that_are_not_utf8_is_checked(here):
+def test_data_set_with_names_that_are_not_utf8_is_checked(here):
     for place in (b"small/videos/\xff.mp4", b"small/features/train/\xfe.npy", b"small/point_labels/\xfd.csv"):
         path = Path(os.fsdecode(place))
         path.parent.mkdir(exist_ok=True)
@@ -109,14 +109,14 @@ def test_a_data_set_with_names_that_are_not_utf8_is_checked(here):
         assert done.returncode == 2 and not done.stderr and "\\udcff" in done.stdout
 
 
-def test_space_is_not_to_be_freed_for_what_is_missing(here, capsys):
+def test_remedy_for_a_bad_path_is_not_to_free_space(here, capsys):
     assert main(["labels", "export-csv", "small", "-o", "small/gt_full.json/points.csv"]) == 2
     said = capsys.readouterr().err
     assert "small/gt_full.json/points.csv: could not be written" in said and "Check the path." in said
     assert "Free some space" not in said
 
 
-def test_commands_can_be_called_where_the_output_is_not_a_terminal_or_file(make_dataset, tmp_path):
+def test_commands_work_without_a_real_standard_output(make_dataset, tmp_path):
     """As in a notebook."""
     root, said = make_dataset(tmp_path / "small"), io.StringIO()
     with contextlib.redirect_stdout(said):

@@ -32,7 +32,7 @@ def test_published_settings(name):
     assert set(PUBLISHED) == set(config_names())
 
 
-def test_faults_are_told_together_with_the_nearest_name():
+def test_faults_are_reported_together_with_the_nearest_name():
     with pytest.raises(InputError) as told:
         load_config("thumos", ["num_itres=3", "lr=fast", "noequals", "roi_size=7", "lr2=.inf", "dropout=2"])
     text = str(told.value)
@@ -49,7 +49,7 @@ def test_faults_are_told_together_with_the_nearest_name():
         load_config("getea")
 
 
-def test_a_file_beside_annotations_means_that_data_set(tmp_path, monkeypatch):
+def test_settings_next_to_annotations_are_for_that_data_set(tmp_path, monkeypatch):
     root = tmp_path / "kitchen"
     root.mkdir()
     (root / "config.yaml").write_text("feature_dim: 512\n")

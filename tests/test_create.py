@@ -57,7 +57,7 @@ def test_project_of_real_clips_is_ready_to_label(tmp_path, shared):
         ["v_GGSY1Qvo990", "v_ZNVhz7ctTq0", "vidat_example"])
 
 
-def test_videos_are_linked_and_the_originals_stay(tmp_path, folder):
+def test_videos_are_linked_and_the_originals_kept(tmp_path, folder):
     videos = folder("a.mp4")
     root, _ = make(tmp_path, videos)
     assert (root / "videos/a.mp4").samefile(videos / "a.mp4") and not (root / "videos/a.mp4").is_symlink()
@@ -66,7 +66,7 @@ def test_videos_are_linked_and_the_originals_stay(tmp_path, folder):
     assert not (root / "videos/b.mp4").is_symlink() and (root / "videos/b.mp4").samefile(videos / "a.mp4")
 
 
-def test_lengths_and_rates_are_the_videos_own(tmp_path, folder):
+def test_duration_and_fps_are_those_of_the_video(tmp_path, folder):
     root, _ = make(tmp_path, folder("a.mp4"))
     assert database(root)["a"] == {"subset": "Test", "duration": 2.0, "fps": 25.0, "annotations": []}
 
@@ -83,7 +83,7 @@ def test_hostile_names_become_safe_ones(tmp_path, folder, name, video):
     assert len(said) == (name[:-4] != video) and all(f"is renamed {video!r} here" in line for line in said)
 
 
-def test_equal_stems_get_numbers(tmp_path, folder, clip):
+def test_equal_names_are_numbered(tmp_path, folder, clip):
     videos = folder("a.mp4", "A.mp4", "a_2.mp4", "b.mp4")
     shutil.copy(clip, videos / "a.mov")
     root, _ = make(tmp_path, videos)
@@ -91,7 +91,7 @@ def test_equal_stems_get_numbers(tmp_path, folder, clip):
     assert len({video.casefold() for video in database(root)}) == 5
 
 
-def test_what_cannot_be_read_is_left_out_and_said(tmp_path, folder, clip):
+def test_unreadable_files_are_left_out_and_reported(tmp_path, folder, clip):
     videos = folder("good.mp4", "half.mp4")
     (videos / "half.mp4").write_bytes(clip.read_bytes()[:2000])
     (videos / "empty.mkv").touch()
@@ -103,7 +103,7 @@ def test_what_cannot_be_read_is_left_out_and_said(tmp_path, folder, clip):
     assert said[2] == "Left out: file 'notes.txt' is not a video by its name (1 .txt)."
 
 
-def test_formats_that_libav_reads_are_taken_by_all_their_suffixes(tmp_path, folder):
+def test_all_suffixes_of_formats_that_libav_reads_are_accepted(tmp_path, folder):
     videos = folder()
     write_video(videos / "source.mpg", range(25), "mpeg2video", unit=Fraction(1, 25))
     for suffix in ("vob", "divx", "MOD", "mpe", "qt", "asf", "dv", "ogg"):
@@ -114,7 +114,7 @@ def test_formats_that_libav_reads_are_taken_by_all_their_suffixes(tmp_path, fold
     assert line.startswith("9 videos cannot be played by browsers (1 mpeg2video in .MOD, ") and " …; the" in line
 
 
-def test_raw_recordings_and_folders_below_are_said_with_what_to_do(tmp_path, folder):
+def test_raw_recordings_and_subfolders_are_reported_with_the_remedy(tmp_path, folder):
     videos = folder("plain.mp4")
     write_video(videos / "camera one.h264", range(0, 1000, 40))
     for card in ("100GOPRO", "101GOPRO"):
@@ -133,7 +133,7 @@ def test_raw_recordings_and_folders_below_are_said_with_what_to_do(tmp_path, fol
     assert "1 video in DCIM/100GOPRO. Name that folder" in make(tmp_path, videos, "other")[1][1]
 
 
-def test_a_thousand_files_are_counted_not_listed(tmp_path, folder, clip):
+def test_thousand_files_are_counted_not_listed(tmp_path, folder, clip):
     videos = folder(*(f"take:{number}.mp4" for number in range(8)))
     for number in range(1000):
         (videos / f"broken_{number}.mov").write_bytes(b"")
@@ -151,7 +151,7 @@ def test_a_thousand_files_are_counted_not_listed(tmp_path, folder, clip):
     assert max(map(len, said)) < 500
 
 
-def test_a_video_that_browsers_cannot_play_is_said(tmp_path, folder):
+def test_video_that_browsers_cannot_play_is_reported(tmp_path, folder):
     videos = folder("a.mp4")
     write_video(videos / "b.avi", range(0, 1000, 40), "mpeg4")
     root, said = make(tmp_path, videos)
@@ -165,7 +165,7 @@ def test_bad_names_are_refused(tmp_path, folder, name):
     assert not (tmp_path / "dataset").exists()
 
 
-def test_nothing_is_written_over_and_nothing_left_behind(tmp_path, folder, clip):
+def test_nothing_is_overwritten_or_left_behind(tmp_path, folder, clip):
     videos = folder("a.mp4")
     root, _ = make(tmp_path, videos)
     before = signature(root)
@@ -181,13 +181,13 @@ def test_nothing_is_written_over_and_nothing_left_behind(tmp_path, folder, clip)
     assert signature(root) == before and [path.name for path in (tmp_path / "dataset").iterdir()] == ["mine"]
 
 
-def test_all_that_is_wrong_is_said_together(tmp_path):
+def test_all_faults_are_reported_together(tmp_path):
     with pytest.raises(InputError) as error:
         make(tmp_path, tmp_path / "nowhere", "..", ["a\nb"])
     assert len(error.value.faults) == 3
 
 
-def test_command_line(tmp_path, folder, capsys):
+def test_command_line_creates_a_project(tmp_path, folder, capsys):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     words = ["mine", str(folder("a.mp4")), "--classes", "run", "jump", "--data_path", str(tmp_path / "dataset")]

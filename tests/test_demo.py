@@ -47,13 +47,13 @@ def copy(demo, tmp_path, monkeypatch):
     return shutil.copytree(demo, tmp_path / "small")
 
 
-def test_scripts_are_the_same_every_time():
+def test_scripts_are_deterministic():
     for one, other in zip(write_scripts(), write_scripts(), strict=True):
         assert (one.name, one.segments) == (other.name, other.segments)
         np.testing.assert_array_equal(one.poses, other.poses)
 
 
-def test_what_happens_in_all_videos():
+def test_scripts_cover_all_actions_and_lengths():
     scripts = write_scripts()
     assert Counter(script.subset for script in scripts) == {"train": 12, "test": 6}
     for subset in ("train", "test"):
@@ -69,7 +69,7 @@ def test_what_happens_in_all_videos():
         assert gaps.min() >= .8 * FPS - 1
 
 
-def test_figures_keep_their_joints_together_and_their_feet_on_the_ground():
+def test_figures_have_rigid_limbs_and_feet_on_the_ground():
     for script in write_scripts():
         joints = skeleton(script.poses, .5)
         shins = np.linalg.norm(joints["left_knee"] - joints["left_ankle"], axis=1)
@@ -84,7 +84,7 @@ def test_figures_keep_their_joints_together_and_their_feet_on_the_ground():
         assert max(np.abs(np.diff(at, axis=0)).max() for at in joints.values()) < .3
 
 
-def test_data_set_is_sound(demo):
+def test_demo_data_set_is_valid(demo):
     report = validate(demo)
     assert report.ready and not [finding for finding in report.findings if finding.level != "note"]
     assert config_of(demo).dataset == "small"
@@ -99,7 +99,7 @@ def test_data_set_is_sound(demo):
         assert head.index(b"moov") < head.index(b"mdat")
 
 
-def test_points_are_clicked_inside_their_actions(tmp_path):
+def test_points_lie_inside_their_actions(tmp_path):
     scripts = write_scripts()
     make._write_labels(scripts, tmp_path)
     truth = Segments.from_activitynet(tmp_path / "gt_full.json")
@@ -122,7 +122,7 @@ def test_points_are_clicked_inside_their_actions(tmp_path):
     assert first == {path: path.read_bytes() for path in first}
 
 
-def test_films_are_repeatable_and_some_have_sound(tmp_path):
+def test_films_are_reproducible_and_some_have_sound(tmp_path):
     script = write_scripts()[1]
     script = dataclasses.replace(script, poses=script.poses[:30])
     for name in ("one.mp4", "other.mp4"):
@@ -134,7 +134,7 @@ def test_films_are_repeatable_and_some_have_sound(tmp_path):
         assert max(np.abs(frame.to_ndarray()).max() for frame in container.decode(audio=0)) > .02
 
 
-def test_a_jump_is_seen_at_its_time(tmp_path):
+def test_jump_is_visible_at_its_time(tmp_path):
     """The ground truth belongs to the pixels: the figure leaves the ground where the label says."""
     script = next(script for script in write_scripts() if any(kind == "jump" for kind, _, _ in script.segments))
     begin, end = next((begin, end) for kind, begin, end in script.segments if kind == "jump")
@@ -147,7 +147,7 @@ def test_a_jump_is_seen_at_its_time(tmp_path):
     assert rows[0] - rows[1] > 10
 
 
-def test_made_again_in_place(copy):
+def test_demo_is_remade_in_place(copy):
     (copy / "cache").mkdir()
     before = (copy / "gt_full.json").read_bytes()
     make_demo(copy, workers=2)
@@ -155,7 +155,7 @@ def test_made_again_in_place(copy):
     assert [path.name for path in copy.parent.iterdir()] == ["small"]
 
 
-def test_peoples_labels_are_not_lost(copy):
+def test_demo_with_labels_made_by_people_is_not_replaced(copy):
     store, point = LabelStore(copy), {"video": "demo_train_01", "label": "jump", "time": 1., "frame": 25}
     store.apply([{"id": "a", "kind": "add", "video": "demo_train_01", "before": {}, "after": {"p": point}}], "Ann")
     with open(store.log, "ab") as log:
@@ -165,7 +165,7 @@ def test_peoples_labels_are_not_lost(copy):
     assert store.log.exists() and (copy / "videos").is_dir()
 
 
-def test_labels_set_while_the_demo_is_made_again_are_not_lost(copy):
+def test_labels_added_while_the_demo_is_remade_are_not_lost(copy):
     store, point = LabelStore(copy), {"video": "demo_train_01", "label": "jump", "time": 1., "frame": 25}
     added = {"id": "a", "kind": "add", "video": "demo_train_01", "before": {}, "after": {"p": point}}
     with pytest.raises(InputError, match="holds labels made by people"):
@@ -173,7 +173,7 @@ def test_labels_set_while_the_demo_is_made_again_are_not_lost(copy):
     assert [row["id"] for row in LabelStore(copy).points() if row["who"] == "Ann"] == ["p"]
 
 
-def test_a_project_that_took_the_demos_name_meanwhile_is_not_replaced(copy):
+def test_project_that_took_the_name_meanwhile_is_not_replaced(copy):
     taken = copy.with_name("taken")
     copy.rename(taken.with_name(f".taken.{make.VERSION}"))             # all but made
 
@@ -186,7 +186,7 @@ def test_a_project_that_took_the_demos_name_meanwhile_is_not_replaced(copy):
     assert (taken / "mine.txt").exists()
 
 
-def test_a_demo_is_made_by_one_process_at_a_time(copy):
+def test_demo_is_made_by_one_process_at_a_time(copy):
     making = copy.with_name(f".small.{make.VERSION}")
     making.mkdir()
     with open(making.parent / "log", "wb") as log:
@@ -213,7 +213,7 @@ def test_another_data_set_is_not_replaced(tmp_path, truth):
     assert (tmp_path / "mine" / "gt_full.json").read_text() == truth
 
 
-def test_something_else_is_not_replaced(tmp_path):
+def test_other_folder_is_not_replaced(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear")
     with pytest.raises(InputError, match="is not a demo"):
@@ -221,7 +221,7 @@ def test_something_else_is_not_replaced(tmp_path):
     assert (tmp_path / "mine" / "diary.txt").exists()
 
 
-def test_broken_off_making_goes_on(copy, tmp_path):
+def test_interrupted_creation_resumes(copy, tmp_path):
     making = tmp_path / "again" / f".small.{make.VERSION}"
     making.mkdir(parents=True)
     done = "demo_train_01.mp4"
@@ -237,7 +237,7 @@ def test_broken_off_making_goes_on(copy, tmp_path):
     assert [path.name for path in made.parent.iterdir()] == ["small"]
 
 
-def test_command_refuses_with_a_sentence(tmp_path):
+def test_command_refuses_with_a_message(tmp_path):
     (tmp_path / "file").write_text("x")
     command = [sys.executable, "-m", "hrpro", "demo", "--out", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True)

@@ -442,7 +442,7 @@ def fault_of(read: Callable[[World], None], world: World) -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore")
-def test_a_mutated_file_is_read_or_refused(world, limited, kind):
+def test_mutated_file_is_read_or_refused(world, limited, kind):
     place, structure, read, cost = KINDS[kind]
     path, seen = world / place, {}
     original = path.read_bytes()

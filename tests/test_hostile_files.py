@@ -49,7 +49,7 @@ def run(base: Path, words: list[str]) -> int:
 
 @pytest.mark.parametrize("case", [case for case in LISTED if case["command"] not in PAGES],
                          ids=lambda case: case["case"])
-def test_a_command_answers_with_a_sentence_that_names_the_file(base, capsys, case):
+def test_command_gives_a_message_that_names_the_file(base, capsys, case):
     target = place(base, case)
     code = run(base, case["command"].split())
     out, said = capsys.readouterr()
@@ -59,7 +59,7 @@ def test_a_command_answers_with_a_sentence_that_names_the_file(base, capsys, cas
 
 
 @pytest.mark.parametrize("case", [case for case in LISTED if case["command"] in PAGES], ids=lambda case: case["case"])
-def test_a_page_opens_and_names_the_file(base, case):
+def test_page_opens_and_names_the_file(base, case):
     target = place(base, case)
     test = open_page(PAGES[case["command"]], dataset="tiny", run="HR-Pro", stage="1")
     if target.name == "events.jsonl":
@@ -71,7 +71,7 @@ def test_a_page_opens_and_names_the_file(base, case):
         assert "metrics.json: " in sentences(train)
 
 
-def test_the_run_of_an_earlier_version_works(base, capsys):
+def test_run_of_an_earlier_version_works(base, capsys):
     for words in ("python -m hrpro validate BASE/data/tiny", "python -m hrpro labels log BASE/data/tiny",
                   "python -m hrpro labels next BASE/data/tiny BASE/ckpt/tiny/HR-Pro",
                   "python -m hrpro jobs --ckpt_path BASE/ckpt",

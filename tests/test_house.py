@@ -21,26 +21,26 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def test_the_library_knows_nothing_of_the_app():
+def test_library_does_not_import_the_app():
     for path in (ROOT / "hrpro").rglob("*.py"):
         assert not {name.split(".")[0] for name in imports(path)} & {"streamlit", "app", "pages", "plotly"}, path
 
 
-def test_figures_and_pages_keep_to_their_places():
+def test_figures_and_pages_import_only_what_they_may():
     for path in (ROOT / "app" / "figures").glob("*.py"):
         assert "streamlit" not in imports(path), path
     for path in (ROOT / "pages").glob("*.py"):
         assert {name.split(".")[0] for name in imports(path)} <= {"streamlit", "app", "hrpro"}, path
 
 
-def test_nothing_runs_what_a_file_says():
+def test_code_from_files_is_never_executed():
     for path in (*(ROOT / "hrpro").rglob("*.py"), *(ROOT / "app").rglob("*.py")):
         text = path.read_text()
         for word in ("yaml.load(", "pickle", "eval(", "exec(", "weights_only=False", "unsafe_allow_html"):
             assert word not in text.replace("allow_pickle=False", "").replace(".eval()", ""), (path, word)
 
 
-def test_help_answers_at_once():
+def test_help_is_fast():
     spent = []
     for _ in range(3):
         began = time.perf_counter()
@@ -51,7 +51,7 @@ def test_help_answers_at_once():
 
 
 @pytest.mark.slow
-def test_memory_of_training_does_not_grow_with_the_data_set(tmp_path, make_dataset):
+def test_training_memory_does_not_grow_with_the_data_set(tmp_path, make_dataset):
     """Nine more videos of 32 MB of features each take less than half of that more memory."""
     code = ("import resource, sys; from hrpro.cli import run_command; "
             "code = run_command('hrpro.training.command', 'main.py', '', sys.argv[1:]); "

@@ -36,11 +36,11 @@ CLASSES = ("Washing hands", "Running a marathon", "CleanAndJerk", "Long jump", "
     ("high jump", CLASSES, "Jump"),
     ("Swimming", CLASSES, None),
 ])
-def test_the_name_that_is_meant(name, known, expected):
+def test_name_is_matched_with_the_intended_one(name, known, expected):
     assert nearest([name], known) == ({} if expected is None else {name: expected})
 
 
-def test_20000_names_are_compared_at_once():
+def test_matching_against_20000_names_is_fast():
     rng = np.random.default_rng(0)
     known = ["".join(rng.choice(list("abcdefghijklmnop"), 11)) for _ in range(20_000)]
     names = [f"v_{known[3]}", known[4][::-1], "abcabcabcab", known[5][:5] + "z" + known[5][6:], "no such video"]

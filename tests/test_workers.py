@@ -49,7 +49,7 @@ def both_at_work(root, command):
     return (root / "features/train/short.npy").exists() and len(workers_of(command)) == 2
 
 
-def test_workers_end_with_a_killed_extraction_busy_or_idle(long_and_short):
+def test_busy_and_idle_workers_end_with_a_killed_extraction(long_and_short):
     process = subprocess.Popen([sys.executable, "-m", "hrpro", "extract", long_and_short, "--workers", "2"],
                                start_new_session=True, stdout=subprocess.DEVNULL)
     try:
@@ -73,7 +73,7 @@ def test_workers_end_with_a_killed_demo(tmp_path):
 
 
 @pytest.mark.parametrize("killed", ["command", "command and wrapper"])
-def test_a_killed_extraction_job_ends_and_frees_its_data_set(long_and_short, tmp_path, killed):
+def test_killed_extraction_job_ends_and_frees_its_data_set(long_and_short, tmp_path, killed):
     words = [sys.executable, "-m", "hrpro", "extract", str(long_and_short), "--workers", "2"]
     job = start(tmp_path / "ckpt", words, "extract films", long_and_short)
     wait(lambda: any("hrpro.jobs.wrap" not in process.cmdline() for process in psutil.Process(job.pid).children()))
@@ -91,7 +91,7 @@ def test_a_killed_extraction_job_ends_and_frees_its_data_set(long_and_short, tmp
 
 
 @pytest.mark.parametrize("number", ["-1", "0", str(MAX_WORKERS + 1), "99999999999999999999"])
-def test_an_impossible_number_of_workers_is_refused(tmp_path, number):
+def test_invalid_number_of_workers_is_refused(tmp_path, number):
     done = subprocess.run([sys.executable, "-m", "hrpro", "extract", tmp_path, "--workers", number],
                           capture_output=True, text=True)
     assert done.returncode == 2

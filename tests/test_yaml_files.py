@@ -42,7 +42,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_every_reader_of_yaml_refuses_it_at_once(tmp_path, case):
+def test_every_yaml_reader_refuses_hostile_files_quickly(tmp_path, case):
     text, said = HOSTILE[case]
     (tmp_path / "config.yaml").write_text(text)
     (tmp_path / "timebase.yaml").write_text(text)
@@ -77,13 +77,13 @@ def test_ordinary_yaml_is_read(text, value):
 @pytest.mark.parametrize("value", [[["x"] * 9] * 100_000, {"a": {"b": {"c": "d"}}}, "x" * 10**7, 1 << 100_000,
                                    10**400, float("nan"), float("inf"), None, True, b"x" * 10**6, {1: 2},
                                    object()], ids=range(12))
-def test_a_wrong_setting_is_said_in_a_short_sentence(value):
+def test_invalid_setting_gives_a_short_message(value):
     with pytest.raises(InputError) as caught:
         check({"num_iters": value, "lr": value, "dataset": [value], "tiou_thresholds": value}, "config.yaml")
     assert all(fault.startswith("config.yaml: ") and len(fault) < 300 for fault in caught.value.faults)
 
 
 @pytest.mark.parametrize("values", [[], [1], "text", None, 5])
-def test_settings_that_are_not_an_object_are_said(values):
+def test_settings_that_are_not_an_object_are_refused(values):
     with pytest.raises(InputError, match="must hold settings by name"):
         check(values, "config.json")

@@ -69,7 +69,7 @@ SPLIT = "features/{split}/{name}"
     (lambda rows: np.tile(rows, 2).T, "is the wrong way round, [128, 93] instead of [93, 128]",
      "np.save(path, array.T), and set feature_dim=128"),
     (lambda rows: np.ones((300, 400), np.float32), "the first does not fit the video", "Save one [T, D]")])
-def test_arrays_of_another_shape_come_with_the_step_that_turns_them(root, make, what, remedy):
+def test_arrays_of_another_shape_are_reported_with_the_conversion(root, make, what, remedy):
     fill(root, SPLIT, make)
     train, test = faults(root)
     for message in (train, test):
@@ -79,7 +79,7 @@ def test_arrays_of_another_shape_come_with_the_step_that_turns_them(root, make, 
     assert not validate(root).ready
 
 
-def test_what_the_advice_says_makes_the_features_usable(root):
+def test_following_the_advice_makes_the_features_usable(root):
     fill(root, SPLIT, lambda rows: rows.T)
     for path in root.glob("features/*/*.npy"):
         np.save(path, np.load(path).T)
@@ -87,12 +87,12 @@ def test_what_the_advice_says_makes_the_features_usable(root):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
-def test_floats_of_any_size_and_order_are_taken(root, dtype):
+def test_floats_of_any_size_and_order_are_accepted(root, dtype):
     fill(root, SPLIT, lambda rows: np.asfortranarray(rows.astype(dtype)))
     assert validate(root).ready and faults(root) == []
 
 
-def test_a_square_that_fits_is_not_turned():
+def test_array_that_fits_is_not_called_transposed():
     assert misfit((64, 64), np.dtype(np.float32), 64, 64) is None
     assert "feature_dim=128" in misfit((64, 128), np.dtype(np.float32), 64, 64)[2]      # 64 rows fit the video
     assert "array.T" in misfit((64, 128), np.dtype(np.float32), 64, None)[2]
@@ -114,14 +114,14 @@ def test_a_square_that_fits_is_not_turned():
     ("features/{split}/v_{name}", ".npy", np.save, "4 .npy files of other names", "v_vid_3.npy to vid_3.npy"),
     ("features/{split}/{name}.mp4", ".npy", np.save, "4 .npy files of other names", "vid_3.mp4.npy to vid_3.npy"),
     ("features/{split}/{name}", ".NPY", lambda path, rows: path.write_bytes(b"x"), "4 .NPY files", "Rename")])
-def test_features_in_another_place_or_format_are_named(root, place, suffix, save, what, remedy):
+def test_features_in_another_place_or_format_are_reported(root, place, suffix, save, what, remedy):
     fill(root, place, suffix=suffix, save=save)
     message, = faults(root)
     assert "no <split>/<video>.npy of the splits' videos, but " in message and what in message and remedy in message
     assert "no features yet" not in message and "hrpro extract" not in message and not validate(root).ready
 
 
-def test_features_in_one_folder_are_read_as_they_are(root):
+def test_both_splits_can_share_one_feature_folder(root):
     fill(root, "features/{name}")
     report = validate(root)
     assert report.ready and faults(root) == []
@@ -134,7 +134,7 @@ def test_features_in_one_folder_are_read_as_they_are(root):
                for finding in validate(root).findings)
 
 
-def test_a_split_without_its_features_says_where_they_are(root):
+def test_misplaced_features_of_a_split_are_found(root):
     fill(root, SPLIT)
     (root / "features" / "test").rename(root / "features" / "validation")
     message, = faults(root)
@@ -142,7 +142,7 @@ def test_a_split_without_its_features_says_where_they_are(root):
     assert "features/validation. Move them to " in message and "No video of the test split" in message
 
 
-def test_no_features_at_all_are_a_step_to_do(root):
+def test_missing_features_are_a_step_to_do(root):
     (root / "features").mkdir()
     (root / "features" / "README.md").write_text("none yet")
     assert any("no features yet. Extract them (`python -m hrpro extract" in finding.message
@@ -152,7 +152,7 @@ def test_no_features_at_all_are_a_step_to_do(root):
 @pytest.mark.parametrize(("scale", "settings", "hint"), [
     (2, "", "This fits segment_frames_num=8 or frames_per_sec=50."), (.5, "", "fits segment_frames_num=32"),
     (1.2, "", "frames_per_sec=30"), (1, "segment_frames_num: 4\n", "fits segment_frames_num=16")])
-def test_features_at_another_rate_say_which_would_fit(root, scale, settings, hint):
+def test_features_at_another_rate_are_reported_with_fitting_settings(root, scale, settings, hint):
     fill(root, SPLIT, scale=scale)
     (root / "config.yaml").write_text((root / "config.yaml").read_text() + settings)
     notes = [finding.message for finding in validate(root).findings if "snippets, but" in finding.message]
@@ -160,14 +160,14 @@ def test_features_at_another_rate_say_which_would_fit(root, scale, settings, hin
                for note in notes), notes
 
 
-def test_rescaled_features_are_told_from_those_at_another_rate(root):
+def test_rescaled_features_are_distinguished_from_another_rate(root):
     fill(root, SPLIT, lambda rows: rows[:50])
     notes = [finding.message for finding in validate(root).findings if "snippets, but" in finding.message]
     assert any("All have 50 snippets whatever the video's length" in note for note in notes)
     assert not any("segment_frames_num=" in note or "frames_per_sec=" in note for note in notes)
 
 
-def test_one_odd_file_does_not_put_the_rate_in_doubt(root):
+def test_one_odd_file_does_not_call_the_rate_into_question(root):
     fill(root, SPLIT)
     np.save(root / "features" / "train" / "vid_2.npy", np.ones((300, DIM), np.float32))
     note, = (finding.message for finding in validate(root).findings if "snippets, but" in finding.message)

@@ -59,7 +59,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("part", [*ERRORS, *NOTES])
-def test_every_link_out_is_one_finding(root, part):
+def test_each_outside_link_gives_one_finding(root, part):
     sound = {finding.message for finding in validate(root).findings}
     move_out(root, part)
     report = validate(root)
@@ -70,13 +70,13 @@ def test_every_link_out_is_one_finding(root, part):
 
 
 @pytest.mark.parametrize("part", ERRORS[:-2])
-def test_a_run_does_not_start_on_what_is_outside(root, part):
+def test_run_does_not_start_with_outside_files(root, part):
     move_out(root, part)
     with pytest.raises(InputError, match=f"{Path(part).name}.*leads out of"):
         open_dataset(load_config(root / "config.yaml")).raise_errors()
 
 
-def test_features_that_are_links_out_are_left_out_together(root):
+def test_features_linked_from_outside_are_left_out_in_one_finding(root):
     for number in range(3):
         move_out(root, f"features/train/train_{number}.npy")
     dataset = open_dataset(load_config(root / "config.yaml"))
@@ -101,7 +101,7 @@ def test_labels_are_not_written_through_a_link(root, part):
     assert (outside.is_file() and not outside.read_bytes()) or content(outside) == {f"{outside}/operations.jsonl": b""}
 
 
-def test_the_projection_is_not_written_through_a_link(root):
+def test_projection_is_not_written_through_a_link(root):
     store = LabelStore(root)
     store.apply([OPERATION], "Ann")
     outside = move_out(root, "point_labels")
@@ -122,7 +122,7 @@ def test_extraction_neither_reads_nor_writes_through_a_link(root, part):
     assert content(outside.parent) == before
 
 
-def test_a_linked_video_is_neither_extracted_nor_copied(root, capsys):
+def test_linked_video_is_neither_extracted_nor_copied(root, capsys):
     for path in root.glob("features/*/*.npy"):
         path.unlink()
     (root / "features" / "timebase.yaml").unlink()
@@ -145,7 +145,7 @@ def test_nothing_is_cached_through_a_link(root, part):
     assert not content(outside)
 
 
-def test_files_of_the_cache_that_are_links_are_neither_read_nor_written(root):
+def test_linked_cache_files_are_neither_read_nor_written(root):
     video, cache = root / "videos" / "train_0.mp4", root / "cache"
     strip = filmstrip(video, cache)
     for path in (strip.path, strip.path.with_suffix(".json")):
@@ -172,7 +172,7 @@ def test_links_inside_a_data_set_and_a_linked_data_set_work(root, tmp_path):
     assert (root / "labels" / "operations.jsonl").stat().st_size
 
 
-def test_what_create_makes_of_linked_videos_is_inside(tmp_path):
+def test_create_puts_linked_videos_inside_the_project(tmp_path):
     """Hard links: files of the project that are also the user's, without a path that leads elsewhere."""
     (tmp_path / "mine").mkdir()
     write_video(tmp_path / "mine" / "a.mp4", range(0, 1000, 40))
@@ -182,7 +182,7 @@ def test_what_create_makes_of_linked_videos_is_inside(tmp_path):
     assert (project / "videos" / "b.mp4").samefile(tmp_path / "mine" / "a.mp4") and not links_outside(project)
 
 
-def test_a_loop_and_a_dead_link_are_no_traceback(root):
+def test_link_loops_and_dead_links_give_no_traceback(root):
     for name in ("videos/loop.mp4", "features/train/train_0.npy", "classes.txt"):
         (root / name).unlink(missing_ok=True)
         (root / name).symlink_to(Path(name).name)

@@ -29,7 +29,7 @@ def test_reads_what_ranking_writes(tmp_path):
 
 @pytest.mark.parametrize("document", [[], {"train": {}}, {"train": {"a": {"PP": {"swim": [[0, 1, 1]]}}}, "test": {}},
                                       {"train": {"a": {"PP": {"run": [[0, 1]]}}}, "test": {}}])
-def test_another_file_is_said_to_be_one(tmp_path, document):
+def test_other_contents_are_refused(tmp_path, document):
     write_json(tmp_path / "proposals.json", document)
     with pytest.raises(InputError, match=r"proposals\.json: does not hold this data set's proposals .* again"):
         read_ranked(tmp_path / "proposals.json", CLASSES, TIMEBASES)

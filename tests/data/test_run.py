@@ -24,7 +24,7 @@ def run(tmp_path):
     return run
 
 
-def test_sound_scores_are_read(run):
+def test_valid_scores_are_read(run):
     assert run.score_classes("train") == ("run", "jump")
     assert np.array_equal(run.snippet_scores("train", "a"), SCORES) and run.similarity("train", "a").shape == (5, 2)
     assert run.snippet_scores("train", "b") is None and run.snippet_scores("test", "a") is None
@@ -36,7 +36,7 @@ def test_sound_scores_are_read(run):
 @pytest.mark.parametrize("array", [
     SCORES[:0], SCORES[0], SCORES[None], SCORES[:, :2], SCORES.astype(int), SCORES.astype("U3"), SCORES > 0,
     np.full((5, 3), np.nan, np.float32), np.full((5, 3), np.inf, np.float32), np.float32(1), SCORES.astype(complex)])
-def test_scores_of_another_kind_are_named(run, array):
+def test_invalid_scores_are_refused(run, array):
     path = run.stage(1).snippet_scores_file("train")
     write_arrays(path, {CLASSES: NAMES, "a": array, "similarity/a": array})
     with pytest.raises(InputError, match=r"snippet_scores_train\.npz: 'a' holds .*Test stage 1 again"):
@@ -45,7 +45,7 @@ def test_scores_of_another_kind_are_named(run, array):
 
 @pytest.mark.parametrize("names", [np.array([1, 2]), np.array(["run", "run"]), np.array([["run"]]), np.array([], "U3"),
                                    np.array([b"run", b"jump"])])
-def test_class_names_of_another_kind_are_named(run, names):
+def test_invalid_class_names_are_refused(run, names):
     write_arrays(run.stage(1).snippet_scores_file("train"), {CLASSES: names, "a": SCORES})
     with pytest.raises(InputError, match=r"not class names\. Test stage 1 again"):
         run.snippet_scores("train", "a")
@@ -69,7 +69,7 @@ def header(shape: str, kind: str = "<f4") -> bytes:
     archive(header("(2,)", "|O") + bytes(16)), archive(header("(2,)", "<U0")), archive(header("[" * 9000)),
     archive(header("(2,)") + bytes(7)), archive(header("(2,)") + bytes(9)),
     archive(header("(100000000,)") + bytes(4 * 10**6), zipfile.ZIP_DEFLATED), archive(header("(2,)") + bytes(8))[:-30]])
-def test_a_broken_archive_is_named_and_takes_no_memory(run, content):
+def test_broken_archive_is_refused_without_using_memory(run, content):
     run.stage(1).snippet_scores_file("train").write_bytes(content)
     with pytest.raises(InputError, match=r"snippet_scores_train\.npz: .*Test stage 1 again"):
         run.snippet_scores("train", "a") if b"names" not in content else run.score_classes("train")
@@ -89,7 +89,7 @@ EVENT = {"time": 1., "event": "step", "step": 1, "loss": {"total": 1.}, "rate": 
     ({"time": 1, "event": "start", "mode": ["train"]}, "mode must be a text"),
     ({"time": 1, "event": "progress", "what": "test", "done": 1}, "total is missing"), ([], "it must be an object"),
     ("step", "it must be an object"), (None, "it must be an object"), ({"event": "step"}, "time is missing")])
-def test_lines_that_are_not_events_are_left_out_and_named(run, line, why):
+def test_invalid_event_lines_are_left_out_and_reported(run, line, why):
     path = run.stage(1).events_file
     path.parent.mkdir()
     path.write_text("\n".join(map(json.dumps, (EVENT, line, EVENT | {"step": 2}))) + '\n{"time": NaN}\n{"cut o')
@@ -112,7 +112,7 @@ REPORT = {"step": 5, "mAP": {"0.1": .5, "0.2": .4}, "average": {"0.1:0.2": .45},
     ({"last": REPORT | {"average": "high"}}, "last.average must be an object"),
     ({"last": REPORT | {"per_class": {"run": [.5]}}}, "last.per_class must have a value for each threshold"),
     ({"last": REPORT | {"per_class": {"run": [.5, [1]]}}}, "last.per_class.run[1] must be a number")])
-def test_reports_of_another_kind_are_named(run, reports, why):
+def test_invalid_reports_are_refused(run, reports, why):
     write_json(run.stage(1).metrics_file, {"last": REPORT, "best": {"step": 1}})
     assert run.stage(1).reports()["last"] == REPORT
     write_json(run.stage(1).metrics_file, reports)
@@ -122,7 +122,7 @@ def test_reports_of_another_kind_are_named(run, reports, why):
 
 
 @pytest.mark.parametrize("settings", [[], "text", 5, None, {"seed": [1]}, {"nonsense": 1}, {"dataset": {"a": {}}}])
-def test_settings_of_another_kind_are_named(run, settings):
+def test_invalid_settings_are_refused(run, settings):
     write_json(run.stage(1).config_file, Config().to_dict())
     assert run.config() == Config()
     write_json(run.stage(1).config_file, settings)

@@ -36,7 +36,7 @@ def holder(run):
     process.wait()
 
 
-def test_a_run_is_busy_while_its_process_lives_even_stopped(run, holder):
+def test_run_is_busy_while_its_process_lives_even_if_suspended(run, holder):
     assert run.busy()
     holder.send_signal(signal.SIGSTOP)
     assert run.busy()
@@ -50,7 +50,7 @@ def test_a_run_is_busy_while_its_process_lives_even_stopped(run, holder):
     run.refuse_busy()
 
 
-def test_asking_makes_nothing_and_a_run_that_left_nothing_leaves_no_folder(run, tmp_path):
+def test_checking_creates_nothing_and_an_empty_run_leaves_no_folder(run, tmp_path):
     assert not run.busy() and not list(tmp_path.iterdir())
     with run.exclusive_lock():
         assert run.busy()
@@ -63,13 +63,13 @@ def test_asking_makes_nothing_and_a_run_that_left_nothing_leaves_no_folder(run, 
     assert run.root.exists() and not run.busy()
 
 
-def test_an_error_in_the_locked_part_passes_through(run):
+def test_error_inside_the_lock_propagates(run):
     with pytest.raises(FileNotFoundError), run.exclusive_lock():
         (run.root / "nothing").read_text()
     assert not run.busy()
 
 
-def test_another_thread_is_another_worker(run):
+def test_another_thread_is_refused_the_lock(run):
     refused = []
 
     def attempt():
@@ -86,7 +86,7 @@ def test_another_thread_is_another_worker(run):
     assert len(refused) == 1
 
 
-def test_pages_that_ask_all_the_time_keep_no_training_from_starting(run):
+def test_constant_polling_does_not_keep_training_from_starting(run):
     run.root.mkdir(parents=True)
     (run.root / "stage1").mkdir()
     ended = threading.Event()

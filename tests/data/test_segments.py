@@ -8,7 +8,7 @@ from hrpro.errors import InputError
 from hrpro.files import write_json
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_written_segments_are_read_back(tmp_path):
     rng = np.random.default_rng(0)
     start = rng.uniform(0, 100, 50)
     written = Segments(start, start + 1, rng.integers(0, 3, 50), rng.random(50), np.sort(rng.integers(0, 4, 50)),
@@ -25,7 +25,7 @@ def sound(**changed):
 
 
 @pytest.mark.parametrize("entry", [sound(segment=["1", "2.5"]), sound(score="0.5"), sound(segment=["1", 2.5])])
-def test_numbers_written_as_text_count(tmp_path, entry):
+def test_numbers_in_quotes_are_accepted(tmp_path, entry):
     write_json(tmp_path / "pred.json", {"results": {"v": [sound(), entry], "w": []}})
     read = Segments.from_activitynet(tmp_path / "pred.json")
     assert (read.start.tolist(), read.end.tolist(), read.score.tolist()) == ([1, 1], [2.5, 2.5], [.5, .5])
@@ -39,7 +39,7 @@ def test_numbers_written_as_text_count(tmp_path, entry):
     (sound(segment=[True, 2]), r"has no \[start, end\]"), (sound(score=True), "has no numeric `score`"),
     (sound(score=None), "has no numeric `score`"), (sound(label=" a"), "has the `label` ' a'"),
     (sound(segment=[1, "inf"]), "holds a value that is not finite")])
-def test_each_fault_is_named_with_its_place(tmp_path, entry, said):
+def test_each_fault_is_reported_with_its_place(tmp_path, entry, said):
     write_json(tmp_path / "pred.json", {"results": {"v": [sound()], "w": [sound(), sound(), entry], "x": 3}})
     with pytest.raises(InputError) as error:
         Segments.from_activitynet(tmp_path / "pred.json")
@@ -50,14 +50,14 @@ def test_each_fault_is_named_with_its_place(tmp_path, entry, said):
 
 @pytest.mark.parametrize("entry", ["a", sound(segment="12"), sound(segment=[1]), sound(score=[1]),
                                    sound(segment=[[1], [2]]), sound(segment=[False, True])])
-def test_a_fault_that_all_entries_share_is_named_too(tmp_path, entry):
+def test_fault_shared_by_all_entries_is_reported(tmp_path, entry):
     write_json(tmp_path / "pred.json", {"results": {"v": [entry, entry]}})
     with pytest.raises(InputError) as error:
         Segments.from_activitynet(tmp_path / "pred.json")
     assert ["segment 0" in error.value.faults[0], "segment 1" in error.value.faults[1]] == [True, True]
 
 
-def test_a_thousand_equal_faults_are_counted_in_one_message(tmp_path):
+def test_thousand_equal_faults_are_counted_in_one_message(tmp_path):
     results = {f"v{number}": [sound(), sound(score="high")] for number in range(1000)}
     write_json(tmp_path / "pred.json", {"results": results | {"x": 3}})
     with pytest.raises(InputError) as error:

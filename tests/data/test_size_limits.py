@@ -51,13 +51,13 @@ def odd(request, tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_bytes, read_text, read_json])
-def test_only_files_of_a_bearable_size_are_read(odd, read):
+def test_only_regular_files_of_limited_size_are_read(odd, read):
     path, why = odd
     with pytest.raises(InputError, match=f"odd: cannot be read \\({why}\\)"):
         read(path)
 
 
-def test_a_file_to_append_to_is_a_file_too(tmp_path):
+def test_only_regular_files_are_appended_to(tmp_path):
     fifo(tmp_path / "odd")
     with pytest.raises(OSError, match="not a regular file"):
         open_regular(tmp_path / "odd", append=True)
@@ -74,7 +74,7 @@ PARTS = ["config.yaml", "gt_full.json", "split_train.txt", "classes.txt", "Ambig
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_pipe_in_a_data_set_does_not_hold_up_its_check(make_dataset, tmp_path, part):
+def test_pipe_in_a_data_set_does_not_block_validation(make_dataset, tmp_path, part):
     root = make_dataset(tmp_path / "tiny")
     for name in ("labels", "videos"):
         (root / name).mkdir()
@@ -144,7 +144,7 @@ def test_headers_that_claim_60_gb_are_refused(run, tmp_path, short_of_memory):
 
 
 @pytest.mark.parametrize("make", [fifo, device, folder])
-def test_a_runs_files_are_regular_ones(run, make):
+def test_files_of_a_run_must_be_regular(run, make):
     make(run.stage(1).snippet_scores_file("test"))
     with pytest.raises(InputError, match="cannot be read"):
         run.snippet_scores("test", "v")
@@ -157,7 +157,7 @@ def test_a_runs_files_are_regular_ones(run, make):
         load_checkpoint(run.stage(1).checkpoint("last"), load_config("thumos"), ("jump",))
 
 
-def test_a_checkpoint_that_unpacks_to_more_than_its_size_is_refused(tmp_path):
+def test_checkpoint_that_unpacks_to_more_than_its_size_is_refused(tmp_path):
     torch.save({"model": {"w": torch.zeros(50_000_000)}}, tmp_path / "whole.pt")
     with zipfile.ZipFile(tmp_path / "whole.pt") as whole, \
             zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb:

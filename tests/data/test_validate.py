@@ -45,7 +45,7 @@ def said(root):
     return [(finding.level, finding.message) for finding in validate(root).findings]
 
 
-def test_a_sound_data_set_has_nothing_said_of_it(root):
+def test_valid_data_set_has_no_findings(root):
     report = validate(root)
     assert report.findings == [] and report.ready
     assert report.counts == {"videos": 9, "video_files": 9, "classes": 3, "segments": 27, "points": 27, "splits": {
@@ -252,7 +252,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_fault_is_said_with_place_and_remedy(root, case):
+def test_fault_is_reported_with_place_and_remedy(root, case):
     spoil, level, place, remedy = CASES[case]
     spoil(root)
     findings = said(root)
@@ -271,7 +271,7 @@ def test_fault_is_said_with_place_and_remedy(root, case):
 @pytest.mark.parametrize(("name", "sentence"), [
     ("split_train.txt", "split_train.txt: video 'cafe\u0301' looks like a name in gt_full.json but is written with"),
     ("videos", "videos: file 'cafe\u0301' looks like a name in gt_full.json but is written with other characters")])
-def test_a_name_with_an_accent_as_a_sign_of_its_own_is_told_from_one_that_looks_alike(root, name, sentence):
+def test_names_that_differ_only_in_unicode_form_are_reported(root, name, sentence):
     for path in [path for path in root.rglob("*") if path.is_file()]:
         if path.suffix in (".txt", ".csv", ".json"):
             path.write_text(path.read_text().replace("train_1", "caf\u00e9"))
@@ -306,13 +306,13 @@ def numeric_texts(root):
 
 
 @pytest.mark.parametrize("vary", [half_precision, marked_and_crlf, numeric_texts])
-def test_what_can_be_taken_as_it_comes_is(root, vary):
+def test_harmless_variations_are_accepted(root, vary):
     before = validate(root).counts
     vary(root)
     assert validate(root).findings == [] and validate(root).counts == before
 
 
-def test_all_faults_of_all_files_are_said_together(root):
+def test_faults_of_all_files_are_reported_together(root):
     (root / "gt_full.json").write_bytes((root / "gt_full.json").read_bytes()[:700])
     (root / "split_test.txt").unlink()
     (root / POINTS).write_text("class,video_id\nrun,train_1\n")
@@ -328,7 +328,7 @@ def test_all_faults_of_all_files_are_said_together(root):
     assert len(error.value.faults) == 4                 # all but the features: those are one video's
 
 
-def test_every_bad_line_of_a_file_is_said(root):
+def test_every_bad_line_of_a_file_is_reported(root):
     append(root / POINTS, "rnu,,,train_1,90\nrun,,,train_1,soon\nrun\n")
     set_segment([3])(root)
     set_segment("x", "train_2")(root)
@@ -355,7 +355,7 @@ def many_without_fps(tmp_path):
     return root, names
 
 
-def test_many_videos_without_fps_are_one_line_and_go_on_at_the_settings_rate(tmp_path):
+def test_many_videos_without_fps_give_one_finding_and_use_the_rate_in_the_settings(tmp_path):
     root, _ = many_without_fps(tmp_path)
     report = validate(root)
     fps, = (finding for finding in report.findings if "have no usable fps" in finding.message)
@@ -369,7 +369,7 @@ def test_many_videos_without_fps_are_one_line_and_go_on_at_the_settings_rate(tmp
     assert set(open_dataset(config_of(root), features=False).points.seconds.tolist()) == {2.5}
 
 
-def test_missing_fps_is_that_of_the_video_file_if_there_is_one(root, tmp_path):
+def test_missing_fps_is_taken_from_the_video_file(root, tmp_path):
     write_video(root / "videos" / "train_1.mp4", range(0, 2000, 100), rate=10)
     edit_gt(root, lambda database: [database[video].pop("fps") for video in ("train_1", "train_2")])
     notes = [message for _, message in said(root)]
@@ -379,7 +379,7 @@ def test_missing_fps_is_that_of_the_video_file_if_there_is_one(root, tmp_path):
     assert (fps["train_0"], fps["train_1"], fps["train_2"]) == (30, pytest.approx(10), 25)
 
 
-def test_what_repeats_over_videos_is_one_line_with_a_count_and_five_names(tmp_path):
+def test_repeated_faults_are_one_line_with_a_count_and_five_names(tmp_path):
     root, names = many_without_fps(tmp_path)
 
     def spoil(database):
@@ -415,7 +415,7 @@ def test_points_of_unknown_videos_alone_are_an_error(root):
                for level, message in said(root))
 
 
-def test_fresh_project_is_told_what_comes_first(tmp_path):
+def test_fresh_project_lists_its_next_steps(tmp_path):
     root = tmp_path / "fresh"
     root.mkdir()
     database = {video: {"duration": 10, "fps": 25, "annotations": []} for video in ("a", "b")}
@@ -459,7 +459,7 @@ def test_command_line_prints_text_and_json(root, capsys):
         run(parse(root.parent / "nowhere"))
 
 
-def test_nothing_is_written(root):
+def test_validation_writes_nothing(root):
     features_with_nan(root)
     before = signature(root)
     validate(root)
@@ -468,7 +468,7 @@ def test_nothing_is_written(root):
     assert signature(root) != before
 
 
-def test_a_change_behind_a_link_is_noticed(root):
+def test_change_behind_a_link_is_noticed(root):
     (root / "stored").mkdir()
     for name in ("features", "gt_full.json"):
         (root / name).rename(root / "stored" / name)
@@ -481,7 +481,7 @@ def test_a_change_behind_a_link_is_noticed(root):
     assert len({before, between, signature(root)}) == 3
 
 
-def test_a_video_that_is_a_link_out_is_said(make_dataset, tmp_path):
+def test_video_linked_from_outside_is_reported(make_dataset, tmp_path):
     root = make_dataset(tmp_path / "tiny")
     (root / "videos").mkdir()
     (tmp_path / "film.mp4").touch()

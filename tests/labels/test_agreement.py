@@ -46,7 +46,7 @@ def most_pairs(here: Points, there: Points, tolerance: float, any_class: bool) -
 
 
 @pytest.mark.parametrize("any_class", [False, True])
-def test_no_choice_gives_more_pairs_than_the_sweep(any_class):
+def test_sweep_finds_the_maximum_number_of_pairs(any_class):
     rng = np.random.default_rng(0)
     seen = set()
     for _ in range(400):
@@ -62,20 +62,20 @@ def test_no_choice_gives_more_pairs_than_the_sweep(any_class):
     assert len(seen) > 4
 
 
-def test_the_nearest_point_gives_way_where_that_makes_more_pairs():
+def test_more_pairs_win_over_the_nearest_point():
     # here    10    10.9          10.9 is nearest to 10.8, but then 10 would be left alone
     # there      10.8    11.5
     assert match(of_v1(10, 10.9), of_v1(10.8, 11.5), 1).tolist() == [[0, 1], [0, 1]]
 
 
-def test_the_tolerance_itself_is_within_also_where_floats_fall_short():
+def test_tolerance_is_inclusive_despite_rounding_errors():
     assert match(of_v1(12.3), of_v1(13.3), 1).shape == (2, 1)
     assert match(of_v1(.1), of_v1(.3), .2).shape == (2, 1)
     assert match(of_v1(12.3), of_v1(13.31), 1).shape == (2, 0)
     assert match(of_v1(5), of_v1(5), 0).shape == (2, 1)
 
 
-def test_each_point_stands_in_one_place_of_a_comparison():
+def test_each_point_appears_once_in_a_comparison():
     here = points((1, "jump", "v1"), (5, "run", "v1"), (9, "jump", "v1"), (1, "jump", "v2"))
     there = points((20, "run", "v2"), (5.4, "jump", "v1"), (1.2, "jump", "v1"), (1, "run", "v1"))
     found = compare(here, there, .5)
@@ -90,7 +90,7 @@ def test_each_point_stands_in_one_place_of_a_comparison():
             assert sorted([*found.agreed[side], *found.differing[side], *alone]) == list(range(count))
 
 
-def test_what_was_brought_in_once_asks_for_nothing_more():
+def test_merged_points_leave_nothing_new_to_merge():
     """With the points that only the other side has added to ours, no other point of theirs is left alone."""
     rng = np.random.default_rng(2)
     for _ in range(300):
@@ -103,7 +103,7 @@ def test_what_was_brought_in_once_asks_for_nothing_more():
         assert set(after.only_there.tolist()) <= set(before.only_there.tolist())
 
 
-def test_the_curve_counts_the_pairs_of_each_tolerance():
+def test_f1_curve_counts_pairs_at_each_tolerance():
     here, there = of_v1(10, 20, 30), of_v1(10.4, 21, 34.9, 50)
     assert TOLERANCES.tolist() == [.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]
     assert f1_curve(here, there) == pytest.approx(np.array([1, *[2] * 8, 3]) * 2 / 7)
@@ -112,7 +112,7 @@ def test_the_curve_counts_the_pairs_of_each_tolerance():
     assert np.isnan(f1_curve(of_v1(), of_v1())).all()
 
 
-def test_what_cannot_be_compared_is_refused():
+def test_incomparable_points_and_invalid_tolerances_are_refused():
     with pytest.raises(ValueError, match="share"):
         match(of_v1(1), Points([1], [0], [0], ("jump",), VIDEOS), 1)
     for tolerance in (-1, float("nan"), float("inf")):
@@ -120,7 +120,7 @@ def test_what_cannot_be_compared_is_refused():
             match(of_v1(1), of_v1(1), tolerance)
 
 
-def test_ten_thousand_points_against_as_many_are_compared_in_well_under_a_second():
+def test_comparing_two_sets_of_10000_points_takes_under_a_second():
     rng = np.random.default_rng(3)
     here, there = (Points(rng.uniform(0, 7200, 10_000), rng.integers(2, size=10_000), rng.integers(2, size=10_000),
                           CLASSES, VIDEOS) for _ in range(2))
@@ -130,7 +130,7 @@ def test_ten_thousand_points_against_as_many_are_compared_in_well_under_a_second
     assert (np.diff(curve) > 0).all() and curve[-1] > .5
 
 
-def test_two_human_annotators_of_thumos(shared):
+def test_agreement_of_two_human_annotators_of_thumos(shared):
     root = shared / "datasets" / "THUMOS14"
     dataset = open_dataset(config_of(root), features=False)
     folder = root / "point_labels" / "human"

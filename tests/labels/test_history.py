@@ -35,12 +35,12 @@ def operation(before: dict, after: dict, **more) -> dict:
     ({"jmp": {}, "jump": {}, "p": point()}, {"jump": {}, "p": point(label="jump")},
      "merged class jmp into jump, changed jmp at 10.00 s to jump"),
     ({"v1": {"done": True}}, {}, "marked not done"), ({}, {}, "changed nothing")])
-def test_every_change_has_its_words(before, after, said):
+def test_every_change_is_described(before, after, said):
     assert describe(operation(before, after), {}) == said
     assert describe(operation(before, after, kind="undo", of="x"), {"x": 3}) == f"undo of #3: {said}"
 
 
-def test_labels_of_a_renamed_class_are_known_under_its_last_name():
+def test_class_successors_follow_renames_and_merges():
     def rename(old: str, new: str) -> dict:
         return operation({old: {}}, {new: {}})
 

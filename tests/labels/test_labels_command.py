@@ -61,7 +61,7 @@ def labelled(root: Path) -> LabelStore:
     return store
 
 
-def test_the_log_is_told_one_line_an_operation_in_words(root):
+def test_log_prints_one_line_per_operation(root):
     store = labelled(root)
     lines = labels("log", root).stdout.splitlines()
     assert [line.split()[0] for line in lines] == [f"#{number}" for number in range(1, 10)]
@@ -75,7 +75,7 @@ def test_the_log_is_told_one_line_an_operation_in_words(root):
     assert east[:2] == f"{(int(clock[11:13]) + 5) % 24:02}"
 
 
-def test_the_log_can_be_cut_to_a_video_a_person_and_what_is_new(root):
+def test_log_can_be_filtered_by_video_person_and_number(root):
     store = labelled(root)
     whole = store.log.read_bytes().splitlines(keepends=True)
 
@@ -89,7 +89,7 @@ def test_the_log_can_be_cut_to_a_video_a_person_and_what_is_new(root):
     assert lines("--video", "v2") == [5, 8, 9]
 
 
-def test_blame_names_who_set_each_point_and_who_changed_it_last(root):
+def test_blame_shows_who_set_each_point_and_who_changed_it_last(root):
     store = labelled(root)
     rows = told("blame", root)
     columns = ("video", "time", "label", "set_by", "changed_by", "seq")
@@ -103,7 +103,7 @@ def test_blame_names_who_set_each_point_and_who_changed_it_last(root):
     assert lines[1].endswith("  Bob  #7") and "  Ann  " in lines[1]
 
 
-def test_an_undone_deletion_leaves_the_point_to_who_set_it(root):
+def test_restored_point_keeps_its_author(root):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     store.apply([change("delete", "d", {"a": point(1)}, {})], "Bob")
@@ -112,7 +112,7 @@ def test_an_undone_deletion_leaves_the_point_to_who_set_it(root):
     assert (row["set_by"], row["changed_by"], row["seq"]) == ("Ann", "Bob", 3)
 
 
-def test_a_data_set_without_a_log_shows_its_point_file(root):
+def test_data_set_without_a_log_shows_its_point_file(root):
     (root / "point_labels").mkdir()
     (root / "point_labels" / "point_gaussian.csv").write_text("class,video_id,point\njump,v1,30\nrun,v2,60\n")
     before = snapshot(root)
@@ -136,7 +136,7 @@ for n in range(60):
 """
 
 
-def test_a_log_that_two_processes_write_at_once_can_be_read_at_any_moment(root):
+def test_log_can_be_read_while_two_processes_write_it(root):
     LabelStore(root).apply([add("first", 1)], "Cid")
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, root, who], cwd=ROOT) for who in ("Ann", "Bob")]
     seen = []
@@ -152,7 +152,7 @@ def test_a_log_that_two_processes_write_at_once_can_be_read_at_any_moment(root):
 
 
 @pytest.mark.parametrize("command", ["log", "blame"])
-def test_a_pipe_that_is_closed_early_is_no_fault(root, command):
+def test_closed_pipe_is_not_an_error(root, command):
     LabelStore(root).apply([add(f"p{number}", number / 100) for number in range(5000)], "Ann")
     reader = subprocess.Popen([sys.executable, "-m", "hrpro", "labels", command, root], cwd=ROOT, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -162,7 +162,7 @@ def test_a_pipe_that_is_closed_early_is_no_fault(root, command):
 
 
 @pytest.mark.parametrize("cut", [b'{"id":"half","vid', b"\0" * 40])
-def test_a_cut_off_last_line_is_passed_over_and_stays_for_the_app_to_set_aside(root, cut):
+def test_cut_off_last_line_is_skipped_and_left_for_the_app(root, cut):
     store = labelled(root)
     store.log.write_bytes(store.log.read_bytes() + cut)
     os.utime(store.log, (1, 1))
@@ -175,7 +175,7 @@ def test_a_cut_off_last_line_is_passed_over_and_stays_for_the_app_to_set_aside(r
     assert "was moved to operations.jsonl.cut" in labels("merge", root, root, "--write").stderr
 
 
-def test_a_broken_line_in_the_midst_is_named_and_the_state_before_it_can_be_had(root):
+def test_broken_line_is_reported_and_the_state_before_it_can_be_exported(root):
     store = labelled(root)
     lines = store.log.read_bytes().splitlines(keepends=True)
     store.log.write_bytes(b"".join(lines[:4]) + b'{"id":\n' + b"".join(lines[5:]))
@@ -197,7 +197,7 @@ def test_a_broken_line_in_the_midst_is_named_and_the_state_before_it_can_be_had(
     {"after": {"jump": {"place": None}}}, {"after": {"p": point(1) | {"label": {"a": 1}}}}, {"video": ["v1"]},
     {"after": {"p": {key: value for key, value in point(1).items() if key != "video"}}},
     {"after": {"p": point(1) | {"time": None}}}, {"after": {"v1": {"done": [1]}}}, {"kind": "fly"}])
-def test_a_log_with_unsound_operations_is_refused_in_one_sentence(root, tmp_path, capsys, wrong):
+def test_log_with_an_invalid_operation_is_refused_in_one_sentence(root, tmp_path, capsys, wrong):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     sound = {"id": "op", "seq": 1, "time": "2024-05-03T10:00:00.000+00:00", "who": "Eve", "video": "v1", "kind": "add",
@@ -238,7 +238,7 @@ def test_a_log_with_unsound_operations_is_refused_in_one_sentence(root, tmp_path
     (["export-csv", "{root}", "-o", "{root}/labels/operations.jsonl"], "Choose another file."),
     (["export-csv", "{root}", "-o", "{root}"], "could not be written"),
     (["blame"], "the following arguments are required: DATASET_DIR"), ([], "required: COMMAND")])
-def test_bad_arguments_are_a_sentence_and_nothing_is_written(root, tmp_path, capsys, arguments, sentence):
+def test_bad_arguments_give_a_message_and_write_nothing(root, tmp_path, capsys, arguments, sentence):
     labelled(root)
     (root / "videos").mkdir()
     before = snapshot(tmp_path)
@@ -251,7 +251,7 @@ def test_bad_arguments_are_a_sentence_and_nothing_is_written(root, tmp_path, cap
     assert snapshot(tmp_path) == before
 
 
-def test_hostile_names_reach_no_terminal_and_no_path(root, tmp_path):
+def test_hostile_names_do_not_reach_terminals_or_paths(root, tmp_path):
     """Names that somebody wrote into a log by hand: control characters, line ends, paths, CSV's own signs."""
     who, label, video = "Eve\x1b[2J\nAnn", 'a,"b"\r\n=1+1\x9b', "../../v1"
     line = {"id": "op", "seq": 1, "time": "2024-05-03T10:00:00Z", "who": who, "video": video, "kind": "add",
@@ -287,7 +287,7 @@ def copies(root: Path, tmp_path: Path) -> tuple[LabelStore, LabelStore]:
     return ours, theirs
 
 
-def test_a_merge_shows_agreements_and_differences_and_writes_nothing(root, tmp_path):
+def test_merge_reports_agreements_and_differences_and_writes_nothing(root, tmp_path):
     _, theirs = copies(root, tmp_path)
     before = snapshot(tmp_path)
     report = told("merge", root, theirs.root)
@@ -307,7 +307,7 @@ def test_a_merge_shows_agreements_and_differences_and_writes_nothing(root, tmp_p
     assert snapshot(tmp_path) == before
 
 
-def test_merge_write_brings_what_only_the_other_has_as_who_made_it_and_once(root, tmp_path):
+def test_merge_write_adds_missing_points_once_under_their_authors(root, tmp_path):
     ours, theirs = copies(root, tmp_path)
     mine, whole = standing(root), ours.log.read_bytes()
     report = told("merge", root, theirs.root, "--write")
@@ -329,7 +329,7 @@ def test_merge_write_brings_what_only_the_other_has_as_who_made_it_and_once(root
     assert told("merge", root, theirs.root, "--write")["brought"]["points"] == []
 
 
-def test_two_copies_merged_both_ways_hold_the_same_points(root, tmp_path):
+def test_copies_merged_both_ways_differ_only_where_people_disagreed(root, tmp_path):
     _, theirs = copies(root, tmp_path)
     labels("merge", root, theirs.root, "--write")
     labels("merge", theirs.root, root, "--write")
@@ -339,7 +339,7 @@ def test_two_copies_merged_both_ways_hold_the_same_points(root, tmp_path):
     assert set(standing(root)) ^ set(standing(theirs.root)) == apart
 
 
-def test_copies_that_each_imported_the_same_point_file_share_its_points(root, tmp_path):
+def test_copies_that_imported_the_same_point_file_share_its_points(root, tmp_path):
     (root / "point_labels").mkdir()
     path = root / "point_labels" / "point_gaussian.csv"
     path.write_text("class,video_id,point\njump,v1,30\nrun,v1,600\nrun,v2,60\n")
@@ -362,7 +362,7 @@ def test_copies_that_each_imported_the_same_point_file_share_its_points(root, tm
 @pytest.mark.parametrize(("name", "text"), [
     ("dora.csv", "class,video_id,point\njump,v1,63\nrun,v2,900\nrun,v1,900000\nrun,v9,5\nfly,v1,9\n"),
     ("dora.txt", "v1,2.1,jump\r\n\r\nv2,30.03,run\r\n\r\nv1,30030,run\r\nv9,5,run\r\nv1,1,fly\r\n")])
-def test_a_point_file_is_merged_as_of_its_name(root, tmp_path, name, text):
+def test_merged_point_file_is_named_as_the_author(root, tmp_path, name, text):
     labelled(root)
     path = tmp_path / name
     path.write_bytes(text.encode())
@@ -378,7 +378,7 @@ def test_a_point_file_is_merged_as_of_its_name(root, tmp_path, name, text):
     assert snapshot(tmp_path) == before
 
 
-def test_a_class_that_was_removed_here_does_not_come_back(root, tmp_path):
+def test_class_that_was_removed_here_does_not_come_back(root, tmp_path):
     _, theirs = copies(root, tmp_path)
     ours = LabelStore(root)
     ours.apply([change("class", "swim2", {}, {"swim": {}}), change("class", "swim3", {"swim": {}}, {})], "Ann")
@@ -388,7 +388,7 @@ def test_a_class_that_was_removed_here_does_not_come_back(root, tmp_path):
     assert ("v2", 9, "run", "Bob") in standing(root)
 
 
-def test_a_read_only_copy_of_a_colleague_can_be_merged(root, tmp_path):
+def test_read_only_log_of_a_colleague_can_be_merged(root, tmp_path):
     _, theirs = copies(root, tmp_path)
     alone = tmp_path / "sent.jsonl"
     shutil.copy(theirs.log, alone)
@@ -397,7 +397,7 @@ def test_a_read_only_copy_of_a_colleague_can_be_merged(root, tmp_path):
     assert "3 points brought in" in labels("merge", root, alone, "--write").stdout
 
 
-def test_two_people_of_one_log_are_compared_by_who_set_the_points(root):
+def test_two_people_in_one_log_are_compared(root):
     store = LabelStore(root)
     store.apply([add("a1", 10, "run"), add("a2", 20), add("a3", 30)], "ann")
     store.apply([add("b1", 10.6), add("b2", 20.6), change("move", "m", {"a3": point(30)}, {"a3": point(31)})], "bob")
@@ -407,7 +407,7 @@ def test_two_people_of_one_log_are_compared_by_who_set_the_points(root):
     assert [each["f1"] for each in told("merge", root, "--people", "ann", "bob")["f1"]] == [0, *[.4] * 9]
 
 
-def test_the_export_is_the_projection_and_can_be_of_any_past_and_of_one_person(root, tmp_path):
+def test_export_matches_the_projection_and_can_be_limited_by_time_and_person(root, tmp_path):
     labelled(root)
     path = project_points(root)
     assert labels("export-csv", root).stdout == path.read_text()
@@ -425,13 +425,13 @@ def test_the_export_is_the_projection_and_can_be_of_any_past_and_of_one_person(r
     assert exported("--who", "Ann", "--at", 2) == exported("--at", 2)
 
 
-def test_output_is_utf_8_wherever_it_goes(root):
+def test_output_is_always_utf_8(root):
     labelled(root)
     done = labels("export-csv", root, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="C", PYTHONIOENCODING="ascii")
     assert "слалом" in done.stdout
 
 
-def test_next_suggests_training_videos_and_all_with_the_option(tmp_path):
+def test_next_suggests_training_videos_or_all_with_the_option(tmp_path):
     root, run = write_small(tmp_path / "ours", train="v1\n", test="v2\n"), tmp_path / "run"
     (run / "stage1" / "outputs").mkdir(parents=True)
     (run / "stage1" / "config.json").write_text("{}")

@@ -44,7 +44,7 @@ def add_class(name: str) -> dict:
     return change("class", f"class-{name}", {}, {name: {}})
 
 
-def test_another_log_in_the_same_place_is_read_anew_and_left_as_it_is(root):
+def test_replaced_log_is_read_again_and_not_modified(root):
     """A log put back by copying keeps its inode; what one process knows of the old one must not cut the new one."""
     store = LabelStore(root)
     store.apply([add("a", 2)], "Ann")
@@ -63,7 +63,7 @@ def test_another_log_in_the_same_place_is_read_anew_and_left_as_it_is(root):
     assert labels(LabelStore(root)) == labels(store) == {"c": ("jump", 3.125), "d": ("jump", 4)}
 
 
-def test_add_move_relabel_delete_are_there_after_a_restart(root):
+def test_add_move_relabel_and_delete_survive_a_restart(root):
     store = LabelStore(root)
     acks = store.apply([
         add("a", 1), add("b", 2), add("c", 3, video="v2"),
@@ -81,7 +81,7 @@ def test_add_move_relabel_delete_are_there_after_a_restart(root):
     assert set(lines[3]) == {"id", "seq", "time", "who", "video", "kind", "before", "after"}
 
 
-def test_a_beginning_of_the_log_replays_to_the_state_of_then(root, tmp_path):
+def test_prefix_of_the_log_replays_to_the_earlier_state(root, tmp_path):
     store = LabelStore(root)
     states = []
     for operation in (add("a", 1), add("b", 2), change("delete", "d", {"a": point(1)}, {}), add("e", 4)):
@@ -95,7 +95,7 @@ def test_a_beginning_of_the_log_replays_to_the_state_of_then(root, tmp_path):
         assert labels(LabelStore(past)) == state
 
 
-def test_a_resent_operation_is_acknowledged_but_not_applied_twice(root):
+def test_resent_operation_is_acknowledged_but_not_applied_twice(root):
     store = LabelStore(root)
     first = store.apply([add("a", 1)], "Ann")
     store.apply([change("delete", "d", {"a": point(1)}, {})], "Ann")
@@ -104,7 +104,7 @@ def test_a_resent_operation_is_acknowledged_but_not_applied_twice(root):
     assert labels(store) == {} and store.log.read_bytes().count(b"\n") == 2
 
 
-def test_undo_and_redo_go_back_and_forth_without_limit_also_after_a_restart_and_for_bulk_edits(root):
+def test_undo_and_redo_are_unlimited_even_after_restarts_and_for_bulk_edits(root):
     store = LabelStore(root)
     store.apply([add(f"p{n}", n) for n in range(50)], "Ann")
     everything = {f"p{n}": point(n) for n in range(50)}
@@ -124,7 +124,7 @@ def test_undo_and_redo_go_back_and_forth_without_limit_also_after_a_restart_and_
     assert store.redo("v1", "Ann").refused == "There is nothing to redo."
 
 
-def test_a_new_operation_ends_what_could_be_redone(root):
+def test_new_operation_clears_what_could_be_redone(root):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     store.undo("v1", "Ann")
@@ -133,7 +133,7 @@ def test_a_new_operation_ends_what_could_be_redone(root):
     assert labels(store) == {"b": ("jump", 2)}
 
 
-def test_undo_is_each_persons_and_each_videos_own(root):
+def test_undo_is_per_person_and_video(root):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     store.apply([add("b", 2)], "Bob")
@@ -142,7 +142,7 @@ def test_undo_is_each_persons_and_each_videos_own(root):
     assert labels(store) == {"b": ("jump", 2)} and labels(store, "v2") == {"c": ("jump", 3)}
 
 
-def test_undo_of_what_was_refused_takes_nothing_else_back(root):
+def test_undo_of_a_refused_operation_undoes_nothing_else(root):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     back = {"id": "back", "video": "v1", "kind": "undo", "of": "op-b"}
@@ -153,7 +153,7 @@ def test_undo_of_what_was_refused_takes_nothing_else_back(root):
     assert labels(store) == {"a": ("jump", 1)}
 
 
-def test_undo_leaves_what_someone_else_changed_since_and_says_so(root):
+def test_undo_keeps_later_changes_of_others_and_reports_it(root):
     store = LabelStore(root)
     store.apply([change("add", "two", {}, {"a": point(1), "b": point(2)})], "Ann")
     store.apply([change("move", "m", {"a": point(1)}, {"a": point(9)})], "Bob")
@@ -177,7 +177,7 @@ def test_undo_leaves_what_someone_else_changed_since_and_says_so(root):
     (add_class("a\nb"), "'a\\nb' cannot be a class. Use 1 to 200 characters on one line."),
     (change("mark", "k", {}, {"v2": {"done": True}}), "Only the video itself can be marked."),
 ])
-def test_what_the_labels_do_not_allow_is_refused_with_a_sentence(root, operation, sentence):
+def test_invalid_operation_is_refused_with_a_sentence(root, operation, sentence):
     store = LabelStore(root)
     store.apply([add("a", 1), add("b", 2)], "Ann")
     store.apply([change("move", "x", {"a": point(1)}, {"a": point(3)}),
@@ -204,7 +204,7 @@ def test_what_the_labels_do_not_allow_is_refused_with_a_sentence(root, operation
     (change("add", "x", {}, {"": point(1)}), "not a key of 1 to 500 characters"),
     (change("mark", "x", {}, {"v1": {"done": "yes"}}), "A video is marked with"),
     ({"id": "x", "video": "v1", "kind": "add", "before": {}, "after": {}}, "changes nothing")])
-def test_a_malformed_operation_is_refused_and_holds_back_no_other(root, broken, place):
+def test_malformed_operation_is_refused_without_blocking_others(root, broken, place):
     store = LabelStore(root)
     first, refused, last = store.apply([add("a", 1), broken, add("b", 2)], "Ann")
     assert (first.seq, last.seq) == (1, 2) and refused.malformed and place in refused.refused
@@ -212,7 +212,7 @@ def test_a_malformed_operation_is_refused_and_holds_back_no_other(root, broken, 
     assert {point["id"] for point in LabelStore(root).points()} == {"a", "b"}
 
 
-def test_the_first_operation_imports_the_point_file(root):
+def test_first_operation_imports_the_point_file(root):
     folder = root / "point_labels"
     folder.mkdir()
     (folder / "point_gaussian.csv").write_text("class,start_frame,stop_frame,video_id,point\njump,0,90,v1,30\n"
@@ -231,7 +231,7 @@ def test_the_first_operation_imports_the_point_file(root):
     assert LabelStore(root).points("v1") == shown[:1] or LabelStore(root).points("v1")[0]["time"] == shown[0]["time"]
 
 
-def test_a_point_file_that_changes_before_the_first_operation_is_read_again(root):
+def test_point_file_that_changes_before_the_first_operation_is_read_again(root):
     (root / "point_labels").mkdir()
     path = root / "point_labels" / "point_gaussian.csv"
     path.write_text("class,video_id,point\njump,v1,30\n")
@@ -245,7 +245,7 @@ def test_a_point_file_that_changes_before_the_first_operation_is_read_again(root
 
 
 @pytest.mark.parametrize("cut", [b'{"id":"half","vid', b"\0" * 40, b"\0\0\n\xff\xfe\n{"])
-def test_a_cut_off_last_line_is_set_aside_and_reported_and_the_rest_stands(root, cut):
+def test_cut_off_last_line_is_set_aside_and_reported_and_the_rest_kept(root, cut):
     store = LabelStore(root)
     store.apply([add("a", 1), add("b", 2)], "Ann")
     whole = store.log.read_bytes()
@@ -261,7 +261,7 @@ def test_a_cut_off_last_line_is_set_aside_and_reported_and_the_rest_stands(root,
     assert len(labels(store)) == 3
 
 
-def test_a_log_that_is_being_copied_into_place_is_not_cut(root):
+def test_log_that_is_being_copied_into_place_is_not_truncated(root):
     store = LabelStore(root)
     store.apply([add(f"p{number}", number) for number in range(40)], "Ann")
     whole = store.log.read_bytes()
@@ -276,7 +276,7 @@ def test_a_log_that_is_being_copied_into_place_is_not_cut(root):
     assert LabelStore(root).seq == 41
 
 
-def test_a_cut_off_line_is_set_aside_once_it_has_come_to_rest(root):
+def test_cut_off_line_is_set_aside_once_the_log_stops_changing(root):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     whole = store.log.read_bytes()
@@ -289,7 +289,7 @@ def test_a_cut_off_line_is_set_aside_once_it_has_come_to_rest(root):
 
 
 @pytest.mark.parametrize("while_it", ["waits for its turn", "writes"])
-def test_a_log_put_in_the_place_of_one_that_is_written_takes_the_label_too(root, monkeypatch, while_it):
+def test_label_reaches_a_log_that_replaces_the_one_being_written(root, monkeypatch, while_it):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     copy = root / "copy.jsonl"
@@ -318,7 +318,7 @@ def test_a_log_put_in_the_place_of_one_that_is_written_takes_the_label_too(root,
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks Linux which files are flushed")
-def test_the_first_operation_puts_the_names_of_folder_and_log_onto_the_disk_too(root, monkeypatch):
+def test_first_operation_syncs_the_folders_of_the_log(root, monkeypatch):
     synced, sync = set(), os.fsync
 
     def witness(handle: int) -> None:
@@ -331,7 +331,7 @@ def test_the_first_operation_puts_the_names_of_folder_and_log_onto_the_disk_too(
     assert synced == {str(store.log), str(store.log.parent), str(root)}
 
 
-def test_a_broken_line_in_the_midst_is_an_error_that_names_it(root):
+def test_broken_line_inside_the_log_is_an_error_with_its_number(root):
     store = LabelStore(root)
     store.apply([add("a", 1), add("b", 2), add("c", 3)], "Ann")
     lines = store.log.read_bytes().splitlines(keepends=True)
@@ -348,7 +348,7 @@ def _write_many(root: Path, who: str, count: int) -> None:
         store.apply([add(f"{who}{number}", number / 10)], who)
 
 
-def test_two_processes_never_lose_an_operation(root):
+def test_concurrent_processes_never_lose_an_operation(root):
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_write_many, args=(root, who, 100)) for who in ("Ann", "Bob", "Cid")]
     for writer in writers:
@@ -398,7 +398,7 @@ def _run_apart(root: Path, prepare: str, operation: dict) -> str:
                           check=True, cwd=ROOT).stdout
 
 
-def test_a_full_disk_acknowledges_nothing_and_leaves_the_log_whole(root):
+def test_full_disk_acknowledges_nothing_and_leaves_the_log_intact(root):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     before = store.log.read_bytes()
@@ -409,7 +409,7 @@ def test_a_full_disk_acknowledges_nothing_and_leaves_the_log_whole(root):
     assert LabelStore(root).apply([add("b", 2)], "Ann")[0].seq == 2
 
 
-def test_a_read_only_log_acknowledges_nothing(root):
+def test_read_only_log_acknowledges_nothing(root):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     before = store.log.read_bytes()
@@ -422,7 +422,7 @@ def test_a_read_only_log_acknowledges_nothing(root):
     assert store.log.read_bytes() == before
 
 
-def test_the_projection_is_what_training_reads(root):
+def test_training_reads_the_projection(root):
     store = LabelStore(root)
     frames = [0, 1, 29, 30, 1798, 2500]
     store.apply([change("add", "all", {}, {
@@ -450,7 +450,7 @@ def uneven(tmp_path_factory) -> tuple[Path, list[float]]:
     return create_project(folder, "project", folder / "videos", ["jump"]), probe(video).times.tolist()
 
 
-def test_points_of_a_very_uneven_video_reach_training_at_their_own_moments(uneven, tmp_path):
+def test_points_of_a_variable_frame_rate_video_reach_training_at_their_times(uneven, tmp_path):
     project, times = uneven
     root = shutil.copytree(project, tmp_path / "copy")
     stamped = [0, 24, 28, 40, 52, 55, 56, 70, 84, 85, 108]
@@ -474,14 +474,14 @@ def test_points_of_a_very_uneven_video_reach_training_at_their_own_moments(uneve
 
 @pytest.mark.parametrize("fps", [25, FPS, 24000 / 1001, 60000 / 1001, 240, 15, 1])
 @pytest.mark.parametrize("unit", [1000, 90_000])
-def test_even_frames_keep_their_whole_numbers(root, fps, unit):
+def test_frames_at_a_constant_rate_keep_whole_numbers(root, fps, unit):
     frames = np.array([0, 1, 2, 29, 30, 1798, 99 * 240]) % int(99 * fps)
     stamps = np.round(frames / fps * unit) / unit
     csv_of = Points(stamps, [0] * 7, [0] * 7, ("jump",), ("v1",)).to_csv({"v1": fps})
     assert [row["point"] for row in csv.DictReader(csv_of.splitlines())] == [str(frame) for frame in frames]
 
 
-def test_moments_that_a_person_clicked_between_frames_stay_as_they_are(root):
+def test_times_between_frames_are_preserved(root):
     human = root / "point_labels" / "human"
     human.mkdir(parents=True)
     seconds = [1.25, 12.35, 40.96, 77.7]
@@ -495,7 +495,7 @@ def test_moments_that_a_person_clicked_between_frames_stay_as_they_are(root):
     assert read.tolist() == pytest.approx(seconds, abs=1e-9)
 
 
-def test_a_projection_that_cannot_be_written_is_a_sentence_and_the_log_stands(root):
+def test_unwritable_projection_gives_a_message_and_keeps_the_log(root):
     LabelStore(root).apply([add("a", 1)], "Ann")
     (root / "point_labels").write_text("in the way")
     with pytest.raises(InputError, match=r"point_labels: cannot be made or read \(File exists\)"):
@@ -504,7 +504,7 @@ def test_a_projection_that_cannot_be_written_is_a_sentence_and_the_log_stands(ro
     assert len(list(csv.DictReader(project_points(root).open()))) == 1
 
 
-def test_the_projection_follows_other_processes(root):
+def test_projection_includes_operations_of_other_processes(root):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     store.project()
@@ -512,7 +512,7 @@ def test_the_projection_follows_other_processes(root):
     assert len(list(csv.DictReader(store.project().open()))) == 4
 
 
-def test_a_class_added_in_the_app_is_listed_and_can_be_undone_while_unused(root):
+def test_class_added_in_the_app_is_listed_and_can_be_undone_while_unused(root):
     store = LabelStore(root)
     acks = store.apply([add_class("слалом"), add("a", 1, "слалом")], "Ann")
     assert [ack.refused for ack in acks] == [None, None]
@@ -525,7 +525,7 @@ def test_a_class_added_in_the_app_is_listed_and_can_be_undone_while_unused(root)
     assert store.classes == ["jump", "run", "слалом"]
 
 
-def test_an_undone_class_leaves_the_list(root):
+def test_undone_class_is_removed_from_the_list(root):
     store = LabelStore(root)
     store.apply([add_class("dive")], "Ann")
     store.project()
@@ -536,7 +536,7 @@ def test_an_undone_class_leaves_the_list(root):
     assert LabelStore(root).classes == ["jump", "run", "dive"]
 
 
-def test_a_mark_says_that_a_video_is_completely_labelled(root):
+def test_video_can_be_marked_as_completely_labelled(root):
     store = LabelStore(root)
     store.apply([change("mark", "k", {}, {"v1": {"done": True}})], "Ann")
     assert LabelStore(root).done() == {"v1"}
@@ -544,7 +544,7 @@ def test_a_mark_says_that_a_video_is_completely_labelled(root):
     assert LabelStore(root).done() == set()
 
 
-def test_ten_thousand_points_stay_cheap(root):
+def test_ten_thousand_points_take_little_time_and_memory(root):
     store = LabelStore(root)
     store.apply([add(f"p{n}", n / 100) for n in range(10_000)], "Ann")
     begin = time.perf_counter()
@@ -559,7 +559,7 @@ def test_ten_thousand_points_stay_cheap(root):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20
 
 
-def test_a_class_is_renamed_with_all_its_points_in_all_videos_and_back(root):
+def test_renaming_a_class_changes_its_points_in_all_videos_and_can_be_undone(root):
     store = LabelStore(root)
     store.apply([add("a", 1), add("b", 2, video="v2"), add("c", 3, "run")], "Ann")
     renamed = change("rename", "r", {"jump": {}}, {"leap": {}})
@@ -578,7 +578,7 @@ def test_a_class_is_renamed_with_all_its_points_in_all_videos_and_back(root):
 
 
 @pytest.mark.parametrize("replayed", [False, True])
-def test_a_point_belongs_to_the_person_who_placed_it_whatever_others_do_to_it(root, replayed):
+def test_point_keeps_its_author_whatever_others_change(root, replayed):
     (root / "point_labels").mkdir()
     (root / "point_labels" / "point_gaussian.csv").write_text("class,video_id,point\njump,v1,300\n")
     store = LabelStore(root)
@@ -603,14 +603,14 @@ def test_a_point_belongs_to_the_person_who_placed_it_whatever_others_do_to_it(ro
                                                              if key != "s"}
 
 
-def test_a_point_placed_again_under_a_used_id_is_the_new_persons(root):
+def test_point_added_under_a_used_id_belongs_to_the_new_author(root):
     store = LabelStore(root)
     store.apply([add("a", 1), change("delete", "d", {"a": point(1)}, {})], "Ann")
     store.apply([change("add", "again", {}, {"a": point(2)})], "Bob")
     assert [row["who"] for row in store.points()] == ["Bob"]
 
 
-def test_an_undone_rename_leaves_what_was_labelled_since(root):
+def test_undone_rename_keeps_later_labels(root):
     store = LabelStore(root)
     store.apply([add("a", 1), change("rename", "r", {"jump": {}}, {"leap": {}})], "Ann")
     store.apply([add("b", 2, "leap")], "Bob")
@@ -618,7 +618,7 @@ def test_an_undone_rename_leaves_what_was_labelled_since(root):
     assert labels(store) == {"a": ("jump", 1), "b": ("leap", 2)} and set(store.classes) == {"jump", "leap", "run"}
 
 
-def test_classes_are_merged_and_taken_apart_again(root):
+def test_merging_classes_can_be_undone(root):
     store = LabelStore(root)
     store.apply([add("a", 1), add("b", 2, "run"), add("c", 3, video="v2")], "Ann")
     store.apply([change("merge", "m", {"jump": {}, "run": {}}, {"run": {}})], "Ann")
@@ -627,7 +627,7 @@ def test_classes_are_merged_and_taken_apart_again(root):
     assert store.counts("label") == {"jump": 2, "run": 1} and set(LabelStore(root).classes) == {"jump", "run"}
 
 
-def test_classes_take_a_colour_a_place_and_a_key(root):
+def test_classes_have_a_colour_a_place_and_a_key(root):
     store = LabelStore(root)
     store.apply([add_class("swim")], "Ann")
     order = {name: {"place": place} for place, name in enumerate(["swim", "run", "jump"])}
@@ -645,7 +645,7 @@ def test_classes_take_a_colour_a_place_and_a_key(root):
     assert again.classes == ["jump", "run", "swim"] and again.styles == {}
 
 
-def test_annotated_classes_keep_their_names(root):
+def test_annotated_classes_cannot_be_renamed_merged_or_removed(root):
     truth = json.loads((root / "gt_full.json").read_text())
     truth["database"]["v1"]["annotations"] = [{"label": "jump", "segment": [1, 2]}]
     (root / "gt_full.json").write_text(json.dumps(truth))
@@ -661,7 +661,7 @@ def segment(start: float, end: float, **more) -> dict:
     return {"video": "v1", "label": "jump", "start": start, "end": end, "point": "a", "model": "run 1", **more}
 
 
-def test_suggestions_are_accepted_corrected_and_refused_and_go_with_their_point(root):
+def test_suggestions_are_accepted_corrected_refused_and_deleted_with_their_point(root):
     store = LabelStore(root)
     store.apply([add("a", 1), change("accept", "s", {}, {"s": segment(.5, 2)}),
                  change("move", "edge", {"s": segment(.5, 2)}, {"s": segment(.5, 3)}),
@@ -674,7 +674,7 @@ def test_suggestions_are_accepted_corrected_and_refused_and_go_with_their_point(
     assert len(store.segments("v1")) == 2 and labels(store) == {"a": ("jump", 1)}
 
 
-def test_accepted_segments_are_written_beside_their_points_and_come_back(root):
+def test_accepted_segments_are_written_with_their_points_and_read_back(root):
     store = LabelStore(root)
     store.apply([add("a", 10), add("b", 20), add("c", 30), add("d", 40)], "Ann")
     assert store.project().read_text().splitlines()[0] == "class,class_index,start_frame,stop_frame,video_id,point"
@@ -716,7 +716,7 @@ def test_frames_of_annotated_actions_in_published_files_are_not_accepted_segment
         open_dataset(config_of(root), features=False)
 
 
-def test_a_point_is_flagged_as_doubtful_with_a_note(root):
+def test_point_can_be_flagged_as_doubtful_with_a_note(root):
     store = LabelStore(root)
     doubtful = point(1) | {"doubt": "or a hop?"}
     store.apply([add("a", 1), change("flag", "f", {"a": point(1)}, {"a": doubtful})], "Ann")
@@ -744,7 +744,7 @@ def test_a_point_is_flagged_as_doubtful_with_a_note(root):
     (change("accept", "x", {}, {"s": {"start": 1}}), "A segment needs"),
     (change("flag", "x", {"a": point(1)}, {"a": point(1) | {"doubt": " "}}), "A doubtful point has a note"),
 ])
-def test_what_classes_segments_and_flags_do_not_allow_is_refused(root, operation, part):
+def test_invalid_changes_of_classes_segments_and_flags_are_refused(root, operation, part):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     size = store.log.stat().st_size

@@ -37,7 +37,7 @@ def said(store: LabelStore, run: Run, segments: Segments) -> list[tuple[str, flo
     return [(moment.video, moment.time, moment.label, moment.why) for moment in next_labels(store, run, segments)]
 
 
-def test_each_reason_is_told_and_the_surest_comes_first(store, tmp_path):
+def test_suggestions_give_their_reason_and_come_best_first(store, tmp_path):
     add(store, ("v1", "jump", 12), ("v1", "run", 22), ("v1", "run", 24), ("v1", "jump", 40.5))
     assert said(store, Run(tmp_path / "run"), found(
         ("v1", "jump", 10, 15, .9), ("v1", "run", 20, 25, .8), ("v1", "jump", 36, 40, .7),
@@ -47,13 +47,13 @@ def test_each_reason_is_told_and_the_surest_comes_first(store, tmp_path):
         ("v1", 40.5, "jump", "point 0.5 s outside a detection")]
 
 
-def test_a_point_of_another_class_or_video_does_not_count(store, tmp_path):
+def test_points_of_another_class_or_video_do_not_count(store, tmp_path):
     add(store, ("v1", "run", 12), ("v2", "jump", 12))
     assert said(store, Run(tmp_path / "run"), found(("v1", "jump", 10, 15, 1))) == [
         ("v1", 12.5, "jump", "unlabelled detection")]
 
 
-def test_what_was_refused_or_is_in_a_video_marked_done_is_not_asked_again(store, tmp_path):
+def test_refused_segments_and_finished_videos_are_not_suggested(store, tmp_path):
     segments = found(("v1", "jump", 10, 15, 1), ("v1", "jump", 30, 35, 1), ("v2", "jump", 10, 15, 1))
     store.apply([{"id": "no", "video": "v1", "kind": "refuse", "before": {}, "after": {"s": {
         "video": "v1", "label": "jump", "start": 10.5, "end": 15, "point": "", "model": "run", "refused": True}}},
@@ -61,7 +61,7 @@ def test_what_was_refused_or_is_in_a_video_marked_done_is_not_asked_again(store,
     assert said(store, Run(tmp_path / "run"), segments) == [("v1", 32.5, "jump", "unlabelled detection")]
 
 
-def test_confident_is_what_scores_as_proposals_round_points_do(store, tmp_path):
+def test_confidence_threshold_is_the_median_score_around_points(store, tmp_path):
     add(store, *[("v1", "jump", 5. + 10 * index) for index in range(5)])
     rows = [("v1", "jump", 4. + 10 * index, 6. + 10 * index, .2 + .02 * index) for index in range(5)]
     segments = found(*rows, ("v2", "jump", 1, 2, .25), ("v2", "jump", 11, 12, .23))
@@ -73,7 +73,7 @@ def scores_of(run: Run, split: str, video: str, array: np.ndarray) -> None:
     write_arrays(run.stage(1).snippet_scores_file(split), {"names/classes": np.array(CLASSES), video: array})
 
 
-def test_points_whose_class_scores_low_are_told_with_the_score(store, tmp_path):
+def test_points_with_a_low_class_score_are_suggested_with_the_score(store, tmp_path):
     add(store, ("v1", "jump", 10), ("v1", "jump", 20))
     run, array = Run(tmp_path / "run"), np.full((100, 3), .9, np.float32)
     array[15, 0] = .05                                  # 10 s at 25 frames a second and 16 a snippet
@@ -81,7 +81,7 @@ def test_points_whose_class_scores_low_are_told_with_the_score(store, tmp_path):
     assert said(store, run, Segments.empty(CLASSES, VIDEOS)) == [("v1", 10.0, "jump", "low score for jump (0.05)")]
 
 
-def test_detections_stand_for_proposals_where_there_are_some(store, tmp_path):
+def test_detections_replace_proposals_where_there_are_any(store, tmp_path):
     run = Run(tmp_path / "run")
     for split, video in (("train", "v1"), ("test", "v2")):
         scores_of(run, split, video, np.zeros((100, 3), np.float32))
@@ -98,7 +98,7 @@ def test_detections_stand_for_proposals_where_there_are_some(store, tmp_path):
         [(0, 1, 1), (1, 5, 1)]
 
 
-def test_only_training_videos_are_suggested_unless_all_are_asked_for(tmp_path):
+def test_only_training_videos_are_suggested_unless_all_are_requested(tmp_path):
     store, run = LabelStore(write_small(tmp_path / "Small", train="v1\n", test="v2\n")), Run(tmp_path / "run")
     add(store, ("v2", "jump", 40.5), ("v1", "run", 50))
     segments = found(("v1", "jump", 10, 15, .7), ("v2", "jump", 36, 40, 1), ("v2", "run", 1, 3, .9))
