@@ -1,4 +1,4 @@
-"""The real app on a data folder of its own, and what drives it in a real browser."""
+"""The real app with its own data folder, and helpers to drive it in a real browser."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ from hrpro.labels.operations import LabelStore
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ["HighJump", "Run up", "прыжок"]
 
-# For a page: who labels, and what is painted on the timeline, wherever the component has put it.
+# Init script for pages: sets the person's name, and finds the timeline's state wherever the component has put it.
 STAGE = """localStorage.setItem("hrpro.name", localStorage.getItem("hrpro.name") ?? "Ann");
 window.stage = () => {
   const find = (root) => {
@@ -38,7 +38,7 @@ window.stage = () => {
 
 
 def free_port() -> int:
-    """One that is given to no outgoing connection, so that a server which was killed finds it free again."""
+    """A port outside the range of outgoing connections, so that a server restarted after a kill finds it free."""
     while True:
         port = random.randrange(10_000, 32_000)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -46,7 +46,7 @@ def free_port() -> int:
 
 
 class App:
-    """The app as `streamlit run` starts it, with more flags if given; data and ckpt are its folders."""
+    """The app as started by `streamlit run`, with optional flags; `data` and `ckpt` are its folders."""
 
     def __init__(self, folder: Path, *flags: str):
         self.data, self.ckpt, self.log = folder / "dataset", folder / "ckpt", folder / "server.log"
@@ -77,12 +77,12 @@ class App:
 
 
 def chromium(playwright) -> str:
-    """Where Chromium is, or would be."""
+    """Path of Chromium, whether or not it is installed."""
     return shutil.which("chromium") or playwright.chromium.executable_path
 
 
 def make_data_set(root: Path, name: str, videos: dict[str, dict], classes: Iterable[str] = ()) -> Path:
-    """A data set's text files: videos as {id: {"duration", "fps", "annotations"?}}, every one in both splits."""
+    """Write a data set's text files. videos: {id: {"duration", "fps", "annotations"?}}, all in both splits."""
     folder = root / name
     (folder / "videos").mkdir(parents=True)
     database = {video: {"subset": "train", "annotations": [], **info} for video, info in videos.items()}
@@ -94,7 +94,7 @@ def make_data_set(root: Path, name: str, videos: dict[str, dict], classes: Itera
 
 
 class Desk:
-    """One tab at the annotation desk."""
+    """A browser tab with the annotation desk."""
 
     def __init__(self, page, app: App, dataset: str, **query):
         self.page, self.store_root = page, app.data / dataset
@@ -110,7 +110,7 @@ class Desk:
         self.page.wait_for_function("() => window.stage().clock.ready && window.stage().clock.shown !== null")
 
     def spot(self, label: str, seconds: float) -> tuple[float, float]:
-        """Where on the page a moment of a class's lane is."""
+        """Page coordinates of a moment in a class's lane."""
         return tuple(self.page.evaluate("""([label, seconds]) => {
           const { canvas, scene, axis } = window.stage();
           const box = canvas.getBoundingClientRect();
@@ -140,7 +140,7 @@ class Desk:
 
     @property
     def stored(self) -> list[tuple[str, int]]:
-        """(class, frame) of the points that the log holds, as another process reads it."""
+        """(class, frame) of the points in the log, as another process reads them."""
         store = LabelStore(self.store_root)
         order = {label: index for index, label in enumerate(store.classes)}
         rows = [(row["label"], row["frame"]) for video in store.dataset.fps for row in store.points(video)]
@@ -155,7 +155,7 @@ class Desk:
         return self.page.evaluate("() => window.stage().clock.shown")
 
     def saved(self, count: int | None = None) -> list[tuple[str, int]]:
-        """Wait until all is acknowledged, then for `count` points; what is stored, which must be what is painted."""
+        """Wait until everything is acknowledged and `count` points are stored and painted; returns the stored ones."""
         self.page.locator(".badge.save.saved").wait_for()
         deadline = time.monotonic() + 5
         while count is not None and len(self.stored) != count and time.monotonic() < deadline:

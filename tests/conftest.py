@@ -1,4 +1,4 @@
-"""Where tests find material that is not the project's own."""
+"""Fixtures for all tests: shared material, reference values, a small data set and a short trained run."""
 
 import json
 import os
@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import yaml
 
-import hrpro  # noqa: F401  before torch: says how its threads wait
+import hrpro  # noqa: F401  before torch: sets how its threads wait
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The shared material: beside the repository, or where HRPRO_SHARED points."""
+    """The folder of shared material: next to the repository, or HRPRO_SHARED."""
     path = Path(os.environ.get("HRPRO_SHARED", ROOT.parent / "shared"))
     if not path.is_dir():
         pytest.skip(f"shared material is not at {path}; set HRPRO_SHARED")
@@ -26,13 +26,13 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
-    """Inputs, and what the published program made of them on a CPU with dropout off and its quirks on."""
+    """Inputs, and the published program's outputs for them on a CPU with dropout off and its quirks on."""
     return ROOT / "tests" / "reference"
 
 
 @pytest.fixture(scope="session")
 def make_dataset():
-    """Writes a small data set that can be learnt from: `make_dataset(root, …) -> root`."""
+    """A function that writes a small learnable data set: `make_dataset(root, …) -> root`."""
     return _make_dataset
 
 
@@ -67,7 +67,7 @@ def _make_dataset(root: Path, *, train: int = 6, test: int = 3, dim: int = 32, s
 
 @pytest.fixture(scope="session")
 def trained_world(tmp_path_factory) -> Path:
-    """dataset/small and ckpt/small/first: a data set, and a run that was really trained, too short to be right."""
+    """dataset/small and ckpt/small/first: a data set and a real run, trained too briefly to be accurate."""
     world = tmp_path_factory.mktemp("world")
     data = _make_dataset(world / "dataset" / "small", dataset="small", task_info="first", num_iters=6, test_iter=3,
                          max_epochs=2, averaging=0)         # its best and last checkpoints differ

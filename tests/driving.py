@@ -1,4 +1,4 @@
-"""Opens a page with Streamlit's own test driver."""
+"""Open pages with Streamlit's own test driver."""
 
 from streamlit.testing.v1 import AppTest
 
@@ -6,7 +6,7 @@ from app.paths import ROOT
 
 
 def open_page(page: str | None = None, **query: str) -> AppTest:
-    """The page `pages/<page>.py`, or the app's first one, as the query parameters of its address ask; no exception."""
+    """Run `pages/<page>.py` (by default, the app's first page) with query parameters; fails on exceptions."""
     test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
     for key, value in query.items():
         test.query_params[key] = value

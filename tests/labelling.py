@@ -1,4 +1,4 @@
-"""A small data set to label, and operations on it."""
+"""A small data set to label, and operations for it."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ FPS = 30000 / 1001
 
 
 def write_small(root: Path, train: str = "v1\nv2\n", test: str = "v1\nv2\n") -> Path:
-    """Make `root` a data set of two videos of 100 s and two classes without any point."""
+    """Write a data set with two videos of 100 s and two classes, without points."""
     root.mkdir()
     info = {"subset": "train", "duration": 100.0, "fps": FPS, "annotations": []}
     (root / "gt_full.json").write_text(json.dumps({"version": "1", "database": {"v1": info, "v2": info}}))

@@ -1,4 +1,4 @@
-"""Makes small real video files whose every frame shows its own number."""
+"""Write small real video files in which every frame shows its own number."""
 
 import itertools
 import math
@@ -11,30 +11,30 @@ import av
 import numpy as np
 
 WIDTH, HEIGHT, BITS = 160, 64, 10
-RATE = 44_100           # samples a second
+RATE = 44_100           # audio samples per second
 
 
 def draw_number(number: int) -> np.ndarray:
-    """A number as ten black or white bars."""
+    """A picture of a number as ten black or white bars."""
     bits = number >> np.arange(BITS) & 1
     return np.repeat(np.tile(np.repeat(bits * 255, WIDTH // BITS), (HEIGHT, 1))[..., None], 3, 2).astype(np.uint8)
 
 
 def draw_corners(_number: int) -> np.ndarray:
-    """Four grey corners by which each of the eight ways to turn and mirror a picture differs from the others."""
+    """A picture with four grey corners that differ under all eight rotations and reflections."""
     return np.kron(np.array([[20, 90], [160, 230]]), np.ones((HEIGHT // 2, WIDTH // 2)))[..., None].repeat(
         3, 2).astype(np.uint8)
 
 
 def read_corners(picture: np.ndarray) -> list[int]:
-    """The greys of the corners from the left above, in hundreds and rounded as drawn: 0, 1, 2, 3."""
+    """Indices of the grey levels of the corners, row by row; 0, 1, 2, 3 as drawn."""
     height, width = picture.shape[:2]
     greys = picture[[[height // 4], [height * 3 // 4]], [[width // 4, width * 3 // 4]]].mean(-1)
     return np.round((greys - 20) / 70).astype(int).ravel().tolist()
 
 
 def read_number(picture: np.ndarray) -> int:
-    """The number that a picture shows, whatever its scale."""
+    """The number that a picture shows, at any scale."""
     bars = np.array_split(picture.mean((0, 2)), BITS)
     return sum(1 << bit for bit, bar in enumerate(bars) if bar.mean() > 128)
 
@@ -44,10 +44,15 @@ def write_video(path: Path, stamps: Sequence[int], codec: str = "libx264", optio
                 unit: Fraction = Fraction(1, 1000), rate: Fraction | int = 25, pixels: str = "yuv420p",
                 sound: str | None = None, matrix: Sequence[int] | None = None,
                 draw: Callable[[int], np.ndarray] | None = None) -> Path:
-    """A video with frame i on screen from stamps[i] units (of seconds) on; it shows i, or numbers[i].
+    """Write a video whose frame i shows i, or numbers[i].
 
-    rate: frames per second as the header says; sound: codec of a track that begins at 0 and clicks at full seconds;
-    matrix: the display matrix (a, b, c, d); draw: makes the picture of a number, RGB [HEIGHT, WIDTH, 3].
+    Args:
+        stamps: start of each frame, in units.
+        unit: time base in seconds.
+        rate: frame rate in the header, in frames per second.
+        sound: codec of an audio track that starts at 0 and clicks at full seconds.
+        matrix: display matrix (a, b, c, d).
+        draw: function that draws the picture of a number, RGB [HEIGHT, WIDTH, 3].
     """
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=rate, options={"g": "12", **(options or {})})
@@ -78,9 +83,11 @@ def _clicks(seconds: int) -> av.AudioFrame:
 
 
 def cut(source: Path, target: Path, seconds: float, groups: int = 0) -> Path:
-    """A copy without re-encoding that begins inside a group of pictures: an edit list hides the frames before.
+    """Copy a video without re-encoding so that it starts inside a group of pictures: an edit list hides earlier frames.
 
-    groups: how many whole groups of pictures before that one are kept and hidden too.
+    Args:
+        seconds: where the copy starts.
+        groups: number of whole groups of pictures before that one that are kept and hidden too.
     """
     with av.open(str(source)) as old, av.open(str(target), "w", options={"avoid_negative_ts": "disabled"}) as new:
         stream = old.streams.video[0]
@@ -97,7 +104,7 @@ def cut(source: Path, target: Path, seconds: float, groups: int = 0) -> Path:
 
 
 def hide_a_picture(source: Path, target: Path, number: int) -> Path:
-    """A copy of a VP8 file whose packet `number` is decoded but not shown, as its encoder's reference pictures are."""
+    """Copy a VP8 file so that packet `number` is decoded but not shown, as the encoder's reference frames are."""
     with av.open(str(source)) as old, av.open(str(target), "w") as new:
         copy = new.add_stream_from_template(old.streams.video[0])
         for index, packet in enumerate(old.demux(video=0)):
@@ -112,13 +119,13 @@ def hide_a_picture(source: Path, target: Path, number: int) -> Path:
 
 
 def join(target: Path, *parts: Path) -> Path:
-    """The files' bytes one after the other, as `cat` joins them."""
+    """Concatenate the bytes of files, as `cat` does."""
     target.write_bytes(b"".join(part.read_bytes() for part in parts))
     return target
 
 
 def mux(target: Path, *sources: Path, skip: int = 0) -> Path:
-    """The first track of each file in one file; skip: how many packets each track leaves out at its beginning."""
+    """Put the first track of each file into one file. skip: number of packets to drop at the start of each track."""
     with av.open(str(target), "w") as new:
         opened = [av.open(str(source)) for source in sources]
         tracks = [(old, new.add_stream_from_template(old.streams[0])) for old in opened]
@@ -131,7 +138,7 @@ def mux(target: Path, *sources: Path, skip: int = 0) -> Path:
 
 
 def damage(path: Path, *numbers: int) -> Path:
-    """Zeros in place of stored pictures, as bad sectors leave them; of files in which pictures lie in one piece."""
+    """Overwrite stored pictures with zeros, as bad sectors do; each picture must be stored in one piece."""
     with av.open(str(path)) as container:
         packets = [(packet.pos, bytes(packet)) for packet in container.demux(video=0) if packet.size]
     content = bytearray(path.read_bytes())
@@ -144,7 +151,7 @@ def damage(path: Path, *numbers: int) -> Path:
 
 
 def pack(source: Path, target: Path) -> Path:
-    """An MPEG-4 AVI as DivX 5 packed it: a chunk holds a P and a B picture, the next one nothing."""
+    """Repack an MPEG-4 AVI as DivX 5 did: one chunk holds a P and a B picture, the next one is empty."""
     mark = b"\0\0\1\xb6"
     with av.open(str(source)) as container:
         stored = [(packet.is_keyframe, bytes(packet)) for packet in container.demux(video=0) if packet.size]

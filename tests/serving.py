@@ -1,4 +1,4 @@
-"""The app's own routes on a port of their own, without Streamlit around them."""
+"""Serve the app's own routes on a separate port, without Streamlit."""
 
 import contextlib
 import socket
@@ -17,7 +17,7 @@ from app.routes import routes
 
 @contextlib.contextmanager
 def serving(world: Path) -> Iterator[str]:
-    """Serve the data sets under world/dataset and the runs under world/ckpt; the address."""
+    """Serve the data sets in world/dataset and the runs in world/ckpt; yields the address."""
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listener:
         patch.setenv("HRPRO_DATA", str(world / "dataset"))
         patch.setenv("HRPRO_CKPT", str(world / "ckpt"))

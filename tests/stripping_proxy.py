@@ -1,4 +1,4 @@
-"""A reverse proxy that serves an app under a prefix and takes it off: stripping_proxy.py PORT APP_PORT PREFIX."""
+"""A reverse proxy that serves an app under a prefix and strips it: stripping_proxy.py PORT APP_PORT PREFIX."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, app_port: int, prefix: str) -> None:
-    """Pass on one request, or one WebSocket; the host that the browser named stays."""
+    """Forward one request or WebSocket, with the browser's Host header."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except (asyncio.IncompleteReadError, ConnectionError):

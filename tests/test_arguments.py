@@ -1,4 +1,4 @@
-"""Odd arguments of every command: exit code 0 or 2 and a sentence, never a traceback, and nothing made by mistake."""
+"""Odd arguments of every command: exit code 0 or 2 and a message, never a traceback or files made by mistake."""
 
 import contextlib
 import io
@@ -46,7 +46,7 @@ COMMAND_LINES = {
 
 @pytest.fixture
 def here(tmp_path, make_dataset, monkeypatch):
-    """An empty working directory with a data set that cannot be trained on, so that no command takes long."""
+    """A working directory with a data set that cannot be trained on, so that no command takes long."""
     root = make_dataset(tmp_path / "small", train=1, test=1)
     (root / "split_train.txt").write_text("")
     (tmp_path / "videos").mkdir()

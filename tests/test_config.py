@@ -1,4 +1,4 @@
-"""Settings: the published ones of each data set, and faults in them told together."""
+"""Settings: the published ones of each data set, and reports of all faults together."""
 
 import pytest
 

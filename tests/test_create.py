@@ -1,4 +1,4 @@
-"""Projects made of real video files, whatever they are called and in whatever state."""
+"""Create projects from real video files, with any name and in any condition."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ def clip(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path, clip):
-    """A folder to fill with copies of a two-second clip: `folder("a.mp4", …) -> its path`."""
+    """A function that fills a folder with copies of a two-second clip: `folder("a.mp4", …) -> its path`."""
     path = tmp_path / "videos"
     path.mkdir()
 

@@ -1,4 +1,4 @@
-"""The demo: exact labels, films that show what they say, made anew and gone on with without losing anything."""
+"""The demo: exact labels, videos that match them, and creation that can be repeated and resumed without data loss."""
 
 import csv
 import dataclasses
@@ -31,7 +31,7 @@ SMALL = {"train": (2,), "test": (1,)}
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """A demo of two videos, for the time's sake."""
+    """A demo with only two videos, to save time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(make, "VIDEOS", SMALL)
         told = []
@@ -80,7 +80,7 @@ def test_figures_have_rigid_limbs_and_feet_on_the_ground():
         for kind, begin, end in script.segments:
             inside[begin:end] |= kind == "jump"
         assert lowest[~inside].max() < .05
-        # No limb teleports: the fastest hand moves by a quarter of the body's height from a frame to the next.
+        # No limb teleports: the fastest hand moves by a quarter of the body's height per frame.
         assert max(np.abs(np.diff(at, axis=0)).max() for at in joints.values()) < .3
 
 
@@ -135,7 +135,7 @@ def test_films_are_reproducible_and_some_have_sound(tmp_path):
 
 
 def test_jump_is_visible_at_its_time(tmp_path):
-    """The ground truth belongs to the pixels: the figure leaves the ground where the label says."""
+    """The ground truth matches the pixels: the figure leaves the ground where the label says."""
     script = next(script for script in write_scripts() if any(kind == "jump" for kind, _, _ in script.segments))
     begin, end = next((begin, end) for kind, begin, end in script.segments if kind == "jump")
     film(script, tmp_path / "jump.mp4")
@@ -175,7 +175,7 @@ def test_labels_added_while_the_demo_is_remade_are_not_lost(copy):
 
 def test_project_that_took_the_name_meanwhile_is_not_replaced(copy):
     taken = copy.with_name("taken")
-    copy.rename(taken.with_name(f".taken.{make.VERSION}"))             # all but made
+    copy.rename(taken.with_name(f".taken.{make.VERSION}"))             # almost finished
 
     def take(*_: object) -> None:
         taken.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
-"""Mutated files in every reader: each ends in a value or in InputError, soon, with short sentences.
+"""Mutated files for every reader: each gives a value or InputError, quickly and in short sentences.
 
-HRPRO_FUZZ says how many mutations to try (default 340), HRPRO_FUZZ_SEED from which seed (default 0).
+HRPRO_FUZZ is the number of mutations (default 340), HRPRO_FUZZ_SEED the seed (default 0).
 """
 
 import contextlib
@@ -63,7 +63,7 @@ def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
 
 
 def mutate(value: Any, rng: random.Random, odd: list = ODD) -> Any:
-    """The value with one or two parts dropped, replaced, wrapped, doubled, renamed, or swapped for another part."""
+    """A copy with one or two parts removed, replaced (also by another part), wrapped, duplicated or renamed."""
     value = copy.deepcopy(value)
     for _ in range(rng.randint(1, 2)):
         every = [*places(value)]
@@ -95,7 +95,7 @@ def mutate(value: Any, rng: random.Random, odd: list = ODD) -> Any:
 
 
 def damage(raw: bytes, rng: random.Random) -> bytes:
-    """Bytes cut off, flipped, inserted, left out, doubled or replaced by others'."""
+    """A copy with bytes cut off, flipped, inserted, removed, duplicated or replaced."""
     raw = bytearray(raw)
     for _ in range(rng.randint(1, 3)):
         at, length = rng.randrange(len(raw) + 1), rng.choice((1, 1, 2, 8, 200))
@@ -190,7 +190,7 @@ def as_checkpoint(raw: bytes, rng: random.Random) -> bytes:
 
 
 class World:
-    """The trained world, one of whose files is mutated at a time."""
+    """The trained world, in which one file at a time is mutated."""
 
     def __init__(self, root: Path):
         self.data, self.ckpt = root / "dataset" / "small", root / "ckpt"
@@ -230,11 +230,11 @@ class World:
                 path.write_bytes(kept[path]) if path in kept else path.unlink(missing_ok=True)
 
     def requests(self) -> None:
-        """The file holds a request's operations; they are applied and the log is put back."""
+        """Apply the operations of the request file, then restore the log."""
         path = self.data / "request.json"
         try:
             operations = orjson.loads(path.read_bytes())
-        except orjson.JSONDecodeError as error:         # the route says so
+        except orjson.JSONDecodeError as error:         # the route reports this
             raise InputError(f"{path}: {error.msg}") from None
         log = log_file(self.data)
         kept = log.read_bytes()
@@ -303,7 +303,7 @@ class World:
         orjson.dumps(strip.times)
 
     def main_py(self, *words: str) -> None:
-        """The command in this process; what it writes is put back."""
+        """Run the command in this process, then restore the files that it overwrites."""
         kept = {path: path.read_bytes() for path in self.run.root.rglob("*") if path.is_file()}
         try:
             code = run_command("hrpro.training.command", "main.py", "", [
@@ -323,7 +323,7 @@ class World:
 
 
 STAGE1, STAGE2, JOBS = "ckpt/small/first/stage1", "ckpt/small/first/stage2", "ckpt/jobs"
-# What is mutated: (its place in the world, how its structure is, the reader, how costly that is).
+# What is mutated: (path in the world, structural mutation, reader, relative cost).
 KINDS: dict[str, tuple[str, Callable[[bytes, random.Random], bytes], Callable[[World], None], int]] = {
     "settings": ("dataset/small/config.yaml", as_yaml, World.read_settings, 1),
     "rate of the features": ("dataset/small/features/timebase.yaml", as_yaml, World.validate, 1),
@@ -358,7 +358,7 @@ SHARES = sum(1 / cost for *_, cost in KINDS.values())
 
 @pytest.fixture(scope="module")
 def world(trained_world, tmp_path_factory) -> Path:
-    """A copy of the trained world with a log, a job and all files that a data set may have."""
+    """A copy of the trained world with a log, a job and every file that a data set may have."""
     root = shutil.copytree(trained_world, tmp_path_factory.mktemp("fuzz") / "world")
     data = root / "dataset" / "small"
     (data / "features" / "timebase.yaml").write_text("fps: 25.0\nstride: 16\nclip: 16\noffset: 0\n")
@@ -408,7 +408,7 @@ def _too_long(*_: object) -> None:
 
 @pytest.fixture
 def limited(capsys) -> Iterator[None]:
-    """Signals for what takes too long; handlers that commands set are put back."""
+    """Let timers raise Hang; restores the signal handlers, which commands may change."""
     handlers = {number: signal.getsignal(number)
                 for number in (signal.SIGPROF, signal.SIGALRM, signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGPROF, _too_long)
@@ -421,7 +421,7 @@ def limited(capsys) -> Iterator[None]:
 
 
 def fault_of(read: Callable[[World], None], world: World) -> str:
-    """What is wrong with a reader's answer; empty if it is a value or an InputError in short sentences."""
+    """What is wrong with a reader's result; empty if it is a value or an InputError in short sentences."""
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
     try:
@@ -447,7 +447,7 @@ def test_mutated_file_is_read_or_refused(world, limited, kind):
     path, seen = world / place, {}
     original = path.read_bytes()
     try:
-        assert not fault_of(read, World(world))         # as it is
+        assert not fault_of(read, World(world))         # unmutated
         for number in range(max(1, math.ceil(COUNT / SHARES / cost))):
             rng = random.Random(f"{SEED} {kind} {number}")
             path.write_bytes(structure(original, rng) if rng.random() < .7 else damage(original, rng))

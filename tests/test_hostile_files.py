@@ -1,6 +1,6 @@
-"""The shared hostile files, each in its place in a data set and run made by an earlier version.
+"""The shared hostile files, each put into a data set and run made by an earlier version.
 
-Every reader, command and page answers with a value or with a sentence that names the file.
+Every reader, command and page returns a value or a message that names the file.
 """
 
 import json
@@ -28,7 +28,7 @@ def base(shared, tmp_path, monkeypatch) -> Path:
 
 
 def place(base: Path, case: dict) -> Path:
-    """Put a case's file where it goes."""
+    """Copy a case's file to its target."""
     target = base / case["goes_to"]
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(CASES / "files" / f"{case['case']}.bin", target)
@@ -36,7 +36,7 @@ def place(base: Path, case: dict) -> Path:
 
 
 def sentences(test) -> str:
-    """What a page says beside its figures, without Markdown's signs."""
+    """The texts of a page, without Markdown escapes."""
     said = [each.value for kind in ("error", "warning", "info", "markdown") for each in getattr(test, kind)]
     return "\n".join(said).replace("\\", "")
 

@@ -1,4 +1,4 @@
-"""What holds of the whole house: what it imports, how fast it answers, how much memory training takes."""
+"""Checks of the whole project: imports, forbidden calls, start-up time and memory of training."""
 
 import ast
 import subprocess
@@ -52,7 +52,7 @@ def test_help_is_fast():
 
 @pytest.mark.slow
 def test_training_memory_does_not_grow_with_the_data_set(tmp_path, make_dataset):
-    """Nine more videos of 32 MB of features each take less than half of that more memory."""
+    """Nine more videos with 32 MB of features each need less than half of that in additional memory."""
     code = ("import resource, sys; from hrpro.cli import run_command; "
             "code = run_command('hrpro.training.command', 'main.py', '', sys.argv[1:]); "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)")
@@ -64,4 +64,4 @@ def test_training_memory_does_not_grow_with_the_data_set(tmp_path, make_dataset)
                                str(tmp_path / "ckpt")], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         peak.append(int(done.stdout.split()[-1]) / 1024)
-    assert peak[1] - peak[0] < 9 * 32 / 2, peak            # mapped pages count too, until the system takes them back
+    assert peak[1] - peak[0] < 9 * 32 / 2, peak            # mapped pages count until the system reclaims them

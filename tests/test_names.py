@@ -1,4 +1,4 @@
-"""Which known name an unknown one is taken for."""
+"""Which known name an unknown one is matched with."""
 
 import time
 
@@ -12,7 +12,7 @@ CLASSES = ("Washing hands", "Running a marathon", "CleanAndJerk", "Long jump", "
 
 
 @pytest.mark.parametrize(("name", "known", "expected"), [
-    ("v_ZZVrH3Hv1fM", VIDEOS, "ZZVrH3Hv1fM"),           # half of ActivityNet's tools
+    ("v_ZZVrH3Hv1fM", VIDEOS, "ZZVrH3Hv1fM"),           # as in half of ActivityNet's tools
     ("v_F_EHrfbYsRE", VIDEOS, "F_EHrfbYsRE"),
     ("ZZVrH3Hv1fM.mp4", VIDEOS, "ZZVrH3Hv1fM"),
     ("rgb/ZZVrH3Hv1fM.npy", VIDEOS, "ZZVrH3Hv1fM"),
@@ -20,8 +20,8 @@ CLASSES = ("Washing hands", "Running a marathon", "CleanAndJerk", "Long jump", "
     ("zzvrh3hv1fm", VIDEOS, "ZZVrH3Hv1fM"),
     ("ZZVrH3Hv1fM", ("v_ZZVrH3Hv1fM", "v_F_EHrfbYsRE"), "v_ZZVrH3Hv1fM"),
     ("video_test_4", VIDEOS, "video_test_0000004"),
-    ("Zoe\u0308", VIDEOS, "Zoë"),                       # the accent as a character of its own
-    ("video_test_0000005", VIDEOS, None),               # one digit apart is another video
+    ("Zoe\u0308", VIDEOS, "Zoë"),                       # the accent as a separate character
+    ("video_test_0000005", VIDEOS, None),               # one different digit means another video
     ("video_test_0000040", VIDEOS, None),
     ("video_test_40", ("video_test_4", "video_test_400", "1video_test_40"), "1video_test_40"),
     ("v_a", ("a", "b"), "a"),
@@ -46,5 +46,5 @@ def test_matching_against_20000_names_is_fast():
     names = [f"v_{known[3]}", known[4][::-1], "abcabcabcab", known[5][:5] + "z" + known[5][6:], "no such video"]
     began = time.process_time()
     found = nearest(names, known)
-    assert time.process_time() - began < 2              # .2 s on a quiet machine
+    assert time.process_time() - began < 2              # .2 s on an idle machine
     assert (found[names[0]], found[names[3]]) == (known[3], known[5])

@@ -22,7 +22,7 @@ def wait(condition, seconds=30):
 
 
 def workers_of(command):
-    """The pool's processes; the one that tracks their resources has another command line."""
+    """The pool's processes, without the resource tracker, which has another command line."""
     return [process for process in psutil.Process(command).children(recursive=True)
             if "--multiprocessing-fork" in process.cmdline()]
 
@@ -33,7 +33,7 @@ def gone(process):
 
 @pytest.fixture
 def long_and_short(tmp_path):
-    """A data set of a video that takes a while and one that does not, so that one of two workers is soon idle."""
+    """A data set with a long and a short video, so that one of two workers is soon idle."""
     root = tmp_path / "films"
     (root / "videos").mkdir(parents=True)
     write_video(root / "videos" / "long.mp4", range(0, 400_000, 40), options={"preset": "ultrafast"})
@@ -44,7 +44,7 @@ def long_and_short(tmp_path):
 
 
 def both_at_work(root, command):
-    """Whether the short video is done and the long one is not, and both workers live."""
+    """Whether the short video is done, the long one is not, and both workers are alive."""
     assert not (root / "features/train/long.npy").exists(), "too fast for this test: make the long video longer"
     return (root / "features/train/short.npy").exists() and len(workers_of(command)) == 2
 
@@ -66,7 +66,7 @@ def test_workers_end_with_a_killed_demo(tmp_path):
     process = subprocess.Popen([sys.executable, "-m", "hrpro", "demo", "--out", tmp_path / "demo"],
                                start_new_session=True, stdout=subprocess.DEVNULL)
     wait(lambda: workers_of(process.pid))
-    workers = workers_of(process.pid)                   # maybe before they have loaded anything
+    workers = workers_of(process.pid)                   # possibly before they have imported anything
     process.kill()
     process.wait()
     wait(lambda: all(map(gone, workers)), 10)

@@ -1,4 +1,4 @@
-"""What settings files may hold, and that nothing in them takes long or is left to chance."""
+"""What YAML settings files may contain; everything else is refused quickly."""
 
 import time
 import tracemalloc

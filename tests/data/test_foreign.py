@@ -1,4 +1,4 @@
-"""Features as other tools leave them: what is there is named, with the step that makes it usable."""
+"""Features as saved by other tools: the report says what was found and how to make it usable."""
 
 import json
 
@@ -17,7 +17,7 @@ DIM = 64
 
 @pytest.fixture
 def root(tmp_path):
-    """A data set of three training videos and a test video, without features."""
+    """A data set with three training videos and one test video, without features."""
     root = tmp_path / "foreign"
     root.mkdir()
     names = [f"vid_{number}" for number in range(4)]
@@ -35,7 +35,7 @@ def root(tmp_path):
 
 
 def fill(root, place, make=lambda rows: rows, save=np.save, suffix=".npy", scale=1.0):
-    """Save each video's [T, D] array, as `make` changes it, at `place`, which may contain {split} and {name}."""
+    """Save each video's [T, D] array, changed by `make`, at `place`, which may contain {split} and {name}."""
     for number, seconds in enumerate(SECONDS):
         split = "train" if number < 3 else "test"
         path = root / (place.format(split=split, name=f"vid_{number}") + suffix)

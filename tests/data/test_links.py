@@ -1,4 +1,4 @@
-"""Symbolic links that lead out of a data set: nothing behind them is read, served or written."""
+"""Symbolic links that lead out of a data set: nothing is read, served or written through them."""
 
 import argparse
 import os
@@ -31,7 +31,7 @@ NOTES = ["videos", "videos/train_0.mp4", "cache", "cache/proxies", "cache/filmst
 
 @pytest.fixture
 def root(make_dataset, tmp_path):
-    """A data set with something in each of its parts."""
+    """A data set with files in all of its folders."""
     root = make_dataset(tmp_path / "data" / "tiny")
     (root / "classes.txt").write_text("jump\nrun\nwave\n")
     (root / "Ambiguous_test.txt").write_text("")
@@ -46,7 +46,7 @@ def root(make_dataset, tmp_path):
 
 
 def move_out(root: Path, part: str) -> Path:
-    """Put a part of the data set elsewhere, with a link in its place."""
+    """Move a part of the data set outside and put a link in its place."""
     outside = root.parents[1] / "outside" / part
     outside.parent.mkdir(parents=True, exist_ok=True)
     (root / part).rename(outside)
@@ -173,7 +173,7 @@ def test_links_inside_a_data_set_and_a_linked_data_set_work(root, tmp_path):
 
 
 def test_create_puts_linked_videos_inside_the_project(tmp_path):
-    """Hard links: files of the project that are also the user's, without a path that leads elsewhere."""
+    """They become hard links: the user's files are part of the project, but no path leads outside."""
     (tmp_path / "mine").mkdir()
     write_video(tmp_path / "mine" / "a.mp4", range(0, 1000, 40))
     (tmp_path / "videos").mkdir()

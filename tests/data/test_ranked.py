@@ -1,4 +1,4 @@
-"""proposals.json read back: what a real ranking wrote, and what is none."""
+"""Reading proposals.json: what ranking writes, and other contents."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the files of a run may hold: each reader refuses everything else with the file, the place and the remedy."""
+"""The files of a run: readers refuse invalid contents with the file, the place and the remedy."""
 
 import io
 import json

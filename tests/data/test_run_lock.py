@@ -1,4 +1,4 @@
-"""A run's lock: one process works on a run, and others can tell."""
+"""A run's lock: only one process works on a run, and others can check whether one does."""
 
 import signal
 import subprocess
@@ -27,7 +27,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def holder(run):
-    """A process that works on the run."""
+    """A process that is working on the run."""
     process = subprocess.Popen([sys.executable, "-c", HOLD, run.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                text=True)
     assert process.stdout.readline() == "held\n"
@@ -54,7 +54,7 @@ def test_checking_creates_nothing_and_an_empty_run_leaves_no_folder(run, tmp_pat
     assert not run.busy() and not list(tmp_path.iterdir())
     with run.exclusive_lock():
         assert run.busy()
-        with run.exclusive_lock():                      # stages of one training take it again
+        with run.exclusive_lock():                      # as the stages of one training do
             assert run.busy()
         assert run.busy()
     assert not run.root.exists()

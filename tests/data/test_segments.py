@@ -1,4 +1,4 @@
-"""ActivityNet files read: sound ones as they are, others with every fault named."""
+"""Reading ActivityNet files: valid entries, and reports of all faults."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Inputs that are no regular files, or that claim or unpack to far more than they hold: one sentence, at once."""
+"""Inputs that are not regular files or are far larger than their size on disk: refused quickly in one sentence."""
 
 import os
 import resource
@@ -116,7 +116,7 @@ def write_scores(run: Run, kind: int, value: bytes) -> None:
 
 @pytest.fixture
 def short_of_memory():
-    """At most 1 GiB more than now: what takes 60 GB fails, also where the system would promise it."""
+    """Limit memory to 1 GiB more than now, so that allocating 60 GB fails even if the system overcommits."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), before[1]))

@@ -1,4 +1,4 @@
-"""Every bad input that concerns data, in real files: one sentence each with file, place and remedy."""
+"""All kinds of faults in the files of a data set: one sentence each, with file, place and remedy."""
 
 import argparse
 import json
@@ -325,7 +325,7 @@ def test_faults_of_all_files_are_reported_together(root):
     assert len(messages) == 5
     with pytest.raises(InputError) as error:
         open_dataset(config_of(root))
-    assert len(error.value.faults) == 4                 # all but the features: those are one video's
+    assert len(error.value.faults) == 4                 # all but the features, which only affect one video
 
 
 def test_every_bad_line_of_a_file_is_reported(root):
@@ -341,7 +341,7 @@ MANY = 3000
 
 
 def many_without_fps(tmp_path):
-    """ActivityNet's own annotations of many videos, which give no fps."""
+    """Annotations of many videos as published for ActivityNet, without fps."""
     root = tmp_path / "many"
     root.mkdir()
     names = [f"{number:011d}" for number in range(MANY)]

@@ -1,4 +1,4 @@
-"""Points of two people matched one to one: as many pairs as any choice gives, and F1 over the tolerance."""
+"""One-to-one matching of two people's points: as many pairs as possible, and F1 as a function of the tolerance."""
 
 import functools
 import time
@@ -30,7 +30,7 @@ def scattered(rng, most: int, span: float = 6) -> Points:
 
 
 def most_pairs(here: Points, there: Points, tolerance: float, any_class: bool) -> int:
-    """By trying every choice."""
+    """The maximum number of pairs, by brute force."""
     near = [[other for other in range(len(there))
              if here.video[one] == there.video[other] and (any_class or here.label[one] == there.label[other])
              and abs(here.seconds[one] - there.seconds[other]) <= tolerance] for one in range(len(here))]
@@ -63,7 +63,7 @@ def test_sweep_finds_the_maximum_number_of_pairs(any_class):
 
 
 def test_more_pairs_win_over_the_nearest_point():
-    # here    10    10.9          10.9 is nearest to 10.8, but then 10 would be left alone
+    # here    10    10.9          10.9 is nearest to 10.8, but then 10 would be unmatched
     # there      10.8    11.5
     assert match(of_v1(10, 10.9), of_v1(10.8, 11.5), 1).tolist() == [[0, 1], [0, 1]]
 
@@ -91,7 +91,7 @@ def test_each_point_appears_once_in_a_comparison():
 
 
 def test_merged_points_leave_nothing_new_to_merge():
-    """With the points that only the other side has added to ours, no other point of theirs is left alone."""
+    """After adding the points that only the other side has, none of its other points becomes unmatched."""
     rng = np.random.default_rng(2)
     for _ in range(300):
         here, there = scattered(rng, 15), scattered(rng, 15)

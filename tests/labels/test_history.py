@@ -1,4 +1,4 @@
-"""What the log tells of the past, in words and in who is who, for every kind of operation that it may hold."""
+"""The history in the log: descriptions of all kinds of operations, and class names after renames and merges."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`python -m hrpro labels` as people run it: real logs, real processes, files that somebody else wrote."""
+"""`python -m hrpro labels` as users run it: real logs, real processes, files written by others."""
 
 import csv
 import hashlib
@@ -49,7 +49,7 @@ def snapshot(folder: Path) -> dict[str, str]:
 
 
 def labelled(root: Path) -> LabelStore:
-    """Seven operations of two people."""
+    """Nine operations by two people."""
     store = LabelStore(root)
     store.apply([add("a", 1), add("b", 20, "run"), change("move", "m", {"a": point(1)}, {"a": point(2.5)})], "Ann")
     store.apply([change("class", "c", {}, {"слалом": {}}),
@@ -210,7 +210,7 @@ def test_log_with_an_invalid_operation_is_refused_in_one_sentence(root, tmp_path
     fault, = capsys.readouterr().err.splitlines()
     assert fault.startswith(f"error: {log}: line 2 ")
     assert snapshot(root) == before
-    log_file(root).write_bytes(log.read_bytes())        # and in place of its own: no reader takes it for sound
+    log_file(root).write_bytes(log.read_bytes())        # nor does any reader accept it as the data set's own log
     assert any(finding.level == "error" and finding.message.startswith(f"{log_file(root)}: line 2 ")
                for finding in validate(root).findings)
     with pytest.raises(InputError, match=r"operations\.jsonl: line 2 "):
@@ -252,7 +252,7 @@ def test_bad_arguments_give_a_message_and_write_nothing(root, tmp_path, capsys, 
 
 
 def test_hostile_names_do_not_reach_terminals_or_paths(root, tmp_path):
-    """Names that somebody wrote into a log by hand: control characters, line ends, paths, CSV's own signs."""
+    """Names written into a log by hand: control characters, line breaks, paths, CSV syntax."""
     who, label, video = "Eve\x1b[2J\nAnn", 'a,"b"\r\n=1+1\x9b', "../../v1"
     line = {"id": "op", "seq": 1, "time": "2024-05-03T10:00:00Z", "who": who, "video": video, "kind": "add",
             "before": {}, "after": {"p": point(1, label), "q": point(2, label, video)}}
@@ -274,7 +274,7 @@ def test_hostile_names_do_not_reach_terminals_or_paths(root, tmp_path):
 
 
 def copies(root: Path, tmp_path: Path) -> tuple[LabelStore, LabelStore]:
-    """Ann's data set, and Bob's copy of it, after each went on alone."""
+    """Ann's data set and Bob's copy of it, after both went on labelling separately."""
     LabelStore(root).apply([add("a", 1), add("b", 20, "run"), add("c", 30), add("d", 40)], "Ann")
     shutil.copytree(root, tmp_path / "theirs")
     ours, theirs = LabelStore(root), LabelStore(tmp_path / "theirs")

@@ -1,4 +1,4 @@
-"""The operation log: nothing acknowledged is lost, any state can be replayed, nobody overwrites another silently."""
+"""The operation log: nothing acknowledged is lost, any state can be replayed, no change is overwritten silently."""
 
 import csv
 import fcntl
@@ -45,12 +45,12 @@ def add_class(name: str) -> dict:
 
 
 def test_replaced_log_is_read_again_and_not_modified(root):
-    """A log put back by copying keeps its inode; what one process knows of the old one must not cut the new one."""
+    """A log restored by copying keeps its inode; a process that knows the old log must not truncate the new one."""
     store = LabelStore(root)
     store.apply([add("a", 2)], "Ann")
     other = root.parent / "other.jsonl"
-    for name, seconds in (("b", 2.125), ("c", 3.125)):                            # longer, then of the same length
-        time.sleep(.02)                                                           # beyond the clock of file times
+    for name, seconds in (("b", 2.125), ("c", 3.125)):                            # longer, then equally long
+        time.sleep(.02)                                                           # beyond the resolution of file times
         line = json.dumps({**add(name, seconds), "time": "2026-01-01T00:00:00.000+00:00", "who": "Ben", "seq": 1})
         other.write_text(line + "\n")
         inode = store.log.stat().st_ino
@@ -388,7 +388,7 @@ def test_every_acknowledged_operation_survives_kill_9(root):
 
 
 def _run_apart(root: Path, prepare: str, operation: dict) -> str:
-    """Apply an operation in a process of its own after `prepare`; what it said."""
+    """Apply an operation in a separate process after running `prepare`; returns the output."""
     script = ("import json, os, resource, sys; from pathlib import Path\n"
               "from hrpro.labels.operations import LabelStore; from hrpro.errors import InputError\n"
               f"store = LabelStore(Path(sys.argv[1])); before = store.points('v1')\n{prepare}\n"
@@ -426,7 +426,7 @@ def test_training_reads_the_projection(root):
     store = LabelStore(root)
     frames = [0, 1, 29, 30, 1798, 2500]
     store.apply([change("add", "all", {}, {
-        # As a container with a time base of 1/90000 stores it: rounded down, short of frame / fps.
+        # As stored by a container with a time base of 1/90000: rounded down, slightly less than frame / fps.
         f"p{frame}": {"video": "v2", "label": "run", "time": int(frame * 3003) / 90000 - 1e-5 * (frame > 0),
                       "frame": frame} for frame in reversed(frames)}, "v2"), add("a", 1)], "Ann")
     path = project_points(root)
@@ -443,7 +443,7 @@ UNEVEN = [*range(0, 50_000, 2000), *(50_000 + round(1000 * k / 30) for k in rang
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory) -> tuple[Path, list[float]]:
-    """A project of a screen recording (a frame every 2 s, and two seconds of 30 a second), and its frames' times."""
+    """A project with a screen recording (one frame every 2 s, and 2 s at 30 fps), and the times of its frames."""
     folder = tmp_path_factory.mktemp("uneven")
     (folder / "videos").mkdir()
     video = write_video(folder / "videos" / "screen.mp4", UNEVEN, rate=30)
@@ -464,7 +464,7 @@ def test_points_of_a_variable_frame_rate_video_reach_training_at_their_times(une
     frames = [float(row["point"]) for row in csv.DictReader(path.open())]
     assert [probe(root / "videos" / "screen.mp4").frame_index(frame / dataset.fps["screen"] + .002)
             for frame in frames] == stamped, "number / fps names the frame"
-    shutil.rmtree(root / "labels")                      # the file alone goes to another copy, which imports it
+    shutil.rmtree(root / "labels")                      # a copy without the log imports the file
     store = LabelStore(root)
     assert [row["time"] for row in store.points()] == dataset.points.seconds.tolist()
     store.apply([change("mark", "d", {}, {"screen": {"done": True}}, "screen")], "Bob")
@@ -692,7 +692,7 @@ def test_accepted_segments_are_written_with_their_points_and_read_back(root):
     read = open_dataset(config_of(root), features=False).points.of_video("v1")
     assert read.accepted.tolist() == [True, False, False, False]
     assert read.segment[0].tolist() == pytest.approx([8, 13], abs=.002)
-    shutil.rmtree(root / "labels")                      # the file alone is imported with its segment
+    shutil.rmtree(root / "labels")                      # without the log, the file is imported with its segment
     again = LabelStore(root)
     again.apply([add("e", 50)], "Cid")
     only, = again.segments()

@@ -1,5 +1,4 @@
-"""What a run proposes to the person who labels, and what is most worth labelling next."""
-
+"""Suggestions of a run for labelling: its proposals, and the moments most worth labelling next."""
 
 import numpy as np
 import pytest
@@ -76,7 +75,7 @@ def scores_of(run: Run, split: str, video: str, array: np.ndarray) -> None:
 def test_points_with_a_low_class_score_are_suggested_with_the_score(store, tmp_path):
     add(store, ("v1", "jump", 10), ("v1", "jump", 20))
     run, array = Run(tmp_path / "run"), np.full((100, 3), .9, np.float32)
-    array[15, 0] = .05                                  # 10 s at 25 frames a second and 16 a snippet
+    array[15, 0] = .05                                  # 10 s at 25 fps and 16 frames per snippet
     scores_of(run, "train", "v1", array)
     assert said(store, run, Segments.empty(CLASSES, VIDEOS)) == [("v1", 10.0, "jump", "low score for jump (0.05)")]
 
