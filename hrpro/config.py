@@ -161,7 +161,7 @@ def check(values: Any, where: str, places: Mapping[str, str] = types.MappingProx
 
 
 def _coerce(value: Any, kind: Any, limits: Mapping[str, Any]) -> tuple[Any, str]:
-    """(the value as `kind`, ""), or (anything, what it must be instead)."""
+    """(the value as `kind`, ""), or (unusable, what it must be instead)."""
     if typing.get_origin(kind) is list or isinstance(kind, types.GenericAlias):
         inner = typing.get_args(kind)[0]
         if not isinstance(value, list | tuple):

@@ -211,7 +211,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Create the project and print where it is."""
+    """Create the project and print its path and the next step."""
     root = create_project(args.data_path, args.name, args.videos, args.classes)
     print(f"{root}: created. Next: `python -m hrpro extract {shlex.quote(str(root))}`, and label it in the app.")
     return 0

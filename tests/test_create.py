@@ -133,7 +133,7 @@ def test_raw_recordings_and_subfolders_are_reported_with_the_remedy(tmp_path, fo
     assert "1 video in DCIM/100GOPRO. Name that folder" in make(tmp_path, videos, "other")[1][1]
 
 
-def test_thousand_files_are_counted_not_listed(tmp_path, folder, clip):
+def test_many_files_are_counted_not_listed(tmp_path, folder, clip):
     videos = folder(*(f"take:{number}.mp4" for number in range(8)))
     for number in range(1000):
         (videos / f"broken_{number}.mov").write_bytes(b"")

@@ -441,7 +441,7 @@ def _open_features(dataset: DataSet, config: Config) -> None:
 
 
 def _find_feature_faults(dataset: DataSet, folder: Path, split: str, faults: dict[str, FeatureError]) -> None:
-    """One finding per fault; they are errors if no video of the split has usable features."""
+    """Report files with the same fault in one finding; an error if no video of the split has usable features."""
     level = "left out" if dataset.features[split].lengths else "error"
     alike: dict[tuple[str, str], list[str]] = defaultdict(list)
     for video, error in faults.items():

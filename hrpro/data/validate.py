@@ -120,7 +120,7 @@ def _validate(root: Path) -> Report:
 
 
 def signature(root: Path) -> tuple[int, int]:
-    """A value that changes with any file of the data set: (number of files, hash of their names, sizes and times).
+    """A value that changes whenever a file of the data set does: (number of files, hash of names, sizes and times).
 
     Linked folders are not walked: those that may be read lead to other folders of the data set.
     """

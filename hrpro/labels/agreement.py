@@ -65,7 +65,14 @@ def compare(here: Points, there: Points, tolerance: float) -> Comparison:
 
 
 def f1_curve(here: Points, there: Points, tolerances: Sequence[float] | NDArray = TOLERANCES) -> NDArray[np.float64]:
-    """F1 = 2 M / (N here + N there), with M pairs matched within each of K tolerances (seconds); NaN without points."""
+    """F1 as a function of the tolerance: 2 M / (N here + N there) for M matched pairs.
+
+    Args:
+        tolerances: K tolerances in seconds.
+
+    Returns:
+        F1 at each tolerance, [K]; NaN without points.
+    """
     mine, other = _by_time(here, there, False)
     matched = np.array([len(_sweep(mine[1:], other[1:], tolerance)[0]) for tolerance in tolerances], np.float64)
     total = len(here) + len(there)

@@ -221,7 +221,7 @@ def _open(root: Path, until: int | None = None, *, write: bool = False) -> Label
 
 
 def _check_names(store: LabelStore, operations: Sequence[Operation], args: argparse.Namespace) -> None:
-    """InputError if the video or person asked for is nowhere to be found."""
+    """InputError if the requested video or person does not exist."""
     if args.video is not None and not any(concerns(operation, args.video) for operation in operations) \
             and args.video not in store.dataset.fps:
         raise InputError(f"{args.root}: has no video {args.video!r}. It has {preview(sorted(store.dataset.fps))}.")

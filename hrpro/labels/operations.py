@@ -256,7 +256,7 @@ class LabelStore:
         return [operation for operation in seen if operation["before"] or operation["after"]]
 
     def undo(self, video: str, who: str) -> Acknowledgement:
-        """Undo the person's last operation in this video that is not undone; changes others made since are kept."""
+        """Undo the person's last operation in this video that is not undone yet; later changes of others are kept."""
         return self.apply([{"id": uuid.uuid4().hex, "video": video, "kind": "undo"}], who)[0]
 
     def redo(self, video: str, who: str) -> Acknowledgement:

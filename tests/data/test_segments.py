@@ -57,7 +57,7 @@ def test_fault_shared_by_all_entries_is_reported(tmp_path, entry):
     assert ["segment 0" in error.value.faults[0], "segment 1" in error.value.faults[1]] == [True, True]
 
 
-def test_thousand_equal_faults_are_counted_in_one_message(tmp_path):
+def test_equal_faults_are_counted_in_one_message(tmp_path):
     results = {f"v{number}": [sound(), sound(score="high")] for number in range(1000)}
     write_json(tmp_path / "pred.json", {"results": results | {"x": 3}})
     with pytest.raises(InputError) as error:
