@@ -22,7 +22,7 @@ from hrpro.data.run import STAGES, Run
 from hrpro.errors import InputError
 from hrpro.evaluation.mistakes import video_mistakes
 
-TIOU = .5                                               # at which the list of videos counts an action as found
+TIOU = .5                                               # tIoU at which the list of videos counts an action as found
 HIDDEN = ("similarity", "NP")                           # lanes that are off by default
 ORDERS = {"mAP cost": "Highest mAP cost first", "misses": "Most misses first",
           "false positives": "Most false positives first", "seconds": "Longest first", "video": "By name"}
