@@ -1,4 +1,4 @@
-"""Interpolated average precision of detections, as ActivityNet's evaluation measures it."""
+"""Interpolated average precision of detections, as in ActivityNet's evaluation."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from hrpro.data.segments import Segments
 from hrpro.data.segments import tiou as segment_tiou
 
-# The averages that papers report: both ends, over tIoU in steps of a tenth.
+# tIoU ranges of the averages that papers report, ends included, in steps of 0.1.
 _REPORTED = ((.1, .5), (.3, .7), (.1, .7))
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What the detections with a score of at least `score` find at one tIoU threshold, all classes together."""
+    """Counts for the detections with a score of at least `score` at one tIoU threshold, over all classes."""
 
     score: float
     found: int
@@ -41,12 +41,17 @@ class Counts:
 
 @dataclass(frozen=True, eq=False)
 class AveragePrecision:
-    """What detections are worth at K tIoU thresholds; fractions, not percent.
+    """Average precision of detections at K tIoU thresholds; fractions, not percent.
 
-    classes: the C of them that have ground truth; per_class: [C, K].
-    predictions: the N that count, by falling score; matched: row of `ground_truth` that each found [N, K], -1 where
-    it is a false positive. unknown_videos, unknown_classes: predictions left out, {name: how many}, because their video
-    is not among those measured, or because no ground truth has their class.
+    Attributes:
+        tiou: the thresholds, [K].
+        classes: the C classes that have ground truth.
+        per_class: AP, [C, K].
+        ground_truth: annotated actions.
+        predictions: the N detections that count, sorted by descending score.
+        matched: row of `ground_truth` that each prediction found, -1 for a false positive, [N, K].
+        unknown_videos: predictions left out because their video is not evaluated, {video: count}.
+        unknown_classes: predictions left out because their class has no ground truth, {class: count}.
     """
 
     tiou: NDArray[np.float64]
@@ -60,33 +65,33 @@ class AveragePrecision:
 
     @property
     def mAP(self) -> NDArray[np.float64]:
-        """Mean over classes, [K]."""
+        """Mean AP over classes, [K]."""
         return self.per_class.mean(axis=0)
 
     def average(self, low: float, high: float) -> float:
-        """Mean mAP over the thresholds from `low` to `high`, both counted."""
+        """Mean mAP over the thresholds from `low` to `high`, both included."""
         return float(self.mAP[(self.tiou > low - 1e-9) & (self.tiou < high + 1e-9)].mean())
 
     def curve(self, label: str, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Recall, precision and score after each prediction of a class, by falling score, at threshold k."""
+        """Recall, precision and score after each prediction of a class, by descending score, at threshold k."""
         mine = self.predictions.label == self.ground_truth.classes.index(label)
         hits = np.cumsum(self.matched[mine, k] >= 0)
         total = np.count_nonzero(self.ground_truth.label == self.ground_truth.classes.index(label))
         return hits / total, hits / np.arange(1, len(hits) + 1), self.predictions.score[mine]
 
     def envelope(self, label: str, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """The interpolated precision whose area is the AP of a class at threshold k, a step for each action found.
+        """Interpolated precision of a class at threshold k, one step per action found; the area under it is the AP.
 
         Returns:
-            Recall up to which the step reaches, its precision, and the score of the detection that found the action,
-            each [H]: precision h holds between recall h - 1 and h.
+            Recall at the end of each step, its precision, and the score of the detection that found the action, each
+            [H]: precision h applies between recall h - 1 and recall h.
         """
         recall, precision, score = self.curve(label, k)
         hits = np.flatnonzero(np.diff(recall, prepend=0) > 0)
         return recall[hits], np.maximum.accumulate(precision[::-1])[::-1][hits], score[hits]
 
     def kept(self, least: float) -> int:
-        """How many predictions have a score of at least `least`; they are the first rows of `predictions`."""
+        """Number of predictions with a score of at least `least`; they are the first rows of `predictions`."""
         return int(np.searchsorted(-self.predictions.score, -least, side="right"))
 
     def misses(self, k: int, least: float = -np.inf) -> NDArray[np.intp]:
@@ -94,22 +99,25 @@ class AveragePrecision:
         return np.setdiff1d(np.arange(len(self.ground_truth)), self.matched[:self.kept(least), k])
 
     def counts(self, k: int, least: float) -> Counts:
-        """What the predictions with a score of at least `least` find at threshold k."""
+        """Counts for the predictions with a score of at least `least` at threshold k."""
         kept = self.kept(least)
         found = int(np.count_nonzero(self.matched[:kept, k] >= 0))
         return Counts(least, found, kept - found, len(self.ground_truth) - found)
 
     def best_f1(self, k: int) -> Counts:
-        """The counts at the score whose F1 is highest at threshold k; the highest such score. Infinite without any."""
+        """Counts at the score with the best F1 at threshold k; the highest score if tied, infinite without scores."""
         score = self.predictions.score
-        last = np.flatnonzero(np.append(np.diff(score) != 0, True)[:len(score)])   # equal scores are kept together
+        last = np.flatnonzero(np.append(np.diff(score) != 0, True)[:len(score)])   # never split equal scores
         if not len(last):
             return self.counts(k, np.inf)
         f1 = 2 * np.cumsum(self.matched[:, k] >= 0)[last] / (last + 1 + len(self.ground_truth))
         return self.counts(k, float(score[last[f1.argmax()]]))
 
     def to_json(self) -> dict[str, Any]:
-        """The report that `evaluate --json` prints. Averages: the usual ones that the thresholds hold, and all."""
+        """Build the report that `evaluate --json` prints.
+
+        Averages are the usual ranges that the thresholds cover, and the range of all thresholds.
+        """
         names = [f"{threshold:g}" for threshold in self.tiou]
         tenths = {round(threshold * 10, 6) for threshold in self.tiou.tolist()}
         ranges = [(low, high) for low, high in _REPORTED if {*range(round(low * 10), round(high * 10) + 1)} <= tenths]
@@ -130,15 +138,20 @@ def _report(counts: Counts) -> dict[str, float | int | None]:
 
 
 def average_precision(ground_truth: Segments, predictions: Segments, tiou: Sequence[float]) -> AveragePrecision:
-    """Average precision of `predictions` at each threshold of `tiou` (docs/method.md, section 6).
+    """Compute the average precision of `predictions` at each threshold (docs/method.md, section 6).
 
-    ground_truth: its `videos` are those measured, also where they have no segment; classes without a segment in it do
-    not count. Classes and videos are compared by name. By falling score, each prediction takes the unmatched ground
-    truth of its class and video with the highest tIoU that reaches the threshold, or is a false positive; of equals
-    the first in order comes first, among predictions and ground truth alike.
+    By descending score, each prediction takes the unmatched ground truth of its class and video with the highest tIoU
+    that reaches the threshold, or is a false positive. Ties go to the first in order, for predictions and ground truth
+    alike. Classes and videos are compared by name.
+
+    Args:
+        ground_truth: annotated actions; all its `videos` are evaluated, even those without a segment. Classes without
+            a segment do not count.
+        predictions: detections.
+        tiou: ascending thresholds within (0, 1].
 
     Raises:
-        ValueError: no ground truth, or a threshold outside (0, 1] or out of order.
+        ValueError: there is no ground truth, or a threshold is out of range or out of order.
     """
     thresholds = np.atleast_1d(np.asarray(tiou, np.float64))
     if not (len(thresholds) and 0 < thresholds[0] <= thresholds[-1] <= 1 and (np.diff(thresholds) > 0).all()):
@@ -167,13 +180,13 @@ def average_precision(ground_truth: Segments, predictions: Segments, tiou: Seque
 
 
 def _counts(names: tuple[str, ...], rows: NDArray[np.intp]) -> dict[str, int]:
-    """{name: how often its index is in `rows`}, in the order of the names; only those that are."""
+    """{name: number of times its index occurs in `rows`}, in the order of the names, without zeros."""
     count = np.bincount(rows, minlength=len(names))
     return {names[index]: int(count[index]) for index in np.flatnonzero(count)}
 
 
 def _renamed(names: tuple[str, ...], vocabulary: tuple[str, ...]) -> NDArray[np.intp]:
-    """Index of each name in the vocabulary, -1 where it is not there."""
+    """Index of each name in the vocabulary, -1 for unknown names."""
     lookup = {name: index for index, name in enumerate(vocabulary)}
     return np.array([lookup.get(name, -1) for name in names], np.intp)
 
@@ -181,9 +194,10 @@ def _renamed(names: tuple[str, ...], vocabulary: tuple[str, ...]) -> NDArray[np.
 def _match(ground_truth: Segments, predictions: Segments, tiou: NDArray[np.float64]) -> NDArray[np.intp]:
     """Row of ground truth that each prediction takes at each threshold [N, K], -1 for none.
 
-    Predictions come by falling score, so a row's number is its rank. One after the other taking what is left ends as
-    this does: all ask for their best at once, of those who ask for the same the first in rank holds it, and the others
-    ask for their next best, until nobody has to. That is a few rounds over arrays rather than a loop over predictions.
+    Predictions are sorted by descending score, so a row's number is its rank. All predictions ask for their best match
+    at once; the first in rank among those asking for the same one holds it, and the others ask for their next best,
+    until nobody is refused. The result equals that of a greedy loop over predictions, but takes only a few rounds over
+    arrays.
     """
     matched = np.full((len(predictions), len(tiou)), -1)
     found = list(_candidates(ground_truth, predictions, tiou[0]))
@@ -192,7 +206,7 @@ def _match(ground_truth: Segments, predictions: Segments, tiou: NDArray[np.float
     rank, wanted, iou = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.lexsort((wanted, -iou, rank))
     rank, wanted, iou = rank[order], wanted[order], np.append(iou[order], 0)
-    ends = np.append(rank[1:] != rank[:-1], True)  # nothing left to ask for after this
+    ends = np.append(rank[1:] != rank[:-1], True)  # last candidate of its prediction
     first = np.flatnonzero(np.append(True, ends[:-1]))
     asked, k = np.nonzero(iou[first, None] >= tiou)
     asked = first[asked]
@@ -211,7 +225,7 @@ def _match(ground_truth: Segments, predictions: Segments, tiou: NDArray[np.float
 
 def _candidates(ground_truth: Segments, predictions: Segments,
                 threshold: float) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]]:
-    """(prediction, ground truth, tIoU) of all pairs of one class and video that reach the threshold, by group."""
+    """Yield (prediction, ground truth, tIoU) of all pairs that reach the threshold, per video and class."""
     keys = [segments.video * len(ground_truth.classes) + segments.label for segments in (ground_truth, predictions)]
     groups = np.unique(keys[0])
     orders = [np.argsort(key, kind="stable") for key in keys]

@@ -1,4 +1,4 @@
-"""Where average precision is lost: false positives and misses, what each costs, and what it really is."""
+"""Where average precision is lost: the cost and the kind of each false positive and miss."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hrpro.data.segments import Segments, tiou
 from hrpro.evaluation.average_precision import AveragePrecision
 
 LEAST_OVERLAP = .1                                      # tIoU below which two segments are unrelated
-PAIRS = 1 << 21                                         # segments compared at a time
-# What a false positive really is (terms of Alwassel and others, ECCV 2018) and what a miss is.
+PAIRS = 1 << 21                                         # pairs of segments compared at a time
+# Kinds of false positives (terms of Alwassel et al., ECCV 2018) and of misses.
 KINDS = {"double detection": "Its action is already found by a detection with a higher score.",
          "wrong label": "Overlaps an action of another class well enough.",
          "localization": "Overlaps an action of its class, but not well enough.",
@@ -29,10 +29,13 @@ MISS_KINDS = {"low score": "A detection finds it, but its score is below the cho
 
 @dataclass(frozen=True, eq=False)
 class VideoMistakes:
-    """What each of V videos costs at one tIoU threshold; `videos` names them.
+    """Mistakes per video at one tIoU threshold.
 
-    cost: mAP that the video's false positives and misses take, [V]; adds up to 1 - mAP. misses, false_positives: how
-    many there are at the chosen score, [V].
+    Attributes:
+        videos: names of the V videos.
+        cost: mAP lost to the video's false positives and misses, [V]; adds up to 1 - mAP.
+        misses: number of misses at the chosen score, [V].
+        false_positives: number of false positives at the chosen score, [V].
     """
 
     videos: tuple[str, ...]
@@ -43,10 +46,12 @@ class VideoMistakes:
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """What N mistakes really are.
+    """Kinds of N mistakes.
 
-    kind: keys of KINDS (of MISS_KINDS for misses), [N]; other: row of the ground truth (for a miss, of the predictions)
-    that says so, -1 for none, [N]; tiou: overlap with it, 0 for none, [N].
+    Attributes:
+        kind: keys of KINDS (of MISS_KINDS for misses), [N].
+        other: row of the ground truth (for a miss, of the predictions) that decided the kind, -1 for none, [N].
+        tiou: overlap with it, 0 for none, [N].
     """
 
     kind: NDArray[np.str_]
@@ -55,12 +60,12 @@ class Explained:
 
 
 def detection_costs(precision: AveragePrecision, k: int) -> NDArray[np.float64]:
-    """mAP that each prediction takes by being a false positive at threshold k, [N]; 0 for the others.
+    """mAP lost to each prediction that is a false positive at threshold k, [N]; 0 for the others.
 
     A class's AP is the mean, over its n actions, of the interpolated precision of the detection that finds each: the
     highest precision at its rank or later, say at rank r. It falls short of 1 by the share of false positives among
-    the first r detections, so each of those takes 1 / r from this action, 1 / (n r) from the AP. Together with
-    `miss_costs` that is exactly what the mAP lacks to 1.
+    the first r detections, so each of them costs 1 / r for this action and 1 / (n r) of the AP. Together with
+    `miss_costs`, this adds up to exactly 1 - mAP.
     """
     cost = np.zeros(len(precision.predictions))
     for rows, actions in _by_class(precision):
@@ -69,13 +74,13 @@ def detection_costs(precision: AveragePrecision, k: int) -> NDArray[np.float64]:
         backwards = (np.cumsum(hit) / ranks)[::-1]
         highest = np.maximum.accumulate(backwards)
         rank = len(rows) - np.maximum.accumulate(np.where(backwards == highest, ranks - 1, 0))[::-1]
-        taken = np.bincount(rank[hit], 1 / rank[hit], len(rows) + 1)[1:]       # by the rank that sets the precision
+        taken = np.bincount(rank[hit], 1 / rank[hit], len(rows) + 1)[1:]       # per rank that sets the precision
         cost[rows] = np.where(hit, 0, np.cumsum(taken[::-1])[::-1]) / (len(actions) * len(precision.classes))
     return cost
 
 
 def miss_costs(precision: AveragePrecision, k: int) -> NDArray[np.float64]:
-    """mAP that each annotated action takes by not being found at threshold k, [G]; 0 for those that are found."""
+    """mAP lost to each annotated action that is not found at threshold k, [G]; 0 for the others."""
     cost = np.zeros(len(precision.ground_truth))
     for _, actions in _by_class(precision):
         cost[actions] = 1 / (len(actions) * len(precision.classes))
@@ -85,9 +90,12 @@ def miss_costs(precision: AveragePrecision, k: int) -> NDArray[np.float64]:
 
 
 def video_mistakes(precision: AveragePrecision, k: int, least: float = -np.inf) -> VideoMistakes:
-    """What each video costs at threshold k; only detections with a score of at least `least` are counted.
+    """Summarise the mistakes of each video at threshold k.
 
-    The cost is that of all detections, since the mAP is.
+    Args:
+        precision: the evaluation.
+        k: index of the tIoU threshold.
+        least: only detections with at least this score are counted; like the mAP, the cost always covers all of them.
     """
     truth, predictions = precision.ground_truth, precision.predictions
     size = len(truth.videos)
@@ -100,18 +108,26 @@ def video_mistakes(precision: AveragePrecision, k: int, least: float = -np.inf) 
 
 def false_positives(precision: AveragePrecision, k: int, label: str | None = None,
                     least: float = -np.inf) -> NDArray[np.intp]:
-    """Rows of `predictions` that find nothing at threshold k and have a score of at least `least`, best score first.
+    """Rows of `predictions` that are false positives at threshold k, by descending score.
 
-    label: of this class only.
+    Args:
+        precision: the evaluation.
+        k: index of the tIoU threshold.
+        label: only this class.
+        least: only detections with at least this score.
     """
     rows = np.flatnonzero(precision.matched[:precision.kept(least), k] < 0)
     return rows[_of_class(precision.predictions[rows], label)]
 
 
 def misses(precision: AveragePrecision, k: int, label: str | None = None, least: float = -np.inf) -> NDArray[np.intp]:
-    """Rows of `ground_truth` that no prediction with a score of at least `least` finds at threshold k, longest first.
+    """Rows of `ground_truth` that no prediction finds at threshold k, longest first.
 
-    label: of this class only.
+    Args:
+        precision: the evaluation.
+        k: index of the tIoU threshold.
+        label: only this class.
+        least: only detections with at least this score count.
     """
     rows = precision.misses(k, least)
     rows = rows[_of_class(precision.ground_truth[rows], label)]
@@ -119,20 +135,31 @@ def misses(precision: AveragePrecision, k: int, label: str | None = None, least:
 
 
 def explain_false_positives(precision: AveragePrecision, k: int, rows: NDArray[np.intp]) -> Explained:
-    """What false positives at threshold k really are; rows: of `predictions`, [N].
+    """Find the kind of each false positive at threshold k.
 
-    An action of the detection's own class decides if the two overlap by the threshold or more; else the action of any
-    class that the detection overlaps most.
+    The action of the detection's own class that it overlaps most decides if their tIoU reaches the threshold; otherwise
+    the action of any class that the detection overlaps most.
+
+    Args:
+        precision: the evaluation.
+        k: index of the tIoU threshold.
+        rows: rows of `predictions`, [N].
     """
     return Explained(*_overlapped(precision.predictions[rows], precision.ground_truth, precision.tiou[k],
                                   "double detection", "background"))
 
 
 def explain_misses(precision: AveragePrecision, k: int, rows: NDArray[np.intp], least: float = -np.inf) -> Explained:
-    """Why annotated actions are missed at threshold k; rows: of `ground_truth`, [N].
+    """Find the reason why each annotated action is missed at threshold k.
 
-    least: only detections with at least this score count. The detection that decides is chosen as the action is in
-    `explain_false_positives`, but one with a lower score that finds the action comes first.
+    The detection that decides is chosen like the action in `explain_false_positives`, except that a detection with a
+    score below `least` that finds the action takes precedence.
+
+    Args:
+        precision: the evaluation.
+        k: index of the tIoU threshold.
+        rows: rows of `ground_truth`, [N].
+        least: only detections with at least this score count.
     """
     kept = precision.kept(least)
     kind, other, overlap = _overlapped(precision.ground_truth[rows], precision.predictions[:kept], precision.tiou[k],
@@ -149,9 +176,15 @@ def explain_misses(precision: AveragePrecision, k: int, rows: NDArray[np.intp], 
 
 def best_overlap(segments: Segments, others: Segments, *,
                  same_class: bool) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """For each segment the row of `others` in its video that overlaps it most, -1 for none, and their tIoU, each [N].
+    """Find the other segment in the same video that overlaps each segment most; ties go to the first.
 
-    same_class: only others of the segment's class. The first of equals is taken.
+    Args:
+        segments: N segments.
+        others: segments to compare with.
+        same_class: only consider others of the segment's class.
+
+    Returns:
+        Row of `others`, -1 for none, [N], and their tIoU, [N].
 
     Raises:
         ValueError: the two do not share their classes and videos.
@@ -170,9 +203,9 @@ def best_overlap(segments: Segments, others: Segments, *,
 
 def _overlapped(segments: Segments, others: Segments, threshold: float, same: str,
                 none: str) -> tuple[NDArray[np.str_], NDArray[np.intp], NDArray[np.float64]]:
-    """Kind, row of the other that decides, and their tIoU.
+    """Kind of each segment, row of the other segment that decides it, and their tIoU.
 
-    same: the kind where a segment of the same class reaches the threshold; none: where no segment overlaps enough.
+    `same` is the kind if a segment of the same class reaches the threshold, `none` if no segment overlaps enough.
     """
     own, own_overlap = best_overlap(segments, others, same_class=True)
     other, overlap = best_overlap(segments, others, same_class=False)
@@ -187,7 +220,8 @@ def _overlapped(segments: Segments, others: Segments, threshold: float, same: st
 
 def _pairs(segments: Segments, others: Segments,
            same_class: bool) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """(row of segments, row of others) of one video, and of one class if so asked; all pairs of a row in one block."""
+    """Yield blocks of (row of segments, row of others) in the same video, and of the same class if `same_class`; all
+    pairs of a row are in one block."""
     keys = [rows.video * len(rows.classes) + rows.label if same_class else rows.video for rows in (segments, others)]
     order = np.argsort(keys[1], kind="stable")
     first, last = (np.searchsorted(keys[1][order], keys[0], side) for side in ("left", "right"))
@@ -200,7 +234,7 @@ def _pairs(segments: Segments, others: Segments,
 
 
 def _by_class(precision: AveragePrecision) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """(its rows of `predictions` by falling score, its rows of `ground_truth`) of each class measured."""
+    """Yield (rows of `predictions` by descending score, rows of `ground_truth`) of each class with ground truth."""
     index = np.unique(precision.ground_truth.label)
     rows = []
     for label in (precision.predictions.label, precision.ground_truth.label):

@@ -1,4 +1,4 @@
-"""Average precision of result files, and how it is shown in a terminal."""
+"""Average precision of result files, and its report for the terminal."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hrpro.evaluation.average_precision import AveragePrecision, average_precisi
 from hrpro.files import read_json
 from hrpro.names import nearest
 
-NAMED = 3                                               # unknown names whose likely meaning is given
-SUBSETS = 8                                             # subsets that a message lists
+NAMED = 3                                               # unknown names with a suggestion in a message
+SUBSETS = 8                                             # subsets listed in a message
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Average precision of a result file, and what a reader of the figures should know, a sentence each."""
+    """Average precision of a result file, and notes on how to read it, one sentence each."""
 
     precision: AveragePrecision
     notes: list[str]
@@ -31,7 +31,7 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class _Annotations:
-    """One subset of a ground-truth file; subset_of: {video: subset} of all videos of the file."""
+    """One subset of a ground-truth file; `subset_of` is {video: subset} for all videos of the file."""
 
     truth: Truth
     duration: dict[str, float]
@@ -40,17 +40,21 @@ class _Annotations:
 
 def evaluate_files(gt_path: Path, pred_path: Path, subset: str, tiou: Sequence[float],
                    ignore_videos: Collection[str] = (), *, strict: bool = False) -> Evaluation:
-    """Average precision of a result file against one subset of a ground-truth file, both in ActivityNet's format.
+    """Evaluate a result file against one subset of a ground-truth file, both in ActivityNet's format.
 
-    Predictions for other videos, and of classes that the subset does not have, are left out and counted. Predictions
-    without length, or that end before they begin, are false positives.
+    Predictions for other videos or for classes that the subset does not have are left out and counted. Predictions
+    without length, or that end before they start, are false positives.
 
     Args:
+        gt_path: ground-truth file.
+        pred_path: result file.
+        subset: subset of the ground truth to evaluate on.
+        tiou: thresholds.
         ignore_videos: videos to leave out.
         strict: count annotated segments without length, as actions that nothing can find.
 
     Raises:
-        InputError: every fault of both files; or no prediction belongs to a video and a class of the ground truth.
+        InputError: all faults of both files; or no prediction belongs to a video and a class of the ground truth.
     """
     faults, read = [], []
     for reader in (lambda: _read_annotations(gt_path, subset, ignore_videos, strict),
@@ -77,7 +81,7 @@ def evaluate_files(gt_path: Path, pred_path: Path, subset: str, tiou: Sequence[f
 
 def _not_ignored(names: Collection[str], videos: Mapping[str, str], predicted: Sequence[str],
                  path: Path) -> list[str]:
-    """Which videos cannot be ignored since they are in neither file."""
+    """Note on ignored videos that are in neither file, if any."""
     unknown = sorted({*names} - videos.keys() - {*predicted})
     if not unknown:
         return []
@@ -115,10 +119,10 @@ def _read_annotations(path: Path, subset: str, ignore_videos: Collection[str], s
 
 
 def parse_tiou(text: str) -> list[float]:
-    """Thresholds from `first:last:step` (both counted) or `value,value,…`.
+    """Parse thresholds written as `first:last:step` (both ends included) or `value,value,…`.
 
     Raises:
-        InputError: anything else, or thresholds outside (0, 1] or out of order.
+        InputError: any other format, or thresholds outside (0, 1] or out of order.
     """
     try:
         if ":" in text:
@@ -138,9 +142,10 @@ def parse_tiou(text: str) -> list[float]:
 
 def notes(precision: AveragePrecision, subset_of: Mapping[str, str] | None = None,
           duration: Mapping[str, float] | None = None) -> list[str]:
-    """What a reader of the figures should know about the predictions, a sentence each.
+    """Write notes about the predictions, one sentence each.
 
     Args:
+        precision: the evaluation.
         subset_of: {video: subset} of the ground-truth file, to tell videos of other subsets from unknown ones.
         duration: {video: seconds}, to find predictions that start after their video's end.
     """
@@ -168,7 +173,7 @@ def notes(precision: AveragePrecision, subset_of: Mapping[str, str] | None = Non
 
 
 def unmatched(precision: AveragePrecision, subset_of: Mapping[str, str]) -> list[str]:
-    """Which predictions were left out for their video or class, with the names that they may mean, as sentences."""
+    """Report predictions left out because of their video or class, with likely intended names, one sentence each."""
     videos, classes, said = precision.unknown_videos, precision.unknown_classes, []
     if other := [video for video in videos if video in subset_of]:
         places = Counter(subset_of[video] for video in other)
@@ -185,7 +190,7 @@ def unmatched(precision: AveragePrecision, subset_of: Mapping[str, str]) -> list
 
 
 def _likely(names: list[str], known: Sequence[str], place: str, what: str) -> str:
-    """What the first of the unknown names may mean."""
+    """Suggest likely intended names for the first unknown names."""
     meant = nearest(names[:NAMED], known)
     said = [f"{name!r} is not {place}; the ground truth has {other!r}." for name, other in meant.items()]
     if rest := [name for name in names if name not in meant]:
@@ -198,7 +203,7 @@ def _left_out(counts: Mapping[str, int], names: Iterable[str]) -> str:
 
 
 def table(precision: AveragePrecision) -> str:
-    """Per-class AP, mAP and averages in percent, then the counts at the score with the best F1, as text."""
+    """Format per-class AP, mAP and averages in percent, then the counts at the score with the best F1."""
     report = precision.to_json()
     best = list(report["best_f1"].values())
     rows = [*report["per_class"].items(), ("mAP", list(report["mAP"].values()))]

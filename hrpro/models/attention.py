@@ -1,7 +1,7 @@
-"""Dropout, and attention with dropout on its weights, faster on a CPU than the stock ones.
+"""Dropout, and attention with dropout on its weights, both faster on a CPU than PyTorch's.
 
-Sixteen random bits decide on each value. Each head of the attention is worked through in blocks of queries that stay
-in a core's cache; dropped weights are marked by their sign, so that backward needs no mask.
+Each value takes sixteen random bits. Attention processes each head in blocks of queries that fit a core's cache and
+marks dropped weights by their sign, so that the backward pass needs no mask.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 
-BLOCK = 1 << 18                                             # weights in a block: a megabyte
+BLOCK = 1 << 18                                             # weights per block: one megabyte
 
 
 class Dropout(torch.nn.Dropout):
-    """Dropout that draws its bits by the word on a CPU, several times as fast as the stock one."""
+    """Dropout that draws its random bits in whole words on a CPU, several times as fast as PyTorch's."""
 
     def forward(self, values: Tensor) -> Tensor:
         if not (self.training and self.p and values.device.type == "cpu"):
@@ -26,12 +26,22 @@ class Dropout(torch.nn.Dropout):
 
 
 def _generator() -> np.random.SFC64:
-    """A fast source of bits that follows from torch's generator."""
+    """Fast bit generator, seeded from torch's generator."""
     return np.random.SFC64(int(torch.randint(1 << 62, ())))
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
-    """softmax(q kᵀ / √d) v for each head; query, key, value: [H, L, d]; `dropout` 0 outside training."""
+    """softmax(q kᵀ / √d) v per head, with dropout on the softmax weights.
+
+    Args:
+        query: [H, L, d].
+        key: [H, L, d].
+        value: [H, L, d].
+        dropout: dropout probability; 0 outside training.
+
+    Returns:
+        [H, L, d].
+    """
     if dropout and query.device.type == "cpu":
         return _DropoutAttention.apply(query.contiguous(), key.contiguous(), value.contiguous(), dropout)
     return scaled_dot_product_attention(query[None], key[None], value[None], dropout_p=dropout)[0]
@@ -78,16 +88,16 @@ class _DropoutAttention(torch.autograd.Function):
 
 
 def _blocks(length: int) -> list[slice]:
-    """Queries that are worked through together."""
+    """Ranges of queries that are processed together."""
     step = max(1, BLOCK // length)
     return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
 def _random_signs(random: np.random.SFC64, dropout: float, shape: torch.Size) -> Tensor:
-    """Numbers of `shape`, at least 0 with the probability `dropout` (to 2⁻¹⁵), else negative.
+    """Random numbers of `shape`: 0 or more with probability `dropout` (to within 2⁻¹⁵), otherwise negative.
 
-    Four 15-bit draws share a 64-bit word: with its top bit set, a lane keeps that bit through the subtraction of the
-    threshold just where the draw is not below it, and nothing is borrowed from its neighbour.
+    Four 15-bit draws share a 64-bit word. The top bit of each lane is set before the threshold is subtracted: it
+    survives exactly where the draw is not below the threshold, and no lane borrows from its neighbour.
     """
     count = shape.numel()
     words = random.random_raw((count + 3) // 4)

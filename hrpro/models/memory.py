@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class ReliablePrototypeMemory(nn.Module):
-    """Prototypes [C, D], saved with the model but not trained by gradient; a class never seen keeps zeros."""
+    """Prototypes [C, D], saved with the model but not trained by gradient; a class without points keeps zeros."""
 
     def __init__(self, num_classes: int, dim: int, momentum: float = .001):
         super().__init__()
@@ -17,20 +17,23 @@ class ReliablePrototypeMemory(nn.Module):
         self.prototypes: Tensor
 
     def tokens(self, reference_quirks: bool) -> Tensor:
-        """Prototypes as attention tokens [C, D]; quirk 1 reads the memory [C, D] as if it were [D, C]."""
+        """Return the prototypes as attention tokens [C, D]; quirk 1 reads the [C, D] memory as [D, C]."""
         if reference_quirks:
             return self.prototypes.reshape(self.prototypes.shape[::-1]).T
         return self.prototypes
 
     def similarity(self, embedded: Tensor) -> Tensor:
-        """Cosine of features [N, D] with each prototype, [N, C]; 0 for a class without prototype."""
+        """Cosine similarity of features [N, D] to each prototype, [N, C]; 0 for a class without a prototype."""
         return functional.normalize(embedded, dim=-1) @ functional.normalize(self.prototypes, dim=-1).T
 
     @torch.no_grad()
     def update(self, embedded: Tensor, action: Tensor, video: Tensor) -> None:
-        """Move towards the mean feature of each class's pseudo-action snippets, one video after the other.
+        """Move each prototype towards the mean feature of its class's pseudo-action snippets, video by video.
 
-        embedded [N, D]; action [N, C] of 0/1; video [N], rising: the video of each snippet.
+        Args:
+            embedded: embedded features, [N, D].
+            action: pseudo-action labels, 0/1, [N, C].
+            video: index of each snippet's video, in ascending order, [N].
         """
         count = torch.zeros(int(video[-1]) + 1, action.shape[1], device=action.device).index_add_(0, video, action)
         for index, classes in enumerate((count > 0).cpu()):

@@ -1,4 +1,4 @@
-"""One-dimensional RoI align in plain torch: features of proposals in a fixed number of bins."""
+"""One-dimensional RoI align in plain torch: proposal features in a fixed number of bins."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from torch import Tensor
 
 @torch.no_grad()
 def roi_align_1d(features: Tensor, start: Tensor, end: Tensor, bins: int = 12, *, out: Tensor | None = None) -> Tensor:
-    """Mean of linear samples in each of `bins` equal parts of M regions (docs/method.md, section 5): [M, bins, D].
+    """Average linear samples in each of `bins` equal parts of M regions (docs/method.md, section 5).
 
-    features: [T, D], row i centred on i + .5; start, end: [M] in snippets, already stretched. A region is
-    at least one snippet long, a bin takes ceil(length / bins) samples, and outside the video, however far, all is zero.
-    That is torchvision's roi_align as published: there the features are padded by zeros, and what it takes from
-    beyond the padding is zero too, so regions that reach past the padding make no difference.
-    out: [M, bins, D] to write to; on a CPU, allocating that much memory takes longer than the computation.
+    A region is at least one snippet long, and a bin takes ceil(length / bins) samples. Everything outside the video is
+    zero. This matches the published use of torchvision's roi_align, which pads the features with zeros and also reads
+    zeros beyond the padding, so regions that reach past it make no difference.
+
+    Args:
+        features: [T, D], row i centred on i + .5.
+        start: region starts in snippets, already stretched, [M].
+        end: region ends in snippets, already stretched, [M].
+        bins: number of bins per region.
+        out: tensor to write to, [M, bins, D]; on a CPU, allocating that much memory takes longer than the computation.
+
+    Returns:
+        [M, bins, D].
     """
     if out is None:
         out = features.new_empty(len(start), bins, features.shape[1])
@@ -28,9 +36,12 @@ def roi_align_1d(features: Tensor, start: Tensor, end: Tensor, bins: int = 12, *
 
 @torch.no_grad()
 def roi_pool_1d(features: Tensor, start: Tensor, end: Tensor, bins: int = 12) -> Tensor:
-    """Maxima over the first sixth, the middle and the last sixth of the bins of `roi_align_1d`: [M, 3, D].
+    """Take the maxima over the first sixth, the middle and the last sixth of the bins of `roi_align_1d`.
 
-    Much faster on a CPU than the bins themselves, which never leave the cache.
+    Much faster on a CPU than returning the bins, which here never leave the cache.
+
+    Returns:
+        [M, 3, D].
     """
     pooled = features.new_empty(len(start), 3, features.shape[1])
     side = bins // 6
@@ -41,7 +52,7 @@ def roi_pool_1d(features: Tensor, start: Tensor, end: Tensor, bins: int = 12) ->
 
 
 def _aligned_chunks(features: Tensor, start: Tensor, end: Tensor, bins: int) -> Iterator[tuple[slice, Tensor]]:
-    """(rows, their bins [m, bins, D]) by chunks of regions that stay in a processor's cache."""
+    """Yield (rows, their bins [m, bins, D]) in chunks of regions that fit the processor's cache."""
     index, weight, offsets = _samples(len(features), start, end, bins)
     numbers = 1 << 19 if features.device.type == "cpu" else 1 << 28
     size = max(1, numbers // (bins * features.shape[1]))
@@ -54,9 +65,9 @@ def _aligned_chunks(features: Tensor, start: Tensor, end: Tensor, bins: int) -> 
 
 
 def _samples(length: int, start: Tensor, end: Tensor, bins: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Feature rows and their weights for all bins one after the other, and where each bin's begin.
+    """Feature rows and weights of all bins, concatenated, and the offset at which each bin begins.
 
-    A sample between two rows takes from both. Samples outside the video are left out: regions may be of any length.
+    A sample between two rows uses both. Samples outside the video are left out, so regions may have any length.
     """
     start, end = start[:, None] - .5, end[:, None] - .5
     bin_length = (end - start).clamp_min(1) / bins

@@ -1,6 +1,6 @@
 """Stage 1: attention with reliable prototypes and the snippet classifier (docs/method.md, section 2).
 
-Videos of a step are *packed*: their snippets laid end to end, [N, D] with `lengths`, so that no time goes into
+The videos of a step are *packed*: their snippets are concatenated to [N, D] with `lengths`, so no time is spent on
 padding. Only attention and the convolution need to know where a video ends.
 """
 
@@ -21,7 +21,12 @@ from hrpro.models.memory import ReliablePrototypeMemory
 class SnippetOutput:
     """Model output for N packed snippets of V videos.
 
-    specific: S, class-specific activation [N, C]; background: b [N]; embedded: [N, D]; video: index [N].
+    Attributes:
+        specific: class-specific activation S, [N, C].
+        background: background score b, [N].
+        embedded: embedded features, [N, D].
+        video: index of each snippet's video, [N].
+        lengths: number of snippets of each video, [V].
     """
 
     specific: Tensor
@@ -37,13 +42,18 @@ class SnippetOutput:
 
     @property
     def fused(self) -> Tensor:
-        """CAS fused [P, b], [N, C + 1]."""
+        """Fused CAS [P, b], [N, C + 1]."""
         return torch.cat([self.actions, self.background[:, None]], dim=1)
 
     def video_score(self, r_act: int, video_label: Tensor | None = None) -> Tensor:
-        """Score of each video and class, [V, C]: mean of the best max(1, T // r_act) snippets of S.
+        """Mean of the top max(1, T // r_act) snippets of S, per video and class.
 
-        While training, classes outside `video_label` [V, C] take the plain mean.
+        Args:
+            r_act: divisor of the number of snippets.
+            video_label: 0/1, [V, C]; given in training, where classes that a video does not have take the plain mean.
+
+        Returns:
+            [V, C].
         """
         scores = []
         for index, part in enumerate(self.specific.split(self.lengths)):
@@ -55,13 +65,13 @@ class SnippetOutput:
 
 
 class ReliabilityAwareBlock(nn.Module):
-    """One reliability-aware attention block (RAB): tokens [N, D] of several sequences in, [N, D] out."""
+    """Reliability-aware attention block (RAB): maps packed tokens [N, D] of several sequences to [N, D]."""
 
     def __init__(self, dim: int, heads: int, hidden: int, dropout: float):
         super().__init__()
         self.conv_query = nn.Linear(dim, dim)               # 1×1 convolutions
         self.conv_key = nn.Linear(dim, dim)
-        self.self_atten = nn.MultiheadAttention(dim, heads, dropout=.1)     # holds the weights; run below
+        self.self_atten = nn.MultiheadAttention(dim, heads, dropout=.1)     # only holds the weights; see _attend
         self.linear1 = nn.Linear(dim, hidden)
         self.linear2 = nn.Linear(hidden, dim)
         self.norm1 = nn.LayerNorm(dim)
@@ -77,7 +87,7 @@ class ReliabilityAwareBlock(nn.Module):
         held = self.self_atten
         weights = held.in_proj_weight.chunk(3)
         biases = held.in_proj_bias.chunk(3)
-        # Two linear maps in a row are one: D³ operations save N·D² of them.
+        # Two consecutive linear maps are merged into one: D³ operations instead of N·D².
         query = functional.linear(tokens, weights[0] @ self.conv_query.weight,
                                   weights[0] @ self.conv_query.bias + biases[0])
         key = functional.linear(tokens, weights[1] @ self.conv_key.weight,
@@ -93,15 +103,25 @@ class ReliabilityAwareBlock(nn.Module):
 
 
 class SnippetEncoder(nn.Module):
-    """Attention blocks over a video's snippets and the prototypes, then a temporal convolution of width 3."""
+    """Attention blocks over a video's snippets and the prototypes, then a temporal convolution with kernel size 3."""
 
     def __init__(self, dim: int, layers: int, heads: int, hidden: int, dropout: float):
         super().__init__()
         self.RAB = nn.ModuleList(ReliabilityAwareBlock(dim, heads, hidden, dropout) for _ in range(layers))
-        self.feature_embedding = nn.Linear(3 * dim, dim)    # Conv1d(D → D, kernel 3, padding 1), as one product
+        self.feature_embedding = nn.Linear(3 * dim, dim)    # Conv1d(D → D, kernel 3, padding 1) as one matrix product
 
     def forward(self, features: Tensor, lengths: Sequence[int], prototypes: Tensor, video: Tensor) -> Tensor:
-        """features [N, D], prototypes [C, D] as tokens -> embedded features [N, D]."""
+        """Embed packed snippets.
+
+        Args:
+            features: packed snippets, [N, D].
+            lengths: number of snippets of each video.
+            prototypes: prototypes as attention tokens, [C, D].
+            video: index of each snippet's video, [N].
+
+        Returns:
+            Embedded features, [N, D].
+        """
         extra = len(prototypes)
         if self.RAB:
             joined = torch.cat([part for own in features.split(list(lengths)) for part in (own, prototypes)])
@@ -128,7 +148,12 @@ class SnippetModel(nn.Module):
         self.classifier = nn.Sequential(Dropout(dropout), nn.Linear(dim, num_classes + 1, bias=False))
 
     def forward(self, features: Tensor, lengths: Sequence[int]) -> SnippetOutput:
-        """features: packed snippets [N, D]; lengths: snippets of each of V videos, adding up to N."""
+        """Score packed snippets.
+
+        Args:
+            features: packed snippets, [N, D].
+            lengths: number of snippets of each of V videos, adding up to N.
+        """
         device = features.device
         video = torch.arange(len(lengths), device=device).repeat_interleave(torch.tensor(lengths, device=device),
                                                                             output_size=len(features))

@@ -16,13 +16,26 @@ def snippet_proposals(P: NDArray, background: NDArray, video_score: NDArray, tim
                       act_thresh_cas: Sequence[float], act_thresh_agnostic: Sequence[float], upsample: int = 2,
                       margin: float = .25, gamma: float = 0., classes: Sequence[str], video: str,
                       videos: Sequence[str], snippets: float | None = None) -> Segments:
-    """Every raw proposal of one video (docs/method.md, section 3), by class, then threshold, then time.
+    """Generate all raw proposals of one video (docs/method.md, section 3), by class, then threshold, then time.
 
-    P: fused class scores [T, C]; background: [T]; video_score: [C]. Classes below `class_thresh` give none, but the
-    best one always counts. `snippets`: length of the video, where P has been sampled to another T.
+    Args:
+        P: fused class scores, [T, C].
+        background: background score b, [T].
+        video_score: [C].
+        timebase: converts snippets to seconds.
+        class_thresh: video score below which a class has no proposals; the best class is always kept.
+        act_thresh_cas: thresholds on P.
+        act_thresh_agnostic: thresholds on 1 - b.
+        upsample: factor by which the curves are upsampled.
+        margin: length of the outer margins of the OIC score, relative to the proposal's length.
+        gamma: weight of the video score in a proposal's score.
+        classes: names of the C classes.
+        video: name of this video.
+        videos: names of all videos of the split.
+        snippets: number of snippets of the video, if P was sampled to a different T.
 
     Raises:
-        InputError: scores that are not finite.
+        InputError: the scores are not finite.
     """
     P, background, video_score = np.asarray(P), np.asarray(background), np.asarray(video_score)
     length = len(P)
@@ -40,7 +53,7 @@ def snippet_proposals(P: NDArray, background: NDArray, video_score: NDArray, tim
     above = (P[:, None] >= _column(act_thresh_cas)) & (P[:, None] > 0)                    # [c, K, N]
     active = (action >= _column(act_thresh_agnostic)) & (action > 0)                      # [A, N]
     runs = np.concatenate([above, np.broadcast_to(active, (len(P), *active.shape))], axis=1)
-    # What a margin reads: thresholds on P hide what they cut away, those on the background score do not.
+    # Values that the margins read: thresholds on P hide what they cut away, those on the background score do not.
     visible = np.concatenate([np.where(above, P[:, None], 0.),
                               np.broadcast_to(P[:, None], (len(P), *active.shape))], axis=1)
     total = np.zeros((*visible.shape[:2], visible.shape[2] + 1))
@@ -69,7 +82,7 @@ def _column(thresholds: ArrayLike) -> NDArray[np.float64]:
 
 
 def _upsampled(curve: NDArray, factor: int) -> NDArray[np.float64]:
-    """Rows `factor` times as dense by linear interpolation; those past the last row go on in its direction."""
+    """Upsample rows by linear interpolation; positions past the last row are extrapolated."""
     if len(curve) == 1:
         return np.repeat(curve, factor, axis=0).astype(np.float64)
     position = np.arange(len(curve) * factor) / factor

@@ -1,4 +1,4 @@
-"""Reliability ranking of a training video's proposals: reliable ones from its points, negatives from its background."""
+"""Reliability ranking of a training video: reliable proposals from its points, negatives from its background."""
 
 from __future__ import annotations
 
@@ -10,10 +10,21 @@ from hrpro.data.segments import Segments
 
 
 def reliable_proposals(proposals: Segments, points: Points) -> list[int | None]:
-    """Row of each point's reliable proposal, or None (RP of section 4), for one video.
+    """Find the reliable proposal (RP, docs/method.md, section 4) of each point of one video.
 
-    points: by time. The best-scoring proposal of the point's class that contains it and reaches neither neighbouring
-    point, else the best that contains it; the first of equals. Only scores above 0 count, as published.
+    It is the highest-scoring proposal of the point's class that contains the point and reaches neither neighbouring
+    point; failing that, the highest-scoring one that contains it. Ties go to the first proposal. As published, only
+    scores above 0 count.
+
+    Args:
+        proposals: proposals of the video.
+        points: points of the video, sorted by time.
+
+    Returns:
+        For each point, the row of its proposal or None.
+
+    Raises:
+        ValueError: proposals and points do not share their classes.
     """
     if proposals.classes != points.classes:
         raise ValueError("proposals and points must share their classes")
@@ -30,19 +41,26 @@ def reliable_proposals(proposals: Segments, points: Points) -> list[int | None]:
 
 
 def negative_proposals(background_runs: ArrayLike, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """`count` random segments inside runs of pseudo-background snippets (NP of section 4): start, end, score [K, 3].
+    """Draw random segments inside runs of pseudo-background snippets (NP, docs/method.md, section 4).
 
-    background_runs: first snippet and the one after the last [R, 2]. Drawn as the published program draws, but without
-    its rejection, which never ends when every run has two snippets: draw a run, a start in [first, last) and an end in
-    [start, last), all whole and uniform, and begin again unless start < end; a run of one snippet is taken whole. Where
-    that leaves nothing, the two-snippet runs give their first snippet. Score: -(share of the run). Times in snippets.
-    No run gives no segment.
+    The distribution is that of the published program: draw a run, a start in [first, last) and an end in [start, last),
+    all uniform integers, and repeat unless start < end; a run of one snippet is taken whole. The published rejection
+    sampling never ends if every run has two snippets; here the distribution is sampled directly, and if no other run
+    exists, two-snippet runs give their first snippet.
+
+    Args:
+        background_runs: first snippet and the one after the last, [R, 2].
+        count: number of segments to draw.
+        rng: random generator.
+
+    Returns:
+        Start and end in snippets, and score = -(share of the run), [count, 3]; no rows if there are no runs.
     """
     runs = np.asarray(background_runs, np.intp).reshape(-1, 2)
     count = max(count, 0) if len(runs) else 0
     last = runs[:, 1] - 1
     span = last - runs[:, 0]
-    # A start with r snippets to the run's last is kept with chance 1 - 1/r: the sum over r = 1 .. n is n - H(n).
+    # A start r snippets before the last is accepted with probability 1 - 1/r; the sum over r = 1 .. n is n - H(n).
     r = np.arange(1, max(2, span.max(initial=0)) + 1)
     kept = np.cumsum(1 - 1 / r)
     chance = np.where(span == 0, 1., kept[span - 1] / np.maximum(span, 1))

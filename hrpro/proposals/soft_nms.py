@@ -1,4 +1,4 @@
-"""Final detections: Gaussian soft-NMS per video and class, and the filter for ambiguous segments."""
+"""Final detections: Gaussian soft-NMS per video and class, and the ambiguous-segment filter."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from numpy.typing import NDArray
 
 from hrpro.data.segments import Segments
 
-_BATCH = 1 << 17  # segments side by side in one batch: few enough for a processor's cache, many enough for numpy
+_BATCH = 1 << 17  # segments per batch: few enough for the processor's cache, many enough to amortise numpy's overhead
 
 
 def soft_nms(segments: Segments, sigma: float = .3, *, one_second_added: bool, device: Any = None) -> Segments:
-    """Scores after soft-NMS within each video and class; rows and their order stay (docs/method.md, section 3).
+    """Apply Gaussian soft-NMS within each video and class (docs/method.md, section 3).
 
-    Each step takes the best segment left and multiplies the others' scores by exp(-IoU^2 / sigma).
-    one_second_added: lengths and overlaps count a second more, as published (section 7, quirk 3).
-    device: a torch device to work on, such as "cuda"; without it numpy does, which a CPU is faster with.
+    Each step selects the highest-scoring remaining segment and multiplies the scores of the others by
+    exp(-IoU^2 / sigma).
+
+    Args:
+        segments: raw proposals.
+        sigma: width of the Gaussian.
+        one_second_added: add one second to lengths and overlaps, as published (section 7, quirk 3).
+        device: torch device to run on, such as "cuda"; without one, numpy is used, which is faster on a CPU.
+
+    Returns:
+        The same segments in the same order, with new scores.
     """
     group = segments.video * len(segments.classes) + segments.label
     order = np.argsort(group, kind="stable")
@@ -27,7 +35,7 @@ def soft_nms(segments: Segments, sigma: float = .3, *, one_second_added: bool, d
     end = segments.end + one_second_added
     score = np.empty(len(segments))
     largest_first = np.argsort(-sizes, kind="stable")
-    capacity = _BATCH if device is None else 64 * _BATCH  # a GPU waits for kernels to start, not for memory
+    capacity = _BATCH if device is None else 64 * _BATCH  # a GPU is bound by kernel launches, not by memory
     while len(largest_first):
         width = int(sizes[largest_first[0]])
         batch, largest_first = np.split(largest_first, [max(1, capacity // width)])
@@ -40,18 +48,18 @@ def soft_nms(segments: Segments, sigma: float = .3, *, one_second_added: bool, d
 
 def _decayed(start: NDArray, end: NDArray, score: NDArray, sizes: NDArray[np.intp], sigma: float,
              device: Any) -> NDArray[np.float64]:
-    """Scores after soft-NMS of groups side by side, all [G, n]; group g fills the last sizes[g] columns.
+    """Scores after soft-NMS of G groups in parallel, all [G, n]; group g fills the last sizes[g] columns.
 
-    The first group is the largest and fills all. Works on a key that orders as the scores do: log s where positive
-    and, far below it, -log(-s) where negative. A product with exp(-IoU^2 / sigma) is then a difference (a sum where
-    negative): no exp, and nothing underflows.
+    The first group is the largest and fills all columns. Scores are replaced by a key with the same order: log s for
+    positive scores and, far below it, -log(-s) for negative ones. Multiplying by exp(-IoU^2 / sigma) is then a
+    subtraction (an addition for negative scores): no exp is needed, and nothing underflows.
     """
     width = score.shape[1]
     tiny = np.finfo(float).tiny
     sign = np.where(score < 0, -1., 1.)
     far = 2 * (width / sigma + 1500) * (sign < 0)
     key = sign * np.log(np.maximum(np.abs(score), tiny)) - far
-    # An empty segment shares nothing with another; its length only must not make 0 / 0.
+    # An empty segment overlaps nothing; its length only has to avoid 0 / 0.
     length = np.maximum(end - start, tiny)
     column = np.broadcast_to(np.arange(width), score.shape)
     state = np.stack([start, end, length, -sign / sigma, key, column])
@@ -68,10 +76,11 @@ def _decayed(start: NDArray, end: NDArray, score: NDArray, sizes: NDArray[np.int
 
 
 def _select(xp: Any, state: Any, sizes: NDArray[np.intp]) -> None:
-    """Bring each group's segments into the order of selection, with their keys at that moment, in place.
+    """Sort each group's segments by order of selection, in place, with their keys when they were selected.
 
-    state: start, end, length, rate of decay, key, column of origin [6, G, n], an array of xp (numpy or torch). A group
-    enters when the window [step, n) reaches it, so that all in it have equally many left and none works on padding.
+    `state` is an array of xp (numpy or torch), [6, G, n]: start, end, length, decay rate, key, original column. A group
+    joins when the window [step, n) reaches it, so all groups inside have the same number of segments left and no time
+    is spent on padding.
     """
     _, groups, width = state.shape
     entered = np.searchsorted(-sizes, np.arange(width) - width, side="right").tolist()
@@ -99,10 +108,13 @@ def _select(xp: Any, state: Any, sizes: NDArray[np.intp]) -> None:
 
 
 def drop_ambiguous(segments: Segments, ambiguous: Segments, *, whole_seconds: bool) -> Segments:
-    """The segments that share no time with an ambiguous segment of their video (docs/method.md, section 3).
+    """Drop segments that overlap an ambiguous segment of their video (docs/method.md, section 3).
 
-    whole_seconds: measure in whole seconds, ambiguous ones rounded and the others cut off, as published (section 7,
-    quirk 4).
+    Args:
+        segments: detections.
+        ambiguous: ambiguous segments.
+        whole_seconds: compare whole seconds, with ambiguous segments rounded and the others truncated, as published
+            (section 7, quirk 4).
     """
     begins, ends = ambiguous.start, ambiguous.end
     start, end = segments.start, segments.end

@@ -1,4 +1,4 @@
-"""The paper's command line: one stage, one mode."""
+"""The paper's command line: run one stage in one mode."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hrpro.config import Config, config_names, load_config
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that name settings, common to all commands that train."""
+    """Add the options for settings that all training commands share."""
     parser.add_argument("--cfg", default="thumos", metavar="CFG",
                         help=f"settings: {', '.join(config_names())}, or a YAML file (default: thumos)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every random generator")
@@ -20,7 +20,11 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def config_from(args: argparse.Namespace) -> Config:
-    """Settings of the command line; InputError with all that is wrong in them."""
+    """Load the settings given on the command line.
+
+    Raises:
+        InputError: everything that is wrong with them.
+    """
     named = {"seed": args.seed, "ckpt_path": args.ckpt_path, "data_path": args.data_path}
     return load_config(args.cfg, args.overrides, **{key: value for key, value in named.items() if value is not None})
 
@@ -34,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config = config_from(args)
-    from hrpro.training import stage1, stage2  # torch loads only once the settings are sound
+    from hrpro.training import stage1, stage2  # torch is slow to import, so settings are checked first
 
     stage = {1: stage1, 2: stage2}[args.stage]
     if args.mode == "train":

@@ -1,14 +1,14 @@
-"""What a run tells while it works: one JSON line an event, and TensorBoard's scalars.
+"""Progress of a run: one JSON line per event, and TensorBoard scalars.
 
 Every event has "time" (unix seconds) and "event", one of
     start     stage, mode, device, total, unit ("step" or "epoch"), seed, dataset, n_train, n_test, left_out,
               resumed_from
-    step      step (a fraction where epochs count), loss {name: value}, rate (videos a second), eta (seconds); loss
-              holds the total, and its parts before their weights (`Config.loss_weights`)
+    step      step (fractional if the unit is "epoch"), loss {name: value}, rate (videos per second), eta (seconds);
+              loss holds the total, and its parts before weighting (`Config.loss_weights`)
     progress  what, done, total
     test      step, mAP {tIoU: value}, average {range: value}, accuracy, best
     note      message
-    finish    seconds, last and best: reports as `evaluate --json` prints them, with their step
+    finish    seconds, last and best: reports in the format of `evaluate --json`, with their step
     cancelled step
     error     message
 """
@@ -28,11 +28,11 @@ from hrpro.data.run import StageFolder
 from hrpro.errors import Cancelled, InputError
 from hrpro.files import open_regular
 
-STEP_INTERVAL = .5                                      # seconds between two step events
+STEP_INTERVAL = .5                                      # seconds between step events
 
 
 class EventLog:
-    """Appends events to a stage's log and shows them on the terminal; a context manager."""
+    """Context manager that appends events to a stage's log and prints them to the terminal."""
 
     def __init__(self, folder: StageFolder, *, resume: bool):
         self._path = folder.events_file
@@ -43,7 +43,7 @@ class EventLog:
                     old.unlink()
             self._file = open_regular(self._path, append=True)          # closed on exit
             self._file.seek(-min(1, self._file.tell()), os.SEEK_END)
-            if self._file.read() not in (b"", b"\n"):   # cut off by a crash: what follows is a line of its own
+            if self._file.read() not in (b"", b"\n"):   # a crash cut off the last line: start a new one
                 self._file.write(b"\n")
         except OSError as error:
             raise InputError(f"{self._path}: cannot be written ({error.strerror}). Make the folder writable.") from None
@@ -59,21 +59,21 @@ class EventLog:
         if isinstance(error, Exception) and not isinstance(error, Cancelled):
             with contextlib.suppress(InputError):
                 self.emit("error", message=str(error))
-        with contextlib.suppress(OSError):              # the disk is full, which has been said
+        with contextlib.suppress(OSError):              # the disk is full, which has been reported
             self._scalars.close()
         self._file.close()
         threading.excepthook = self._hook
 
     def _say_once(self, arguments: threading.ExceptHookArgs) -> None:
-        """TensorBoard's thread dies of a full disk; it tells so whoever writes next, who says it."""
+        """Ignore OSError from TensorBoard's thread: the next write to it raises and reports the full disk."""
         if not issubclass(arguments.exc_type, OSError):
             self._hook(arguments)
 
     def emit(self, event: str, **fields: Any) -> None:
-        """Write one event, at once readable by others, and a line on the terminal.
+        """Write an event, immediately visible to other processes, and print it to the terminal.
 
         Raises:
-            InputError: the disk is full; no half line is left.
+            InputError: the disk is full; no partial line is left.
         """
         line = json.dumps({"time": time.time(), "event": event, **fields}).encode() + b"\n"
         try:
@@ -88,18 +88,33 @@ class EventLog:
             print(line, file=sys.stderr, flush=True)
 
     def step_due(self) -> bool:
-        """Whether enough time has passed for another step event."""
+        """Whether enough time has passed for the next step event."""
         return time.monotonic() >= self._next_step_event
 
     def step(self, step: int, position: float, loss: dict[str, float], rate: float, eta: float) -> None:
-        """Losses of optimiser step `step`, which is at `position` on the way to the start event's total."""
+        """Record the losses of an optimiser step.
+
+        Args:
+            step: optimiser step.
+            position: the same step in the unit of the start event's total.
+            loss: the total, and its parts before weighting.
+            rate: videos per second.
+            eta: seconds left.
+        """
         self._next_step_event = time.monotonic() + STEP_INTERVAL
         self.emit("step", step=position, loss=loss, rate=rate, eta=eta)
         for name, value in loss.items():
             self._scalars.add_scalar(f"loss/{name}", value, step)
 
     def test(self, step: int, report: dict[str, Any] | None, accuracy: float | None, best: bool) -> None:
-        """report: as `evaluate --json` prints it, or None where there is no ground truth."""
+        """Record an evaluation on the test split.
+
+        Args:
+            step: step or epoch of the tested checkpoint.
+            report: report in the format of `evaluate --json`; None without ground truth.
+            accuracy: share of videos whose classes were predicted correctly.
+            best: whether this is the best score so far.
+        """
         report = report or {"mAP": None, "average": None}
         self.emit("test", step=step, mAP=report["mAP"], average=report["average"], accuracy=accuracy, best=best)
         for tiou, value in (report["mAP"] or {}).items():
@@ -112,7 +127,7 @@ class EventLog:
 
 
 def _line(event: str, fields: dict[str, Any]) -> str:
-    """An event for people who watch a terminal."""
+    """Format an event for the terminal; empty if it is not printed."""
     match event:
         case "start":
             return (f"stage {fields['stage']} {fields['mode']}: {fields['dataset']}, {fields['n_train']} train and "

@@ -13,14 +13,21 @@ def pseudo_labels(background: NDArray, points: NDArray, lengths: Sequence[int] |
                   certain: NDArray | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Label the snippets whose class is nearly certain from the points and the background score.
 
-    background: score b, [N], of one video or of several laid end to end; points: 0/1, [N, C];
-    lengths: snippets of each video, adding up to N; one video without it. certain: snippets in segments that a person
-    accepted, 0/1, [N, C]: action of that class, where nothing grows on beyond the segment's ends.
-    Returns pseudo action [N, C] and pseudo background [N], both 0/1. Videos without a point get no pseudo labels.
+    The snippets between two points (or between a point and the start or end of the video) form a *gap*. Its background
+    is one stretch lo .. hi; the points on both sides grow into the gap while the background score stays low. Every gap
+    keeps at least one background snippet, so growths from both sides never meet.
 
-    The snippets between two points (or a point and the video's end) form a *gap*. Its background is one stretch
-    lo .. hi; the points beside it grow into the gap as long as the background score stays low. As every gap keeps
-    at least one background snippet, growths from both sides never meet.
+    Args:
+        background: background score b of one video, or of several concatenated videos, [N].
+        points: 0/1, [N, C].
+        lengths: number of snippets of each video, adding up to N; omit for a single video.
+        act_thresh: background score up to which a point grows.
+        bkg_thresh: background score from which a snippet is background.
+        certain: snippets in segments that a person accepted, 0/1, [N, C]: they are action of that class, and nothing
+            grows beyond the segment's ends.
+
+    Returns:
+        Pseudo action [N, C] and pseudo background [N], both 0/1; all zeros for videos without points.
     """
     accepted = np.zeros(len(points), bool) if certain is None else certain.any(axis=1)
     if accepted.any():
@@ -45,7 +52,7 @@ def pseudo_labels(background: NDArray, points: NDArray, lengths: Sequence[int] |
     gap = (np.cumsum(opens) - 1)[in_gap]
     last = first + np.bincount(gap) - 1
     where, score = snippet[in_gap], background[in_gap]
-    begin = np.searchsorted(where, first)                                       # where each gap starts in `score`
+    begin = np.searchsorted(where, first)                                       # start of each gap in `score`
     best = np.maximum.reduceat(score, begin)
     high = score >= bkg_thresh
     peak = np.minimum.reduceat(np.where(score == best[gap], where, total), begin)

@@ -16,11 +16,16 @@ from hrpro.training.session import Session
 
 
 def rank(session: Session, raw: dict[str, Segments], background: dict[str, NDArray]) -> None:
-    """Write proposals.json from the raw proposals of both splits and the training videos' background scores [T].
+    """Write proposals.json.
 
-    The file holds, by split and video, PP {class: [[start, end, score], …]} in seconds; for training videos also RP
-    {class: [[start, end, score] or null for each point]} in seconds and NP [[start, end, score], …] in snippets. The RP
-    of a point with an accepted segment is that segment, with score 1.
+    For each split and video, the file holds PP {class: [[start, end, score], …]} in seconds; for training videos also
+    RP {class: [[start, end, score], or null, per point]} in seconds and NP [[start, end, score], …] in snippets. For a
+    point with an accepted segment, RP is that segment with score 1.
+
+    Args:
+        session: the running session.
+        raw: {split: raw proposals}.
+        background: {training video: background score, [T]}.
     """
     ranked: dict[str, dict[str, Any]] = {}
     for split, proposals in raw.items():
@@ -63,5 +68,5 @@ def _negative(session: Session, video: str, background: NDArray, count: int, num
     edges = np.diff(np.pad(is_background, 1))
     runs = np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], axis=1)
     sampled = negative_proposals(runs, count, session.generator(number))
-    sampled[:, :2] *= length / len(background)         # where snippets were sampled
+    sampled[:, :2] *= length / len(background)         # from sampled rows to snippets of the video
     return sampled

@@ -1,4 +1,4 @@
-"""What both stages need before their first step: settings, data, device, folders, and a way to stop."""
+"""Shared parts of both training stages: setup and checks, the training loop, checkpoints, evaluation, stopping."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SHAPING = ("feature_dim", "rab_layers", "rab_heads", "rab_dim_feedforward", "roi
 
 @dataclass
 class Session:
-    """One stage at work."""
+    """State of one running stage."""
 
     config: Config
     stage: int
@@ -55,37 +55,44 @@ class Session:
 
     @property
     def autocast(self) -> torch.autocast:
-        """bfloat16 matrix products on CUDA, where the settings allow them."""
+        """Autocast to bfloat16 on CUDA if the settings allow it."""
         enabled = self.device.type == "cuda" and self.config.mixed_precision
         return torch.autocast("cuda" if enabled else "cpu", torch.bfloat16, enabled=enabled)
 
     def generator(self, *purpose: int) -> np.random.Generator:
-        """Random numbers that depend on the seed and the purpose alone, whatever was drawn before."""
+        """Random generator that depends only on the seed, the stage and the purpose, not on earlier draws."""
         return np.random.default_rng([self.config.seed, self.stage, *purpose])
 
     def step_videos(self, videos: Sequence[str], size: int, step: int) -> list[str]:
-        """The videos of a step (from 1): each epoch shuffles them anew and leaves out an incomplete last batch."""
+        """Videos of a step (counted from 1); every epoch reshuffles them and drops an incomplete last batch."""
         epoch, part = divmod(step - 1, len(videos) // size)
         order = self.generator(0, epoch).permutation(len(videos))[part * size:(part + 1) * size]
         return [videos[index] for index in order]
 
     def final(self, raw: Segments) -> Segments:
-        """Raw proposals -> detections: soft-NMS, less what overlaps ambiguous segments (docs/method.md, section 3)."""
+        """Turn raw proposals into detections: soft-NMS, then the ambiguity filter (docs/method.md, section 3)."""
         quirks = self.config.reference_quirks
         device = self.device if self.device.type == "cuda" else None
         kept = soft_nms(raw, self.config.nms_sigma, one_second_added=quirks, device=device)
         return drop_ambiguous(kept, self.dataset.ambiguous, whole_seconds=quirks)
 
     def evaluate(self, detections: Segments) -> AveragePrecision | None:
-        """Average precision on the test split, less the blocked videos; None without ground truth."""
+        """Average precision on the test split without the blocked videos; None without ground truth."""
         truth = self.dataset.test_truth(self.config.blocked_videos)
         return average_precision(truth, detections, self.config.tiou_thresholds) if len(truth) else None
 
     def measure(self, raw: Segments, step: int, *, best: float = math.inf, accuracy: float | None = None) -> float:
-        """Write the detections that raw proposals come to, and report their average precision.
+        """Write the detections made from raw proposals, and report their average precision.
 
-        In training the report is kept as `last`, and as `best` too if the mean over thresholds exceeds `best`;
-        afterwards under the name of the checkpoint in use. Returns that mean, -1 without ground truth.
+        Args:
+            raw: raw proposals of the test split.
+            step: step or epoch of the model.
+            best: best score so far; only given in training. The report is then stored as `last`, and also as `best` if
+                its score is higher; otherwise it is stored under the name of the checkpoint in use.
+            accuracy: share of videos whose classes were predicted correctly.
+
+        Returns:
+            The score: the mean mAP over the tIoU thresholds, -1 without ground truth.
         """
         detections = self.final(raw)
         detections.save(self.folder.final_result)
@@ -93,7 +100,7 @@ class Session:
         report = precision.to_json() if precision else {}
         score = float(np.mean(precision.mAP)) if precision else -1.
         metrics = {}
-        with contextlib.suppress(InputError):       # a broken report is written anew
+        with contextlib.suppress(InputError):       # a broken report is overwritten
             metrics = self.folder.reports()
         names = ["last", *(["best"] if score > best else [])] if best < math.inf else [self.config.checkpoint]
         write_json(self.folder.metrics_file, metrics | {name: {"step": step, **report} for name in names})
@@ -102,14 +109,20 @@ class Session:
 
 
 class Clock:
-    """Turns steps into step events with their rate and the time left."""
+    """Emits step events with the training rate and the time left."""
 
     def __init__(self, events: EventLog, total: int):
         self._events, self._total = events, total
         self._began, self._steps, self._videos = time.monotonic(), 0, 0
 
     def tick(self, step: int, losses: dict[str, Tensor], videos: int, at: float) -> None:
-        """Count a step of so many videos; now and then write its losses down.
+        """Count a step and, if a step event is due, record its losses.
+
+        Args:
+            step: optimiser step.
+            losses: the losses and "total".
+            videos: number of videos in the step.
+            at: the step in the unit of the start event's total.
 
         Raises:
             InputError: a loss is not finite.
@@ -127,10 +140,10 @@ class Clock:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that the setting names; `auto` takes CUDA, then MPS, then the CPU.
+    """Return the device that the setting names; `auto` prefers CUDA, then MPS, then the CPU.
 
     Raises:
-        InputError: the named device is not here.
+        InputError: this machine does not have the named device.
     """
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
@@ -146,10 +159,19 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
                  resume: bool = False, prepare: Callable[[DataSet], Any] = lambda _: None) -> Iterator[Session]:
     """Check everything, then open a stage's folder and log; SIGTERM and SIGINT ask the session to stop.
 
-    Unless training starts afresh, `Session.state` is the checkpoint to go on from.
+    Unless training starts from scratch, `Session.state` holds the loaded checkpoint.
+
+    Args:
+        config: settings.
+        stage: 1 or 2.
+        mode: "train", "test" or "infer".
+        total: length of the training in `unit`s.
+        unit: "step" or "epoch".
+        resume: continue from the last checkpoint, if there is one.
+        prepare: called with the data set before the stage's folder is touched; its result becomes `Session.prepared`.
 
     Raises:
-        InputError: settings, data, device or checkpoint are at fault; nothing has been written then.
+        InputError: invalid settings, data, device or checkpoint; nothing has been written.
     """
     device = choose_device(config.device)
     run = Run.of(config)
@@ -157,14 +179,14 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
     if resume and not folder.checkpoint("last").exists():
         if folder.checkpoint("best").exists():
             raise InputError(f"{folder.checkpoint('last')}: no such checkpoint. Train afresh, without --resume.")
-        resume = False                                  # it was killed before it saved anything
+        resume = False                                  # the run was killed before its first checkpoint
     fresh = mode == "train" and not resume
     frozen = None if fresh and stage == 1 else run.stage(1).points_file
     if frozen and not frozen.exists():
         raise InputError(f"{frozen}: no such file. Run stage 1 with --mode train first.")
     if frozen is None:
         project_points(config.data_root)
-    # A class may have been added in the app since.
+    # Classes may have been added in the app since stage 1 started.
     dataset = open_dataset(config, points_file=frozen, classes_file=run.stage(1).classes_file if frozen else None)
     dataset.raise_errors()
     state = None
@@ -198,7 +220,7 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
 
 
 def _check_same_settings(folder: StageFolder, config: Config) -> None:
-    """A run goes on with the settings it began with; only its length and place may change."""
+    """A resumed run must keep its settings; only its length, device, threads and paths may change."""
     free = {"num_iters", "max_epochs", "device", "num_threads", "data_path", "ckpt_path"}
     began = read_json(folder.config_file)
     if not isinstance(began, dict):
@@ -211,10 +233,10 @@ def _check_same_settings(folder: StageFolder, config: Config) -> None:
 
 
 def _start_afresh(folder: StageFolder, config: Config, dataset: DataSet) -> None:
-    """Settings and a frozen copy of the labels. What an earlier training under this name left goes: the rest of this
-    stage, and all of the stage after it, which was built on it."""
+    """Delete what an earlier training left in this stage and the next, then write the settings and, in stage 1, a
+    frozen copy of the labels."""
     following = [StageFolder(folder.root.with_name("stage2"))] if folder.root.name == "stage1" else []
-    for old in (*following, folder):                    # a kill in between leaves nothing built on what has gone
+    for old in (*following, folder):                    # next stage first: a kill in between leaves no orphaned results
         for part in ("models", "outputs", "logs"):
             shutil.rmtree(old.root / part, ignore_errors=True)
         old.config_file.unlink(missing_ok=True)
@@ -224,7 +246,7 @@ def _start_afresh(folder: StageFolder, config: Config, dataset: DataSet) -> None
         folder.root.joinpath("points.txt").unlink(missing_ok=True)
         copy = folder.root / ("points.csv" if dataset.points_file.suffix == ".csv" else "points.txt")
         write_atomic(copy, read_bytes(dataset.points_file))
-        # They may be others by now than those that were read with the data set.
+        # The labels may have changed since the data set was read.
         dataset.points = read_points(copy, dataset.classes, dataset.fps, dataset.duration, [])
 
 
@@ -239,7 +261,7 @@ def _stoppable(session: Session) -> Iterator[None]:
 
     try:
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:                                  # not the main thread: nobody can signal it
+    except ValueError:                                  # signal handlers can only be set in the main thread
         before = {}
     try:
         yield
@@ -252,11 +274,21 @@ def train_steps(session: Session, model: torch.nn.Module, steps: int, load: Call
                 work: Callable[[torch.optim.Optimizer, Batch], dict[str, Tensor]],
                 test: Callable[[torch.nn.Module, int, float], float], *, lr: float, videos: int, test_every: int,
                 per_epoch: int = 1) -> None:
-    """Train to `steps` and test now and then, from the beginning or from where the session's state left off.
+    """Train up to `steps` with regular tests, from scratch or from the session's checkpoint.
 
-    load: the batch of a step (from 1), called in a thread one step ahead; work: one step, its losses and "total";
-    test: its score of (the running mean of the model, the time of the test, the best score so far). Time counts in
-    units of `per_epoch` steps, `test_every` of which lie between tests. `last.pt` is saved after each test.
+    `last.pt` is saved after each test.
+
+    Args:
+        session: the running session.
+        model: model to train.
+        steps: total number of optimiser steps.
+        load: returns the batch of a step (counted from 1); called in a thread, one step ahead.
+        work: performs one step on a batch; returns the losses and "total".
+        test: returns the score, given the running mean of the model, the time of the test and the best score so far.
+        lr: learning rate.
+        videos: number of videos per step.
+        test_every: time between tests; time is measured in units of `per_epoch` steps.
+        per_epoch: steps per unit of time.
 
     Raises:
         Cancelled: a signal asked to stop; `last.pt` is up to date.
@@ -274,7 +306,7 @@ def train_steps(session: Session, model: torch.nn.Module, steps: int, load: Call
         while True:
             at = step // per_epoch
             if testing := untested and not session.stopping:
-                if not session.folder.checkpoint("last").exists():      # best.pt alone could not be gone on from
+                if not session.folder.checkpoint("last").exists():      # a run cannot resume from best.pt alone
                     _save(session, "last", step, mean, model, optimizer, best=best, untested=True, at=at)
                 score = test(mean.module, at, best)
                 if score > best:
@@ -299,10 +331,13 @@ def train_steps(session: Session, model: torch.nn.Module, steps: int, load: Call
 
 
 def running_mean(model: torch.nn.Module, share: float) -> AveragedModel:
-    """In `module`, the mean of a model's weights over about this share of its steps so far; 0: the last weights.
+    """Running mean of a model's weights, to be updated after each step; `module` holds the mean.
 
-    It is fed after each step. The last weights are the luck of the last steps: from test to test their mAP wavers by
-    points, that of the mean hardly does.
+    The mAP of the current weights varies by whole points from test to test, that of the mean hardly at all.
+
+    Args:
+        model: model in training.
+        share: share of the steps so far that the mean covers, approximately; 0 for the current weights.
     """
     def move(means: list[Tensor], weights: list[Tensor], count: Tensor) -> None:
         torch._foreach_lerp_(means, weights, 1 / max(1., share * int(count)))
@@ -312,7 +347,7 @@ def running_mean(model: torch.nn.Module, share: float) -> AveragedModel:
 
 def _save(session: Session, name: str, step: int, mean: AveragedModel, model: torch.nn.Module | None = None,
           optimizer: torch.optim.Optimizer | None = None, **extra: Any) -> None:
-    """Write a checkpoint by rename; with the model in training and its optimiser also all that it takes to go on."""
+    """Write a checkpoint atomically; given the model in training and its optimiser, a resumable one."""
     state = {"model": mean.module.state_dict(), "step": step, "classes": list(session.dataset.classes),
              "shape": {key: getattr(session.config, key) for key in SHAPING}, **extra}
     if model and optimizer:
@@ -323,7 +358,7 @@ def _save(session: Session, name: str, step: int, mean: AveragedModel, model: to
     def write(file: IO[bytes]) -> None:
         try:
             torch.save(state, file)
-        except RuntimeError as error:                   # that the archive has no end, where the disk was full before
+        except RuntimeError as error:                   # about the unfinished archive; a full disk is its context
             raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
     write_atomic(session.folder.checkpoint(name), write)
@@ -338,12 +373,16 @@ RESUMABLE = {"training": _WEIGHTS, "best": Number(-1, 1 + 1e-6), "untested": boo
 
 
 def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...], *, resume: bool = False) -> dict[str, Any]:
-    """Read a checkpoint, safely, and check that it is whole and fits the settings and the data set.
+    """Read a checkpoint without running code from it, and check that it is complete and fits settings and classes.
 
-    resume: also that it has what it takes to go on training.
+    Args:
+        path: checkpoint file.
+        config: settings that the checkpoint must fit.
+        classes: class names of the data set.
+        resume: also check the parts that training resumes from.
 
     Raises:
-        InputError: missing, broken, or of another shape or other classes.
+        InputError: the checkpoint is missing or broken, or has a different shape or different classes.
     """
     if not path.exists():
         raise InputError(f"{path}: no such checkpoint. Run this stage with --mode train first.")
@@ -355,7 +394,7 @@ def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...], *, res
             file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
         fault = _checkpoint_fault(state, size, resume)
-    except Exception as error:                          # torch raises many kinds for a broken archive
+    except Exception as error:                          # torch raises many types of errors for a broken archive
         fault = f"reading it ends in {type(error).__name__}"
     if fault:
         raise InputError(f"{path}: does not hold what this stage saves ({fault}). Train this stage again.")
@@ -371,7 +410,7 @@ def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...], *, res
 
 
 def _checkpoint_fault(state: Any, size: int, resume: bool) -> str:
-    """What a checkpoint of `size` bytes lacks; empty if it is whole."""
+    """What is wrong with a checkpoint of `size` bytes; empty if it is valid."""
     if fault := mismatch(state, CHECKPOINT) or (mismatch(state, RESUMABLE) if resume else ""):
         return fault
     for number, kept in state["optimizer"]["state"].items() if resume else ():
@@ -379,7 +418,7 @@ def _checkpoint_fault(state: Any, size: int, resume: bool) -> str:
             return fault
     for part in ("model", "training") if resume else ("model",):
         for name, weight in state[part].items():
-            if weight.layout != torch.strided or weight.numel() * weight.element_size() > size:     # or shown twice
+            if weight.layout != torch.strided or weight.numel() * weight.element_size() > size:     # expanded tensor
                 return f"{part}.{short_repr(name)[1:-1]} is larger than the file"
             if not torch.isfinite(weight).all():
                 return f"{part}.{short_repr(name)[1:-1]} is not finite"
@@ -388,7 +427,7 @@ def _checkpoint_fault(state: Any, size: int, resume: bool) -> str:
 
 @contextlib.contextmanager
 def checkpoint_errors(path: Path) -> Iterator[None]:
-    """InputError where a checkpoint's content turns out to be another model's, or to lack a part."""
+    """Raise InputError if a checkpoint's content belongs to a different model or lacks a part."""
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -397,14 +436,18 @@ def checkpoint_errors(path: Path) -> Iterator[None]:
 
 
 def load_weights(session: Session, model: Model) -> Model:
-    """The model in eval mode, with the weights of the session's checkpoint; InputError if they are another model's."""
+    """Load the weights of the session's checkpoint, and return the model in eval mode.
+
+    Raises:
+        InputError: the weights belong to a different model.
+    """
     with checkpoint_errors(session.folder.checkpoint(session.config.checkpoint)):
         _put(session.state["model"], model)
     return model.eval()
 
 
 def _put(weights: dict[str, Tensor], model: torch.nn.Module) -> None:
-    """Load weights into a model; an error where a name, shape or type differs."""
+    """Load weights into a model; raises an error if a name, shape or dtype differs."""
     own = model.state_dict()
     if wrong := [name for name, weight in weights.items() if name in own and weight.dtype != own[name].dtype]:
         raise ValueError(f"{wrong[0]} is of {weights[wrong[0]].dtype}")
@@ -413,11 +456,11 @@ def _put(weights: dict[str, Tensor], model: torch.nn.Module) -> None:
 
 def _restore(state: dict[str, Any], mean: AveragedModel, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
             device: torch.device) -> int:
-    """Put weights, their mean, optimiser and generators back as they were; returns the step they were saved at."""
+    """Restore weights, their mean, optimiser and random generators; returns the step they were saved at."""
     _put(state["training"], model)
     _put(state["model"], mean.module)
     mean.n_averaged.fill_(state["step"])
-    # The groups hold settings, which are the same: only those of now are known to be of the right types.
+    # The param groups hold settings, which have not changed; the current ones are known to have the right types.
     optimizer.load_state_dict({"state": state["optimizer"]["state"],
                                "param_groups": optimizer.state_dict()["param_groups"]})
     torch.set_rng_state(state["generators"]["torch"])

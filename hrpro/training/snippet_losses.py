@@ -14,9 +14,13 @@ from hrpro.models.snippet import SnippetOutput
 
 @dataclass
 class SnippetTargets:
-    """Labels of N packed snippets of V videos.
+    """Labels of N packed snippets of V videos, all 0/1.
 
-    points [N, C], action [N, C] and background [N] of 0/1 (the latter two are pseudo labels); video_label [V, C].
+    Attributes:
+        points: point labels, [N, C].
+        action: pseudo-action labels, [N, C].
+        background: pseudo-background labels, [N].
+        video_label: [V, C].
     """
 
     points: Tensor
@@ -27,7 +31,19 @@ class SnippetTargets:
 
 def snippet_losses(output: SnippetOutput, targets: SnippetTargets, memory: ReliablePrototypeMemory, *, r_act: int,
                    temperature: float, reference_quirks: bool) -> dict[str, Tensor]:
-    """The four losses {"video", "action", "background", "contrast"}, each a mean over the step's videos."""
+    """Compute the four losses, each a mean over the step's videos.
+
+    Args:
+        output: model output.
+        targets: labels of the same snippets.
+        memory: reliable prototypes.
+        r_act: divisor of the number of snippets in the video score.
+        temperature: temperature of the contrast loss.
+        reference_quirks: reproduce the published program (docs/method.md, section 7).
+
+    Returns:
+        {"video", "action", "background", "contrast"}, before weighting.
+    """
     label = targets.video_label
     fused = output.fused
     background_target = functional.one_hot(torch.tensor(fused.shape[1] - 1), fused.shape[1]).to(fused)
@@ -46,7 +62,7 @@ def _video_sum(values: Tensor, video: Tensor, count: int) -> Tensor:
 
 
 def _focal(fused: Tensor, target: Tensor, chosen: Tensor, video: Tensor, videos: int) -> Tensor:
-    """Focal binary cross entropy of the chosen snippets [N], over their number in each video (equations 4, 5)."""
+    """Focal binary cross entropy of the chosen snippets [N], divided by their number per video (equations 4 and 5)."""
     weight = ((1 - fused) * target + fused * (1 - target)) ** 2
     loss = (weight * functional.binary_cross_entropy(fused, target, reduction="none")).sum(dim=1) * chosen
     return (_video_sum(loss, video, videos) / (_video_sum(chosen, video, videos) + 1e-6)).mean()
@@ -54,7 +70,7 @@ def _focal(fused: Tensor, target: Tensor, chosen: Tensor, video: Tensor, videos:
 
 def _contrast(output: SnippetOutput, targets: SnippetTargets, memory: ReliablePrototypeMemory, temperature: float,
               reference_quirks: bool) -> Tensor:
-    """Snippets near their class's prototype, away from other prototypes and from background (equations 6 to 8)."""
+    """Pull snippets towards their class's prototype, away from other prototypes and background (equations 6 to 8)."""
     label, video = targets.video_label, output.video
     videos, classes = label.shape
     action, background = targets.action * label[video], targets.background
@@ -76,7 +92,7 @@ def _contrast(output: SnippetOutput, targets: SnippetTargets, memory: ReliablePr
 
 
 def _lose_last_snippet(action: Tensor, background: Tensor, output: SnippetOutput) -> tuple[Tensor, Tensor]:
-    """Quirk 2: regions lose a video's last snippet, and one that fills the whole video vanishes."""
+    """Quirk 2: regions lose a video's last snippet, and a region that fills the whole video vanishes."""
     regions = torch.cat([action, background[:, None]], dim=1)
     lengths = torch.tensor(output.lengths, device=regions.device)
     whole = _video_sum(regions, output.video, len(lengths)) == lengths[:, None]

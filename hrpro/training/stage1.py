@@ -23,14 +23,20 @@ from hrpro.training.ranking import rank
 from hrpro.training.session import Session, load_weights, open_session, train_steps
 from hrpro.training.snippet_losses import SnippetTargets, snippet_losses
 
-PASS_SNIPPETS = 8192                                    # packed together outside training, or one longer video
+PASS_SNIPPETS = 8192                                    # per batch outside training, unless one video is longer
 
 
 @dataclass
 class Batch:
-    """Packed videos: features [N, D], points [N, C], video label [V, C]; lengths [V] add up to N.
+    """N packed snippets of V videos.
 
-    certain: snippets in accepted segments, 0/1, [N, C].
+    Attributes:
+        videos: video names, [V].
+        features: [N, D].
+        points: 0/1, [N, C].
+        certain: snippets in accepted segments, 0/1, [N, C].
+        video_label: 0/1, [V, C].
+        lengths: number of snippets of each video, adding up to N.
     """
 
     videos: list[str]
@@ -42,10 +48,10 @@ class Batch:
 
 
 def train(config: Config, *, resume: bool = False) -> None:
-    """Train the snippet model; leaves `last.pt`, `best.pt` and what they scored.
+    """Train the snippet model; writes `last.pt`, `best.pt` and their test reports.
 
     Raises:
-        InputError: settings, data, device or the checkpoint to resume from are at fault.
+        InputError: invalid settings, data, device or checkpoint to resume from.
         Cancelled: a signal asked to stop; `last.pt` is up to date.
     """
     with open_session(config, 1, "train", total=config.num_iters, unit="step", resume=resume) as session:
@@ -63,7 +69,7 @@ def train(config: Config, *, resume: bool = False) -> None:
 
 
 def test(config: Config) -> None:
-    """Score both splits with the trained model: raw proposals, snippet scores, and PP, RP, NP ranked by reliability."""
+    """Score both splits with the trained model; writes raw proposals, snippet scores and ranked PP, RP and NP."""
     with open_session(config, 1, "test") as session:
         model = load_weights(session, build_model(session))
         made = {split: propose(session, model, split, keep_scores=True) for split in ("test", "train")}
@@ -77,7 +83,7 @@ def test(config: Config) -> None:
 
 
 def infer(config: Config) -> None:
-    """Detections on the test split alone."""
+    """Write detections on the test split only."""
     with open_session(config, 1, "infer") as session:
         proposals = propose(session, load_weights(session, build_model(session)), "test")
         session.measure(proposals.segments, session.state["at"], accuracy=proposals.accuracy)
@@ -94,7 +100,14 @@ def build_model(session: Session) -> SnippetModel:
 
 def train_step(session: Session, model: SnippetModel, optimizer: torch.optim.Optimizer,
                batch: Batch) -> dict[str, Tensor]:
-    """One step on a batch: pseudo labels, losses, weights, then the memory; returns the losses and their total."""
+    """Perform one step on a batch: pseudo labels, losses, weights, then the memory.
+
+    Returns:
+        The losses before weighting, and their weighted "total".
+
+    Raises:
+        InputError: the model's scores are not finite.
+    """
     config, device = session.config, session.device
     model.train()
     with session.autocast:
@@ -117,7 +130,7 @@ def train_step(session: Session, model: SnippetModel, optimizer: torch.optim.Opt
 
 
 def load_step(session: Session, step: int) -> Batch:
-    """The training videos of a step."""
+    """Load the training videos of a step."""
     videos = session.dataset.splits["train"]
     chosen = session.step_videos(videos, min(session.config.batch_size, len(videos)), step)
     return load_batch(session, "train", chosen, session.generator(1, step))
@@ -125,7 +138,7 @@ def load_step(session: Session, step: int) -> Batch:
 
 def load_batch(session: Session, split: str, videos: Sequence[str],
                random: np.random.Generator | None = None) -> Batch:
-    """Read and pack videos; `random` samples snippets as training does, without it they are spread evenly."""
+    """Read and pack videos; with `random`, snippets are sampled as in training, otherwise uniformly spaced."""
     dataset, config = session.dataset, session.config
     features, points, certain, timebase = [], [], [], dataset.features[split].timebase
     for video in videos:
@@ -144,7 +157,7 @@ def load_batch(session: Session, split: str, videos: Sequence[str],
 
 @torch.no_grad()
 def score_split(session: Session, model: SnippetModel, split: str) -> Iterator[tuple[Batch, SnippetOutput]]:
-    """The model's output for every video of a split, in batches, in eval mode."""
+    """Yield the model's output for all videos of a split, in batches and in eval mode."""
     model.eval()
     lengths, batches, room = session.dataset.features[split].lengths, [], 0
     for video in session.dataset.splits[split]:
@@ -161,7 +174,7 @@ def score_split(session: Session, model: SnippetModel, split: str) -> Iterator[t
 
 
 def initialise_memory(session: Session, model: SnippetModel) -> None:
-    """Prototypes before training: the mean embedded feature at each class's points, with the memory at zero."""
+    """Set the prototypes to the mean embedded feature at each class's points, computed with the memory at zero."""
     classes = len(session.dataset.classes)
     total, count = torch.zeros(classes, session.config.feature_dim), torch.zeros(classes, 1)
     done = 0
@@ -176,7 +189,13 @@ def initialise_memory(session: Session, model: SnippetModel) -> None:
 
 @dataclass
 class Proposals:
-    """Raw proposals of a split, the share of videos with correctly predicted classes, and, if kept, scores by video."""
+    """Raw proposals of a split.
+
+    Attributes:
+        segments: raw proposals.
+        accuracy: share of videos whose classes were predicted correctly.
+        scores: if kept, {video: fused CAS, [T, C + 1]} and {"similarity/" + video: prototype similarity, [T, C]}.
+    """
 
     segments: Segments
     accuracy: float
@@ -184,7 +203,7 @@ class Proposals:
 
 
 def propose(session: Session, model: SnippetModel, split: str, *, keep_scores: bool = False) -> Proposals:
-    """Score a split and cut its snippet scores into proposals (docs/method.md, section 3)."""
+    """Score a split and generate raw proposals from its snippet scores (docs/method.md, section 3)."""
     config, dataset = session.config, session.dataset
     features, videos = dataset.features[split], tuple(dataset.splits[split])
     parts, scores, correct = [Segments.empty(dataset.classes, videos)], {}, 0

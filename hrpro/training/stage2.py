@@ -1,4 +1,4 @@
-"""Stage 2: instance-level completeness learning on the proposals that stage 1 ranked (docs/method.md, section 5)."""
+"""Stage 2: instance-level completeness learning on stage 1's ranked proposals (docs/method.md, section 5)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,19 @@ from hrpro.models.roi_align import roi_pool_1d
 from hrpro.timebase import Timebase
 from hrpro.training.session import Session, load_weights, open_session, train_steps
 
-STRETCH = .25                                           # of a proposal's length, on each side
+STRETCH = .25                                           # on each side, relative to the proposal's length
 
 
 @dataclass
 class VideoProposals:
-    """Proposals of one video, in snippets: segments [M, 2], score [M], label [M] (-1: NP); reliable RP [R, 2]."""
+    """Proposals of one video, in snippets.
+
+    Attributes:
+        segments: PP, then NP, [M, 2].
+        score: [M].
+        label: class index, -1 for NP, [M].
+        reliable: RP, [R, 2].
+    """
 
     segments: NDArray[np.float32]
     score: NDArray[np.float64]
@@ -40,9 +47,13 @@ class VideoProposals:
 
 @dataclass
 class Batch:
-    """Proposals of V videos end to end: pooled features [M, 3, D], segments [M, 2], video [M], reliable [V, R, 2].
+    """Concatenated proposals of V videos, in snippets.
 
-    Videos with fewer than R reliable proposals are filled up with segments of no length, whose IoU is 0.
+    Attributes:
+        pooled: features of left, centre and right, [M, 3, D].
+        segments: [M, 2].
+        video: index of each proposal's video, [M].
+        reliable: RP of each video, [V, R, 2]; padded with empty segments, whose IoU is 0.
     """
 
     pooled: Tensor
@@ -52,10 +63,10 @@ class Batch:
 
 
 def train(config: Config, *, resume: bool = False) -> None:
-    """Train the instance model; leaves `last.pt`, `best.pt` and what they scored.
+    """Train the instance model; writes `last.pt`, `best.pt` and their test reports.
 
     Raises:
-        InputError: settings, data, device, proposals or the checkpoint to resume from are at fault.
+        InputError: invalid settings, data, device, proposals or checkpoint to resume from.
         Cancelled: a signal asked to stop; `last.pt` is up to date.
     """
     with open_session(config, 2, "train", total=config.max_epochs, unit="epoch", resume=resume,
@@ -76,14 +87,14 @@ def train(config: Config, *, resume: bool = False) -> None:
 
 
 def test(config: Config) -> None:
-    """Detections on the test split: original and refined proposals, scored by completeness too."""
+    """Write detections on the test split: original and refined proposals, scored with their completeness."""
     with open_session(config, 2, "test", prepare=partial(read_proposals, config, ("test",))) as session:
         model = load_weights(session, build_model(session))
         proposals, = session.prepared
         session.measure(detect(session, model, proposals), session.state["at"])
 
 
-infer = test                                            # there is nothing else to test
+infer = test                                            # stage 2's test produces only detections
 
 
 def build_model(session: Session) -> InstanceModel:
@@ -91,10 +102,18 @@ def build_model(session: Session) -> InstanceModel:
 
 
 def read_proposals(config: Config, splits: Sequence[str], dataset: DataSet) -> list[dict[str, VideoProposals]]:
-    """Stage 1's ranked proposals of each split's videos: PP with NP in training, PP alone in test.
+    """Read stage 1's ranked proposals.
+
+    Args:
+        config: settings.
+        splits: splits to read.
+        dataset: data set of the proposals.
+
+    Returns:
+        Per split, {video: proposals}; PP and NP for training videos, PP only for test videos.
 
     Raises:
-        InputError: there are none yet, or they belong to another data set.
+        InputError: there are no proposals yet, or they belong to a different data set.
     """
     path = Run.of(config).stage(1).proposals_file
     timebases = {split: dataset.features[split].timebase for split in splits}
@@ -129,7 +148,16 @@ def _in_snippets(path: Path, dataset: DataSet, split: str, ranked: Mapping[str, 
 
 
 def pool(features: Tensor, segments: Tensor, bins: int) -> Tensor:
-    """Stretch segments [M, 2], align features [T, D] to bins, and take the maxima of three parts, [M, 3, D]."""
+    """Stretch segments and pool the features of their left, centre and right.
+
+    Args:
+        features: [T, D].
+        segments: in snippets, [M, 2].
+        bins: number of RoI-align bins.
+
+    Returns:
+        [M, 3, D].
+    """
     start, end = segments.unbind(dim=1)
     reach = STRETCH * (end - start)
     return roi_pool_1d(features, start - reach, end + reach, bins)
@@ -142,7 +170,7 @@ def _features(session: Session, split: str, video: str) -> Tensor:
 
 def load_batch(session: Session, proposals: dict[str, VideoProposals], videos: Sequence[str],
                random: np.random.Generator) -> Batch:
-    """Up to max_proposal proposals of each video, drawn at random, with their pooled features."""
+    """Sample up to `max_proposal` proposals per video, and pool their features."""
     most = max(1, *(len(proposals[video].reliable) for video in videos))
     reliable = torch.zeros(len(videos), most, 2)
     pooled, segments, owner = [], [], []
@@ -161,7 +189,7 @@ def load_batch(session: Session, proposals: dict[str, VideoProposals], videos: S
 
 def train_step(session: Session, model: InstanceModel, optimizer: torch.optim.Optimizer,
                batch: Batch) -> dict[str, Tensor]:
-    """One step on a batch; returns the boundary and completeness losses and their weighted total."""
+    """Perform one step on a batch; returns the boundary and completeness losses and their weighted total."""
     config = session.config
     model.train()
     with session.autocast:
@@ -175,10 +203,17 @@ def train_step(session: Session, model: InstanceModel, optimizer: torch.optim.Op
 
 
 def instance_losses(completeness: Tensor, refined: Tensor, batch: Batch, threshold: float) -> dict[str, Tensor]:
-    """Boundary and completeness losses, each a mean over videos (paper equations 11 and 12).
+    """Compute the boundary and completeness losses, each a mean over videos (paper equations 11 and 12).
 
-    completeness [M]; refined segments [M, 2]. Proposals whose best IoU with a reliable one reaches `threshold` are
-    positive; about as many of the others are drawn.
+    Args:
+        completeness: predicted completeness, [M].
+        refined: refined segments, [M, 2].
+        batch: the proposals.
+        threshold: best IoU with a reliable proposal from which a proposal is positive; about as many of the others are
+            sampled as negatives.
+
+    Returns:
+        {"boundary", "completeness"}, before weighting.
     """
     reliable = batch.reliable[batch.video]
     iou = segment_iou(batch.segments, reliable).amax(dim=1)
@@ -199,7 +234,19 @@ def instance_losses(completeness: Tensor, refined: Tensor, batch: Batch, thresho
 
 @torch.no_grad()
 def detect(session: Session, model: InstanceModel, proposals: dict[str, VideoProposals]) -> Segments:
-    """Original and refined proposals of the test split, score = proposal score + predicted completeness."""
+    """Score original and refined proposals of the test split: proposal score + predicted completeness.
+
+    Args:
+        session: the running session.
+        model: the trained model.
+        proposals: {video: proposals}.
+
+    Returns:
+        Raw proposals, before soft-NMS.
+
+    Raises:
+        InputError: the scores or boundaries are not finite.
+    """
     model.eval()
     dataset, videos = session.dataset, tuple(session.dataset.splits["test"])
     timebase, columns = dataset.features["test"].timebase, []
