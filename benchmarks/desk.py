@@ -194,7 +194,7 @@ def main() -> None:
             print(f"20 points stamped in 2 s while playing: {kept} in the log {waited:.2f} s after the last (limit 20)")
             page.keyboard.press("k")
             zoom, pan = paints_per_second(page)
-            print(f"zoom {zoom:.0f}, pan {pan:.0f} frames a second (limit 30)")
+            print(f"zoom {zoom:.0f}, pan {pan:.0f} frames per second (limit 30)")
             memory = psutil.Process(app.process.pid).memory_info
             before = memory().rss
             read = stream_and_seek(page, f"{app.url}/videos/Long/{VIDEO}")

@@ -139,7 +139,7 @@ def _sort_files(source: Path) -> tuple[list[Path], list[Path]]:
 
 def _raw_recording(path: Path) -> str:
     names = (shlex.quote(f"./{name}") for name in (path.name, f"{path.stem}.mp4"))
-    return (f"{path}: has no time stamps, as a raw recording. Wrap it at its frame rate, such as "
+    return (f"{path}: is a raw recording without timestamps. Wrap it at its frame rate, such as "
             "`ffmpeg -framerate 25 -i {} -c copy {}`.".format(*names))
 
 

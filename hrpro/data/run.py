@@ -257,7 +257,7 @@ class Run:
 
     @property
     def _busy_message(self) -> str:
-        return (f"{self.root}: another process is at work on this run. Wait until it ends, or give the new run another "
+        return (f"{self.root}: another process is working on this run. Wait until it ends, or give the new run another "
                 "name (task_info).")
 
     def snippet_scores(self, split: str, video: str) -> NDArray[np.float32] | None:

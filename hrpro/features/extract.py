@@ -153,7 +153,7 @@ def _file_fault(root: Path, video: str, found: list[Path]) -> str:
             return str(error)
         return ""
     if found:
-        return f"{root / 'videos'}: {', '.join(path.name for path in found)} bear the same name. Keep one."
+        return f"{root / 'videos'}: {', '.join(path.name for path in found)} have the same name. Keep one."
     return f"{root / 'videos' / video}.*: no such video file. Put it there, or remove the video from the splits."
 
 

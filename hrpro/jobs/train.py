@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     config = config_from(args)
     if args.detach:
         job = start_training(args.cfg, config, args.stages, resume=args.resume)
-        print(f"{job.id}: started. Its log is {job.log}; `python -m hrpro jobs` tells how it stands.")
+        print(f"{job.id}: started. Its log is {job.log}; `python -m hrpro jobs` shows its state.")
         return 0
     refuse_second(config.ckpt_path, Run.of(config).root)
     train(config, args.stages, resume=args.resume)

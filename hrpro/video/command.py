@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hrpro.data.folder import video_files
-from hrpro.errors import Cancelled, InputError, raise_if
+from hrpro.errors import Cancelled, InputError, number_of, raise_if
 from hrpro.files import inside
 from hrpro.progress import show
 
@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
         done += info.duration
     if todo:
         print()
-    print(f"{args.dataset}: {made} copies made, {len(kept)} were there already, {len(failed)} failed"
-          + ("." if args.videos else f"; {playable} videos need none."))
+    print(f"{args.dataset}: {number_of(made, 'copy', 'copies')} made, {len(kept)} already there, {len(failed)} failed"
+          + ("." if args.videos else f"; {number_of(playable, 'video')} playable without a copy."))
     for note in notes:
         print(f"note: {note}")
     for fault in failed:

@@ -284,7 +284,7 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
         if packet.is_discard or _is_hidden(packet, codec):
             continue
         if packet.pts is None:
-            raise InputError(f"{path}: frame {packets} has no time stamp. Convert the video to MP4 (H.264).")
+            raise InputError(f"{path}: frame {packets} has no timestamp. Convert the video to MP4 (H.264).")
         stamps.append(packet.pts)
         stored.append(packet.pts if packet.dts is None else packet.dts)
         lengths.append(packet.duration or 0)
@@ -302,9 +302,9 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
         joins, stamps = _joined(stamps, stored, lengths, stream.time_base)
     elif (np.diff(stamps[keys]) < 0).any():
         back = np.flatnonzero(np.diff(stamps[keys]) < 0)[0]
-        raise InputError(f"{path}: its time stamps go back after "
+        raise InputError(f"{path}: its timestamps go back after "
                          f"{float((stamps[keys][back] - stamps[0]) * stream.time_base):.2f} s, so a moment in it is "
-                         "not one frame. Convert it to MP4 (H.264) with new time stamps, or give its parts.")
+                         "not one frame. Convert it to MP4 (H.264) with new timestamps, or give its parts.")
     file_order = stamps if joins else np.empty(0, np.int64)
     order = np.argsort(stamps, kind="stable")
     # libav returns no packets for groups of pictures that an edit list hides entirely.
@@ -317,8 +317,8 @@ def _read(path: Path, container: av.container.InputContainer, stream: av.VideoSt
         end = _matroska_end(container, stream, float(int(stamps[-1]) * stream.time_base), others_end) or end
     duration = end - float(int(stamps[0]) * stream.time_base)
     if duration > MAX_DAYS * 86_400:
-        raise InputError(f"{path}: lasts {duration / 86_400:.0f} days by its time stamps; at most {MAX_DAYS} are "
-                         "possible. Give its parts, or write it again with right time stamps.")
+        raise InputError(f"{path}: lasts {duration / 86_400:.0f} days by its timestamps; at most {MAX_DAYS} are "
+                         "allowed. Give its parts, or write it again with correct timestamps.")
     fps = (len(stamps) - 1) / float(span * stream.time_base) if span else 1 / duration
     start = float(int(stamps[0]) * stream.time_base) - min(0, container.start_time or 0) / av.time_base
     context = stream.codec_context

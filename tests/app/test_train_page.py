@@ -341,14 +341,14 @@ def test_silent_training_in_a_terminal_is_running_until_its_process_ends(folders
     resume = next(button for button in test.button if button.label == "Resume")
     assert resume.disabled and "process that this page did not start" in resume.help
     assert "Cancel" not in [button.label for button in test.button]
-    with pytest.raises(InputError, match="another process is at work on this run"):
+    with pytest.raises(InputError, match="another process is working on this run"):
         start_training(command[5], run.config(1), resume=True)
 
     failed = start(folders[1], [*command, "--resume"], "train tiny/HR-Pro", run.root)
     while status(failed).running:
         time.sleep(.05)
     assert status(failed).state == "failed"
-    with pytest.raises(InputError, match="another process is at work on this run"):
+    with pytest.raises(InputError, match="another process is working on this run"):
         resume_training(failed)
     test = open_page("train", dataset="tiny", run="HR-Pro")
     assert ":material/play_circle: Running" in shown(test) and "Failed" not in shown(test) and not test.error

@@ -40,9 +40,9 @@ def test_run_is_busy_while_its_process_lives_even_if_suspended(run, holder):
     assert run.busy()
     holder.send_signal(signal.SIGSTOP)
     assert run.busy()
-    with pytest.raises(InputError, match="another process is at work on this run"):
+    with pytest.raises(InputError, match="another process is working on this run"):
         run.refuse_busy()
-    with pytest.raises(InputError, match="another process is at work on this run"), run.exclusive_lock():
+    with pytest.raises(InputError, match="another process is working on this run"), run.exclusive_lock():
         pass
     holder.kill()
     holder.wait()

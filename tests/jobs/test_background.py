@@ -333,7 +333,7 @@ def test_unwritable_jobs_folder_is_reported_and_nothing_runs(tmp_path):
 
 def test_second_job_on_the_same_folder_is_refused(begin, tmp_path):
     first = begin(SLEEP)
-    with pytest.raises(InputError, match=f"job {first.id} .* is at work on it"):
+    with pytest.raises(InputError, match=f"job {first.id} .* is already running on it"):
         begin(SLEEP)
     assert running_on(tmp_path, tmp_path / "elsewhere" / ".." / "run") == first
     other = begin(SLEEP, target="another")

@@ -259,5 +259,5 @@ def test_huge_frames_are_refused_before_decoding(tmp_path, monkeypatch):
 
 
 def test_timestamps_spanning_months_are_refused(tmp_path):
-    with pytest.raises(InputError, match="lasts 58 days by its time stamps"):
+    with pytest.raises(InputError, match="lasts 58 days by its timestamps"):
         probe(write_video(tmp_path / "v.mkv", [0, 40, 5_000_000_000]))

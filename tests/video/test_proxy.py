@@ -197,9 +197,9 @@ def test_command_copies_videos_that_browsers_cannot_play(folder):
     done = command(folder)
     output, errors = done.communicate(timeout=60)
     assert (done.returncode, errors, copies(folder)) == (0, "", ["a.avi", "b.avi"])
-    assert output.splitlines()[-1] == f"{folder}: 2 copies made, 0 were there already, 0 failed; 1 videos need none."
+    assert output.splitlines()[-1] == f"{folder}: 2 copies made, 0 already there, 0 failed; 1 video playable without a copy."
     done = command(folder, "plays", "a.avi")
-    assert done.communicate(timeout=60)[0].endswith(": 1 copies made, 1 were there already, 0 failed.\n")
+    assert done.communicate(timeout=60)[0].endswith(": 1 copy made, 1 already there, 0 failed.\n")
     assert copies(folder) == ["a.avi", "b.avi", "plays.mp4"]
 
 
@@ -207,7 +207,7 @@ def test_command_reports_videos_that_it_cannot_copy(folder):
     (folder / "videos" / "broken.avi").write_bytes(b"not a video")
     done = command(folder)
     output, errors = done.communicate(timeout=60)
-    assert done.returncode == 2 and "2 copies made, 0 were there already, 1 failed" in output
+    assert done.returncode == 2 and "2 copies made, 0 already there, 1 failed" in output
     assert errors.startswith("error: ") and "broken.avi: cannot be read as a video" in errors
     done = command(folder, "nobody")
     assert done.communicate(timeout=60)[1] == f"error: {folder}/videos/nobody: no such video. Check the name.\n"
