@@ -124,7 +124,8 @@ def test_raw_recordings_and_subfolders_are_reported_with_the_remedy(tmp_path, fo
     shutil.copy(videos / "plain.mp4", videos / ".Trash" / "gone.mp4")
     root, said = make(tmp_path, videos)
     assert list(database(root)) == ["plain"] and len(said) == 2
-    assert "one.h264: is a raw recording without timestamps" in said[0] and "-framerate 25 -i './camera one.h264' -c copy" in said[0]
+    assert "one.h264: is a raw recording without timestamps" in said[0]
+    assert "-framerate 25 -i './camera one.h264' -c copy" in said[0]
     assert "2 videos in 2 folders (1 in DCIM/100GOPRO, 1 in DCIM/101GOPRO). Name one of them, or move the files " \
         f"into {videos}." in said[1]
     with pytest.raises(InputError, match=r"DCIM: holds no video itself, but 2 videos in 2 folders"):

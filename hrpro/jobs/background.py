@@ -147,8 +147,9 @@ def refuse_second(ckpt_root: Path, target: Path) -> None:
     """Raise InputError if a job other than this process's own is working on a folder."""
     other = running_on(ckpt_root, target)
     if other and other.id != os.environ.get(MARK):
-        raise InputError(f"{target}: job {other.id} ({other.label}) is already running on it. Wait until it ends, cancel it "
-                         f"(`python -m hrpro jobs --cancel {other.id}`), or give the new run another name (task_info).")
+        raise InputError(f"{target}: job {other.id} ({other.label}) is already running on it. Wait until it ends, "
+                         f"cancel it (`python -m hrpro jobs --cancel {other.id}`), or give the new run another name "
+                         "(task_info).")
 
 
 def jobs(ckpt_root: Path) -> list[Job]:

@@ -151,25 +151,28 @@ class LabelStore:
     @property
     def classes(self) -> list[str]:
         """Class names in display order: by the place that people gave them, otherwise as in `class_order`."""
-        styles = self._tables["classes"]
-        places = {name: styles.get(name, {}).get("place", place) for place, name in enumerate(self.class_order)}
-        return sorted(places, key=places.get)
+        with self._mutex:
+            styles = self._tables["classes"]
+            places = {name: styles.get(name, {}).get("place", place) for place, name in enumerate(self.class_order)}
+            return sorted(places, key=places.get)
 
     @property
     def class_order(self) -> list[str]:
         """Class names in training order: the data set's, renamed in place, then those added in the app."""
-        standing, names = self._tables["classes"], []
-        for name in self.dataset.classes:
-            while name in self._successor:
-                name = self._successor[name]
-            if name in standing or name not in self._ever:
-                names.append(name)
-        return list(dict.fromkeys([*names, *standing]))
+        with self._mutex:
+            current, names = self._tables["classes"], []
+            for name in self.dataset.classes:
+                while name in self._successor:
+                    name = self._successor[name]
+                if name in current or name not in self._ever:
+                    names.append(name)
+            return list(dict.fromkeys([*names, *current]))
 
     @property
     def styles(self) -> dict[str, dict[str, Any]]:
         """Class styles set by people: {name: {"colour"?, "place"?, "key"?}}."""
-        return {name: style for name, style in self._tables["classes"].items() if style}
+        with self._mutex:
+            return {name: style for name, style in self._tables["classes"].items() if style}
 
     def refresh(self) -> None:
         """Read the operations that other processes appended.

@@ -57,7 +57,8 @@ def test_killed_background_training_of_both_stages_resumes(tmp_path, make_datase
     assert started.stdout.startswith(f"{job.id}: started.")
     run = Run(tmp_path / "ckpt" / "tiny" / "HR-Pro")
     for refused in (train(), train("--detach")):
-        assert refused.returncode == 2 and f"job {job.id}" in refused.stderr and "is already running on it" in refused.stderr
+        assert refused.returncode == 2 and f"job {job.id}" in refused.stderr
+        assert "is already running on it" in refused.stderr
     wait(lambda: run.stage(1).events_file.exists() or not status(job).running)
     refused = subprocess.run([sys.executable, "main.py", "--mode", "train", *words], capture_output=True, text=True)
     assert refused.returncode == 2 and "another process is working on this run" in refused.stderr, refused.stderr

@@ -317,6 +317,21 @@ def test_label_reaches_a_log_that_replaces_the_one_being_written(root, monkeypat
     assert labels(LabelStore(root)) == labels(store) == {"a": ("jump", 1), "b": ("jump", 2)}
 
 
+def test_classes_can_be_read_while_another_thread_adds_some(root):
+    store, switching = LabelStore(root), sys.getswitchinterval()
+    adding = [change("class", f"c{number}", {}, {f"class {number}": {"place": number}}) for number in range(3000)]
+    writer = threading.Thread(target=store.apply, args=(adding, "Ann"))
+    sys.setswitchinterval(1e-6)
+    try:
+        writer.start()
+        while writer.is_alive():
+            assert len(store.styles) in (0, 3000)       # an answer is all of a request or nothing of it
+    finally:
+        sys.setswitchinterval(switching)
+        writer.join()
+    assert len(store.styles) == 3000
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks Linux which files are flushed")
 def test_first_operation_syncs_the_folders_of_the_log(root, monkeypatch):
     synced, sync = set(), os.fsync

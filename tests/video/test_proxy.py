@@ -197,7 +197,8 @@ def test_command_copies_videos_that_browsers_cannot_play(folder):
     done = command(folder)
     output, errors = done.communicate(timeout=60)
     assert (done.returncode, errors, copies(folder)) == (0, "", ["a.avi", "b.avi"])
-    assert output.splitlines()[-1] == f"{folder}: 2 copies made, 0 already there, 0 failed; 1 video playable without a copy."
+    assert output.splitlines()[-1] == \
+        f"{folder}: 2 copies made, 0 already there, 0 failed; 1 video playable without a copy."
     done = command(folder, "plays", "a.avi")
     assert done.communicate(timeout=60)[0].endswith(": 1 copy made, 1 already there, 0 failed.\n")
     assert copies(folder) == ["a.avi", "b.avi", "plays.mp4"]
