@@ -11,14 +11,14 @@ BLOCKED = {"video_test_0000270", "video_test_0001292", "video_test_0001496"}
 
 
 def segments(rows, classes="ab", videos="uvw"):
-    """Rows of video, label, start, end and, for predictions, score."""
+    """Rows are (video, label, start, end) and, for predictions, score."""
     video, label, start, end, *score = zip(*rows, strict=True) if rows else [()] * 4
     return Segments.make(start, end, [classes.index(name) for name in label], classes, videos, *score,
                          video=[videos.index(name) for name in video])
 
 
 def plain_average_precision(ground_truth, predictions, threshold):
-    """AP of each class with ground truth, one prediction after the other."""
+    """Reference implementation: AP of each class with ground truth, prediction by prediction."""
     found = {}
     for label in {ground_truth.classes[index] for index in ground_truth.label}:
         truth = [(ground_truth.videos[ground_truth.video[row]], ground_truth.start[row], ground_truth.end[row])
@@ -50,7 +50,7 @@ def thumos(shared):
     return Segments.from_activitynet(path, videos=videos)
 
 
-def test_agrees_with_the_published_program(thumos, reference):
+def test_average_precision_matches_the_published_program(thumos, reference):
     predictions = Segments.from_activitynet(reference / "evaluate_predictions.json")
     expected = json.loads((reference / "evaluate_expected.json").read_text())
     found = average_precision(thumos, predictions, TIOU).to_json()
@@ -64,8 +64,8 @@ def test_agrees_with_the_published_program(thumos, reference):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_agrees_with_a_plain_loop(seed):
-    """Crowded: several predictions and ground truths contend for one another; scores and tIoU tie."""
+def test_average_precision_matches_a_plain_loop(seed):
+    """Crowded segments, so that several predictions compete for several ground truths, with tied scores and tIoU."""
     rng = np.random.default_rng(seed)
 
     def crowd(count, classes, videos):
@@ -83,14 +83,14 @@ def test_agrees_with_a_plain_loop(seed):
 
 
 def test_precision_envelope_of_four_predictions():
-    """Two ground truths; by falling score:   hit   miss  hit   miss
+    """Two ground truths; by score, highest:  hit   miss  hit   miss
                                   precision   1     1/2   2/3   2/4     AP = (1 + 2/3) / 2
     """
     ground_truth = segments([("u", "a", 0, 10), ("v", "a", 0, 10)])
     predictions = segments([("v", "a", 1, 10, .3), ("u", "a", 0, 9, .9), ("u", "a", 0, 10, .5), ("v", "a", 50, 60, .1)])
     found = average_precision(ground_truth, predictions, [.5, .95])
     np.testing.assert_allclose(found.per_class, [[(1 + 2 / 3) / 2, 1 / 2 / 2]])
-    assert found.matched[:, 0].tolist() == [0, -1, 1, -1]  # .9, .5, .3, .1: the second of u comes too late
+    assert found.matched[:, 0].tolist() == [0, -1, 1, -1]  # .9, .5, .3, .1: .5 comes after u's action was found
     assert found.matched[:, 1].tolist() == [-1, 0, -1, -1]
     assert found.misses(0).tolist() == [] and found.misses(1).tolist() == [1]
     recall, precision, score = found.curve("a", 0)
@@ -99,10 +99,10 @@ def test_precision_envelope_of_four_predictions():
     np.testing.assert_allclose(score, [.9, .5, .3, .1])
 
 
-def test_a_prediction_takes_its_second_best_where_the_best_is_taken():
+def test_prediction_takes_its_second_best_if_the_best_is_taken():
     """ground truth   g0 [0, 10)   g1 [6, 16)
-    by falling score  p0 [4, 14): g1 (.67) before g0 (.43)     p1 [5, 15): wants g1 (.82), gets g0 (.33) or nothing
-                      p2 [0, 10): wants g0, which p1 holds at .3 but not at .5
+    highest score 1st p0 [4, 14): g1 (.67) before g0 (.43)     p1 [5, 15): g1 (.82) is taken, so g0 (.33) or nothing
+                      p2 [0, 10): best is g0, which p1 holds at .3 but not at .5
     """
     ground_truth = segments([("u", "a", 0, 10), ("u", "a", 6, 16)])
     predictions = segments([("u", "a", 4, 14, .9), ("u", "a", 5, 15, .8), ("u", "a", 0, 10, .7)])
@@ -110,9 +110,9 @@ def test_a_prediction_takes_its_second_best_where_the_best_is_taken():
     assert found.matched.tolist() == [[1, 1], [0, -1], [-1, 0]]
 
 
-def test_what_counts():
-    """Classes with ground truth count, also without predictions; of the predictions, those of such classes in the
-    videos measured: others are counted apart. A video without that class makes false positives."""
+def test_only_classes_and_videos_of_the_ground_truth_count():
+    """Classes with ground truth count even without predictions. Predictions count if their class and video are
+    evaluated; the others are counted separately. Predictions in a video without their class are false positives."""
     ground_truth = segments([("u", "a", 0, 10), ("u", "b", 0, 10)], classes="abc", videos="uv")
     predictions = segments([("v", "a", 0, 10, .9), ("u", "a", 0, 10, .8), ("u", "c", 0, 10, .8), ("u", "d", 0, 9, .8),
                             ("w", "a", 0, 10, 1.)], classes="dcba", videos="wvu")
@@ -124,18 +124,18 @@ def test_what_counts():
 
 
 @pytest.mark.parametrize("rows", [
-    [("u", "a", 5, 5, .9)],      # empty, also where the ground truth is as empty
+    [("u", "a", 5, 5, .9)],      # empty, even where the ground truth is empty too
     [("u", "a", 9, 1, .9)],      # reversed
     [("u", "a", 20, 30, .9)],
     [],
 ])
-def test_predictions_that_find_nothing(rows):
+def test_predictions_that_find_nothing_score_zero(rows):
     ground_truth = segments([("u", "a", 0, 10), ("u", "a", 5, 5)])
     found = average_precision(ground_truth, segments(rows), [.1])
     assert found.mAP.tolist() == [0] and (found.matched == -1).all()
 
 
-def test_thresholds_are_reached_by_equality():
+def test_tiou_equal_to_the_threshold_counts():
     ground_truth, predictions = segments([("u", "a", 0, 10)]), segments([("u", "a", 0, 5, 1.)])
     assert average_precision(ground_truth, predictions, [.5, .51]).mAP.tolist() == [1, 0]
 
@@ -147,7 +147,7 @@ def test_thresholds_are_reached_by_equality():
     ([.1, .3, .5], ["0.1:0.5"]),
     ([.5], []),
 ])
-def test_averages_that_the_thresholds_hold(tiou, averages):
+def test_averages_cover_the_ranges_that_the_thresholds_allow(tiou, averages):
     ground_truth, predictions = segments([("u", "a", 0, 10)]), segments([("u", "a", 0, 4, 1.)])
     found = average_precision(ground_truth, predictions, tiou)
     report = found.to_json()
@@ -159,11 +159,11 @@ def test_averages_that_the_thresholds_hold(tiou, averages):
 
 
 @pytest.mark.parametrize("tiou", [[], [0, .5], [.5, 1.1], [.5, .3], [np.nan]])
-def test_thresholds_out_of_range_are_refused(tiou):
+def test_invalid_thresholds_are_refused(tiou):
     with pytest.raises(ValueError, match="thresholds"):
         average_precision(segments([("u", "a", 0, 10)]), segments([]), tiou)
 
 
-def test_no_ground_truth_is_refused():
+def test_missing_ground_truth_is_refused():
     with pytest.raises(ValueError, match="no ground truth"):
         average_precision(segments([]), segments([("u", "a", 0, 4, 1.)]), [.5])

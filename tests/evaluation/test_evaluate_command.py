@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def ground_truth(**annotations):
-    """A file's content: two test videos u, v with the given annotations, one training video."""
+    """File content with two test videos, u and v, with the given annotations, and one training video."""
     database = {video: {"subset": "Test", "annotations": annotations.get(video, [])} for video in "uv"}
     return {"database": database | {"t": {"subset": "Train", "annotations": [segment("run", 0, 9)]}}}
 
@@ -43,7 +43,7 @@ def run(gt, pred, *options):
 SOUND = ground_truth(u=[segment("jump", 0, 10)], v=[segment("run", 0, 10)])
 
 
-def test_json_is_the_published_programs_report(shared, reference):
+def test_json_report_matches_the_published_program(shared, reference):
     thumos = shared / "datasets" / "THUMOS14" / "gt_full.json"
     done = run(thumos, reference / "evaluate_predictions.json", "--subset",
                "Test", "--json", "--ignore-video", "video_test_0000270", "video_test_0001292", "--ignore-video",
@@ -64,7 +64,7 @@ def test_json_is_the_published_programs_report(shared, reference):
     assert (found["n_ground_truth"], found["n_predictions"], found["n_videos"]) == (3311, 3500, 210)
 
 
-def test_table_and_what_was_left_out(files):
+def test_table_is_printed_and_left_out_predictions_are_noted(files):
     results = {"u": [segment("jump", 0, 9, .9), segment("sit", 0, 9, .9), segment("jump", 9, 0, .1)],
                "t": [segment("run", 0, 9, 1)]}
     done = run(*files(SOUND, {"results": results}), "--subset", "Test", "--tiou", "0.5,0.95")
@@ -83,7 +83,7 @@ def test_table_and_what_was_left_out(files):
         "note: 1 of 2 videos without any prediction: 'v'. All their actions are misses."]
 
 
-def test_ignored_videos_count_nowhere(files):
+def test_ignored_videos_do_not_count(files):
     gt, pred = files(SOUND, {"results": {"v": [segment("run", 0, 10, .5)], "u": [segment("run", 0, 10, .9)]}})
     report = evaluate_files(gt, pred, "Test", [.5], ["u", "v_v"])
     precision = report.precision
@@ -94,7 +94,7 @@ def test_ignored_videos_count_nowhere(files):
     assert report.notes == [f"--ignore-video: 'v_v' not in {gt}. Did you mean 'v'?"]
 
 
-def test_numbers_written_as_text_are_numbers(files):
+def test_numbers_written_as_strings_are_accepted(files):
     gt, pred = files(ground_truth(u=[segment("jump", "0", "10.0")]),
                      {"results": {"u": [segment("jump", "0", "10", "0.5")]}})
     assert evaluate_files(gt, pred, "Test", [.9]).precision.mAP.tolist() == [1]
@@ -122,7 +122,7 @@ def test_numbers_written_as_text_are_numbers(files):
                                {"label": "jump", "segment": [0, 1], "score": "high"}]}}, "Test",
      [f"pred.json: segment {number} of video 'u'" for number in range(3)]),
 ])
-def test_bad_files(files, truth, results, subset, faults):
+def test_faults_of_both_files_are_reported(files, truth, results, subset, faults):
     gt, pred = files(truth, results)
     with pytest.raises(InputError) as raised:
         evaluate_files(gt, pred, subset, [.5])
@@ -132,7 +132,7 @@ def test_bad_files(files, truth, results, subset, faults):
         assert sentence.startswith(beginning)
 
 
-def test_bad_input_ends_with_2_and_a_sentence(files, tmp_path):
+def test_bad_input_exits_with_code_2_and_an_error_message(files, tmp_path):
     gt, pred = files(SOUND, {"results": {}})
     for options in (("--subset", "Tset"), ("--subset", "Test", "--tiou", "0:1:0.5")):
         done = run(gt, pred, *options)
@@ -142,8 +142,8 @@ def test_bad_input_ends_with_2_and_a_sentence(files, tmp_path):
     assert done.returncode == 2 and "none.json: no such file" in done.stderr
 
 
-def test_a_segment_without_length_is_left_out_or_counts_as_the_published_evaluator_has_it(files):
-    """As in the official ActivityNet file: [0, 0] beside a real segment of its class. The predictions are perfect."""
+def test_segment_without_length_is_left_out_unless_strict(files):
+    """As in the official ActivityNet file: [0, 0] next to a real segment of its class. The predictions are perfect."""
     gt, pred = files(ground_truth(u=[segment("wash", 0, 0), segment("wash", 10, 20)], v=[segment("run", 5, 25)]),
                      {"results": {"u": [segment("wash", 10, 20, .9)], "v": [segment("run", 5, 25, .8)]}})
     done = run(gt, pred, "--subset", "Test", "--tiou", "0.5,0.95")
@@ -160,7 +160,7 @@ def test_a_segment_without_length_is_left_out_or_counts_as_the_published_evaluat
     assert "counts as an action that no prediction can find" in done.stderr
 
 
-def test_odd_ground_truth_counts_and_is_noted(files):
+def test_unusual_ground_truth_counts_and_is_noted(files):
     """A segment past the end of its video, and one that is listed twice."""
     truth = ground_truth(u=[segment("jump", 0, 10), segment("jump", 50, 99), segment("jump", 0, 10)])
     truth["database"]["u"]["duration"] = 60
@@ -172,7 +172,7 @@ def test_odd_ground_truth_counts_and_is_noted(files):
     assert silent.startswith("1 of 2 videos without any prediction: 'v'.")
 
 
-def test_odd_predictions_are_false_positives_and_noted(files):
+def test_unusual_predictions_are_false_positives_and_noted(files):
     truth = ground_truth(u=[segment("jump", 0, 10)], v=[segment("run", 0, 10)])
     truth["database"]["u"]["duration"] = 60
     results = {"u": [segment("jump", 0, 10, .5), segment("jump", 5, 5, .9), segment("jump", 0, 0, .8),
@@ -200,7 +200,7 @@ def test_predictions_that_match_nothing_are_an_error(files, results, why):
     assert why in line
 
 
-def test_some_predictions_that_match_nothing_are_noted(files):
+def test_predictions_that_partly_match_nothing_are_noted(files):
     results = {"u": [segment("jump", 0, 10, .9), segment("Jumping", 0, 10, .9)], "v_u": [segment("run", 0, 10, .9)] * 2}
     evaluation = evaluate_files(*files(SOUND, {"results": results}), "Test", [.5])
     assert evaluation.precision.mAP.tolist() == [.5]
@@ -218,7 +218,7 @@ def world(trained_world, tmp_path):
 
 
 def measure_in_both_ways(world, change):
-    """`main.py --mode test` and `evaluate` on a trained run's detections, after `change(annotations of test_0)`."""
+    """Run `main.py --mode test` and `evaluate` on a trained run, after `change(annotations of test_0)`."""
     data = world / "dataset" / "small"
     document = read_json(data / "gt_full.json")
     change(document["database"]["test_0"]["annotations"])
@@ -254,7 +254,7 @@ def test_training_and_evaluate_refuse_a_reversed_segment(world):
 
 
 @pytest.mark.slow
-def test_100000_predictions_of_unknown_videos_are_answered_at_once(files):
+def test_100000_predictions_of_unknown_videos_are_reported_within_seconds(files):
     names = [f"{number * 7919 % 1_000_003:06d}x" for number in range(20_000)]
     truth = {"database": {name: {"subset": "Test", "annotations": [segment("jump", 0, 9)]} for name in names}}
     gt, pred = files(truth, {"results": {f"{name[::-1]}y": [segment("jump", 0, 9, .9)] * 5 for name in names}})
@@ -271,12 +271,12 @@ def test_100000_predictions_of_unknown_videos_are_answered_at_once(files):
     ("0.3,0.5, 0.75", [.3, .5, .75]),
     ("1", [1]),
 ])
-def test_thresholds(text, expected):
+def test_thresholds_are_parsed(text, expected):
     assert parse_tiou(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "a", "0:1:0.5", "0.1:0.7", "0.1:0.7:0", "0.7:0.1:0.1", "0.1:0.7:-0.1", "0.5,0.3",
                                   "0.5,0.5", "0.5,1.2", "nan", "0.1:inf:0.1", "0.1:nan:1", "0.001:1:1e-9"])
-def test_thresholds_that_make_no_sense(text):
+def test_nonsensical_thresholds_are_refused(text):
     with pytest.raises(InputError, match="Write first:last:step"):
         parse_tiou(text)

@@ -1,4 +1,4 @@
-"""Mistakes against hand-made segments, and against the definition of AP on random ones."""
+"""Mistake analysis on hand-made segments, and against the definition of AP on random ones."""
 
 import time
 
@@ -24,14 +24,14 @@ CLASSES, VIDEOS = ("jump", "run"), ("a", "b", "c")
 
 
 def segments(*rows):
-    """Rows (start, end, label, score, video)."""
+    """Rows are (start, end, label, score, video)."""
     start, end, label, score, video = zip(*rows, strict=True)
     return Segments(start, end, label, score, video, CLASSES, VIDEOS)
 
 
-def test_the_video_with_the_false_positive_pays_for_it():
+def test_cost_is_charged_to_the_video_with_the_false_positive():
     #   a: |jump 0-10|      found first            b: |jump 0-10| found third, after a false positive in c
-    #   b: |run 20-30|      never found            c: nothing there, one detection
+    #   b: |run 20-30|      never found            c: no action, one detection
     truth = segments((0, 10, 0, 1, 0), (0, 10, 0, 1, 1), (20, 30, 1, 1, 1))
     found = segments((0, 10, 0, .9, 0), (5, 9, 0, .8, 2), (0, 9, 0, .7, 1))
     precision = average_precision(truth, found, [.5])
@@ -39,22 +39,22 @@ def test_the_video_with_the_false_positive_pays_for_it():
     assert mistakes.videos == VIDEOS
     assert mistakes.misses.tolist() == [0, 1, 0]
     assert mistakes.false_positives.tolist() == [0, 0, 1]
-    # jump: precision is 1 at a's action and 2/3 at b's: the false positive takes 1/3 of one of two actions. run: b's
-    # miss takes all. Means over two classes.
+    # jump: precision is 1 at a's action and 2/3 at b's, so the false positive costs 1/3 of one of two actions. run: b's
+    # miss costs the whole AP. The mAP is the mean over two classes.
     np.testing.assert_allclose(mistakes.cost, [0, 1 / 2, 1 / 3 / 2 / 2])
     np.testing.assert_allclose(detection_costs(precision, 0), [0, 1 / 3 / 2 / 2, 0])
     np.testing.assert_allclose(miss_costs(precision, 0), [0, 0, 1 / 2])
 
 
-def test_each_false_positive_before_the_rank_that_sets_the_precision_pays_an_equal_share():
-    """Four actions of one class, one of them never found. By falling score:
+def test_false_positives_before_the_rank_that_sets_the_precision_share_the_cost():
+    """Four actions of one class, one of them never found. By descending score:
 
     rank              1    2    3    4    5    6    7
                      hit   FP   FP  hit  hit   FP   FP
     precision         1   1/2  1/3  2/4  3/5  3/6  3/7
     interpolated      1    .    .   3/5  3/5   .    .     set by rank 5 for the hits at 4 and 5
-    Each of the two hits lacks 2/5, which the two false positives before rank 5 share: 1/5 each. The ones at 6 and 7
-    cost nothing.
+    Each of the two hits falls short by 2/5, which the two false positives before rank 5 share: 1/5 each. Those at 6
+    and 7 cost nothing.
     """
     truth = segments(*((10 * at, 10 * at + 5, 0, 1, 0) for at in range(4)))
     hits, order = iter(range(3)), "h--hh--"
@@ -77,7 +77,7 @@ def random_segments(rng, count, spread=50):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_costs_add_up_to_what_the_map_lacks(seed):
+def test_costs_add_up_to_one_minus_map(seed):
     rng = np.random.default_rng(seed)
     spread = rng.choice([15, 50, 200])
     precision = average_precision(random_segments(rng, 20, spread), random_segments(rng, rng.integers(0, 300), spread),
@@ -96,7 +96,7 @@ def test_costs_add_up_to_what_the_map_lacks(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_costs_equal_a_loop_over_the_definition(seed):
+def test_costs_match_a_loop_over_the_definition(seed):
     rng = np.random.default_rng(seed)
     precision = average_precision(random_segments(rng, 12), random_segments(rng, 60), [.3])
     expected = np.zeros(60)
@@ -112,8 +112,8 @@ def test_costs_equal_a_loop_over_the_definition(seed):
     np.testing.assert_allclose(detection_costs(precision, 0), expected, atol=1e-15)
 
 
-def test_a_video_without_mistakes_costs_nothing_even_if_its_action_ranks_low():
-    """a's only detection is a hit with a low score, b's false positives rank before it."""
+def test_video_without_mistakes_costs_nothing_even_if_its_action_ranks_low():
+    """a's only detection is a hit with a low score; b's false positives rank before it."""
     truth = segments((0, 10, 0, 1, 0))
     found = segments((0, 10, 0, .1, 0), (0, 10, 0, .8, 1), (20, 30, 0, .7, 1))
     mistakes = video_mistakes(average_precision(truth, found, [.5]), 0)
@@ -121,7 +121,7 @@ def test_a_video_without_mistakes_costs_nothing_even_if_its_action_ranks_low():
     assert mistakes.misses.tolist() == [0, 0, 0] and mistakes.false_positives.tolist() == [0, 2, 0]
 
 
-def test_a_score_decides_what_is_counted():
+def test_only_detections_above_the_score_are_counted():
     """Scores .9 hit, .8 FP, .8 hit, .3 FP, .2 hit; four actions. F1 = 2 TP / (detections + actions)."""
     truth = segments(*((10 * at, 10 * at + 5, 0, 1, 0) for at in range(4)))
     found = segments((0, 5, 0, .9, 0), (500, 505, 0, .8, 1), (10, 15, 0, .8, 0), (500, 505, 0, .3, 1),
@@ -143,7 +143,7 @@ def test_a_score_decides_what_is_counted():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_best_f1_is_the_highest_of_all_scores(seed):
+def test_best_f1_is_the_highest_over_all_scores(seed):
     rng = np.random.default_rng(seed)
     precision = average_precision(random_segments(rng, 20), random_segments(rng, 80), [.1, .3])
     for k in range(2):
@@ -154,7 +154,7 @@ def test_the_best_f1_is_the_highest_of_all_scores(seed):
             assert counts.found + counts.misses == 20
 
 
-def test_without_detections_everything_is_missed():
+def test_every_action_is_missed_without_detections():
     truth = segments((0, 10, 0, 1, 0))
     precision = average_precision(truth, truth[:0], [.5])
     best = precision.best_f1(0)
@@ -164,16 +164,16 @@ def test_without_detections_everything_is_missed():
     assert explain_misses(precision, 0, misses(precision, 0)).kind.tolist() == ["not detected"]
 
 
-def test_what_a_false_positive_really_is():
+def test_kind_of_each_false_positive():
     #   a: |jump 0 ------ 10|        |run 20 ------ 30|        b, c: nothing
     truth = segments((0, 10, 0, 1, 0), (20, 30, 1, 1, 0))
     found = segments((0, 10, 0, .9, 0),                 # finds the jump
                      (1, 10, 0, .8, 0),                 # finds it again
-                     (21, 30, 0, .7, 0),                # a run, called jump
-                     (0, 4, 0, .6, 0),                  # the jump's beginning
-                     (20, 24, 0, .5, 0),                # the run's beginning, called jump
-                     (9.5, 19.5, 0, .4, 0),             # nothing, though it touches the jump
-                     (0, 10, 0, .3, 1))                 # nothing in this video
+                     (21, 30, 0, .7, 0),                # the run, labelled jump
+                     (0, 4, 0, .6, 0),                  # the start of the jump
+                     (20, 24, 0, .5, 0),                # the start of the run, labelled jump
+                     (9.5, 19.5, 0, .4, 0),             # background, although it touches the jump
+                     (0, 10, 0, .3, 1))                 # no action in this video
     precision = average_precision(truth, found, [.5])
     rows = false_positives(precision, 0)
     assert rows.tolist() == [1, 2, 3, 4, 5, 6]
@@ -185,8 +185,8 @@ def test_what_a_false_positive_really_is():
     assert set(explained.kind) == set(KINDS)
 
 
-def test_an_overlap_with_two_classes():
-    #   a: |jump 0 ------ 10|     its own class decides if it reaches the threshold, else the larger overlap
+def test_own_class_decides_if_it_reaches_the_threshold():
+    #   a: |jump 0 ------ 10|     otherwise the larger overlap decides
     #      |run 0 -- 6|
     truth = segments((0, 10, 0, 1, 0), (0, 6, 1, 1, 0))
     found = segments((0, 10, 0, .9, 0), (0, 6, 0, .8, 0))                      # the second: .6 with jump, 1 with run
@@ -198,22 +198,22 @@ def test_an_overlap_with_two_classes():
     assert (tied.kind.tolist(), tied.other.tolist()) == (["localization"], [0])
 
 
-def test_low_thresholds_leave_no_room_for_bad_localization():
+def test_low_threshold_has_no_localization_errors():
     precision = average_precision(segments((0, 10, 0, 1, 0)), segments((8.5, 20, 0, .9, 0)), [.05, .1])
     assert precision.matched[:, 0].tolist() == [0]
     assert explain_false_positives(precision, 1, np.array([0])).kind.tolist() == ["background"]
 
 
-def test_why_an_action_is_missed():
+def test_kind_of_each_miss():
     #   a: |jump 0 - 10|  |run 20 - 30|  |jump 40 - 50|  |jump 60 - 70|  |jump 80 - 90|     b: |jump 0 - 10|
     #                                    |jump 44 - 54|                                     c: |jump 0 - 10|
     truth = segments((0, 10, 0, 1, 0), (20, 30, 1, 1, 0), (40, 50, 0, 1, 0), (44, 54, 0, 1, 0), (60, 70, 0, 1, 0),
                      (80, 90, 0, 1, 0), (0, 10, 0, 1, 1), (0, 10, 0, 1, 2))
     found = segments((0, 10, 0, .1, 0),                 # finds the first jump, with a low score
-                     (20, 29, 0, .9, 0),                # the run, called jump
-                     (41, 51, 0, .8, 0),                # one jump for two
-                     (60, 64, 0, .7, 0),                # a jump's beginning
-                     (80, 84, 1, .6, 0))                # another's, called run
+                     (20, 29, 0, .9, 0),                # the run, labelled jump
+                     (41, 51, 0, .8, 0),                # one detection for two jumps
+                     (60, 64, 0, .7, 0),                # the start of a jump
+                     (80, 84, 1, .6, 0))                # the start of another, labelled run
     precision = average_precision(truth, found, [.5])
     rows = misses(precision, 0, least=.5)
     explained = explain_misses(precision, 0, rows, .5)
@@ -222,10 +222,10 @@ def test_why_an_action_is_missed():
                       5: ("confusion", 3), 6: ("not detected", -1), 7: ("not detected", -1)}
     assert set(explained.kind) == set(MISS_KINDS)
     assert explained.tiou[rows.tolist().index(0)] == 1
-    assert 0 not in misses(precision, 0)                # at any score it is found
+    assert 0 not in misses(precision, 0)                # it is found if all scores count
 
 
-def test_the_best_overlap_is_in_the_same_video():
+def test_best_overlap_is_in_the_same_video():
     mine = segments((0, 10, 0, 1, 0), (0, 10, 1, 1, 0), (0, 10, 0, 1, 1), (90, 95, 0, 1, 0))
     others = segments((5, 10, 0, 1, 0), (0, 8, 0, 1, 0), (0, 10, 0, 1, 2), (2, 12, 1, 1, 0), (0, 8, 0, 1, 0))
     row, overlap = best_overlap(mine, others, same_class=True)
@@ -242,7 +242,7 @@ def test_the_best_overlap_is_in_the_same_video():
 
 @pytest.mark.parametrize("same_class", [True, False])
 @pytest.mark.parametrize("pairs", [7, 1 << 20])
-def test_the_best_overlap_equals_a_loop(same_class, pairs, monkeypatch):
+def test_best_overlap_matches_a_loop(same_class, pairs, monkeypatch):
     monkeypatch.setattr("hrpro.evaluation.mistakes.PAIRS", pairs)
     rng = np.random.default_rng(1)
     mine, others = random_segments(rng, 30), random_segments(rng, 40)

@@ -19,7 +19,7 @@ def model(golden):
     return model
 
 
-def test_refinement_and_completeness_agree_with_the_published_program(golden, model):
+def test_refinement_and_completeness_match_the_published_program(golden, model):
     from hrpro.training.stage2 import pool
 
     features, segments = torch.from_numpy(golden["features"]), torch.from_numpy(golden["proposals"][:, :2].copy())
@@ -36,11 +36,11 @@ def test_refinement_and_completeness_agree_with_the_published_program(golden, mo
 #  [=======)          segment
 #      [=======)      inter 2, union 6
 #            [=)      apart
-def test_iou_of_a_few_segments_by_hand():
+def test_iou_matches_hand_computed_values():
     others = torch.tensor([[[0., 4.], [2., 6.], [5., 6.], [0., 0.]]])
     torch.testing.assert_close(segment_iou(torch.tensor([[0., 4.]]), others), torch.tensor([[1., 1 / 3, 0., 0.]]))
 
 
-def test_offsets_are_in_units_of_length():
+def test_offsets_are_in_units_of_segment_length():
     moved = refine(torch.tensor([[2., 6.]]), torch.tensor([[-.25, .5]]))
     torch.testing.assert_close(moved, torch.tensor([[1., 8.]]))

@@ -13,7 +13,7 @@ def golden(reference):
 
 
 def from_published(name: str, value: np.ndarray) -> torch.Tensor:
-    """A weight of the published program in this project's shape: convolutions are linear maps here."""
+    """Reshape a weight of the published program to this project's shape: convolutions are linear layers here."""
     weight = torch.from_numpy(value)
     if name == "feature_embedding":
         return weight.permute(0, 2, 1).reshape(len(weight), -1)
@@ -48,7 +48,7 @@ def targets(golden, output):
     return SnippetTargets(*map(torch.from_numpy, (points, action, background, golden["video_label"])))
 
 
-def test_forward_agrees_with_the_published_program(golden, output):
+def test_forward_matches_the_published_program(golden, output):
     np.testing.assert_allclose(output.fused.detach(), golden["cas_fused"][0], atol=1e-5)
     np.testing.assert_allclose(output.embedded.detach(), golden["embedded"][0], atol=1e-5)
     label = torch.from_numpy(golden["video_label"])
@@ -56,12 +56,12 @@ def test_forward_agrees_with_the_published_program(golden, output):
     assert min(np.abs(score.numpy() - golden["video_score"]).max() for score in scores) < 1e-5
 
 
-def test_pseudo_labels_agree_with_the_published_program(golden, targets):
+def test_pseudo_labels_match_the_published_program(golden, targets):
     np.testing.assert_array_equal(targets.action, golden["pseudo_action"][0, :, :-1])
     np.testing.assert_array_equal(targets.background, golden["pseudo_background"][0])
 
 
-def test_losses_gradients_and_memory_agree_with_the_published_program(golden, model, output, targets):
+def test_losses_gradients_and_memory_match_the_published_program(golden, model, output, targets):
     losses = snippet_losses(output, targets, model.memory, r_act=8, temperature=.1, reference_quirks=True)
     for name, published in (("video", "loss_vid"), ("action", "loss_frame"), ("background", "loss_frame_bkg"),
                             ("contrast", "loss_contrastive")):
@@ -81,7 +81,7 @@ def test_losses_gradients_and_memory_agree_with_the_published_program(golden, mo
 
 
 @pytest.mark.parametrize("quirks", [True, False])
-def test_packed_videos_do_not_see_each_other(quirks):
+def test_packed_videos_do_not_affect_each_other(quirks):
     torch.manual_seed(0)
     model = SnippetModel(3, 16, heads=2, reference_quirks=quirks).eval()
     model.memory.prototypes.normal_()
@@ -97,7 +97,7 @@ def test_losses_of_a_step_are_the_mean_over_its_videos(quirks):
     torch.manual_seed(1)
     model = SnippetModel(3, 16, heads=2, reference_quirks=quirks).eval()
     model.memory.prototypes.normal_()
-    lengths = [12, 1, 30, 9]                            # the second has one snippet, the last no point
+    lengths = [12, 1, 30, 9]                            # the second has one snippet, the last has no point
     points = torch.zeros(sum(lengths), 3)
     points[[3, 8, 12, 20, 41], [0, 1, 2, 1, 1]] = 1
     label = torch.tensor([[1, 1, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0]], dtype=torch.float)

@@ -9,7 +9,7 @@ from hrpro.data.segments import Segments
 from hrpro.proposals.reliability import negative_proposals, reliable_proposals
 
 
-def test_agrees_with_the_published_program(reference):
+def test_reliable_proposals_match_the_published_program(reference):
     cases = json.loads((reference / "point_matching.json").read_text())
     matched = 0
     for case in cases:
@@ -35,18 +35,18 @@ def match(proposals, points):
 
 
 @pytest.mark.parametrize(("proposals", "points", "expected"), [
-    # the better one reaches the other class's point at 5, so the lesser one is taken; without it, the better one
+    # the better proposal reaches the other class's point at 5, so the other one is chosen if it contains the point
     ([[0, 6, .9, 0], [1, 3, .4, 0]], [[2, 0], [5, 1]], [1, None]),
     ([[0, 6, .9, 0], [3, 4, .4, 0]], [[2, 0], [5, 1]], [0, None]),
-    ([[0, 5, .9, 0], [1, 3, .4, 0]], [[2, 0], [5, 1]], [1, None]),   # ending at a neighbour is reaching it
-    ([[2, 4, .3, 0], [0, 2, .4, 0]], [[2, 0]], [1]),                 # both ends belong to a proposal
-    ([[0, 4, .4, 0], [1, 3, .4, 0]], [[2, 0]], [0]),                 # the first of equals
+    ([[0, 5, .9, 0], [1, 3, .4, 0]], [[2, 0], [5, 1]], [1, None]),   # ending at a neighbour counts as reaching it
+    ([[2, 4, .3, 0], [0, 2, .4, 0]], [[2, 0]], [1]),                 # both ends are part of a proposal
+    ([[0, 4, .4, 0], [1, 3, .4, 0]], [[2, 0]], [0]),                 # the first of a tie
     ([[0, 4, -.1, 0], [0, 4, 0, 0]], [[2, 0]], [None]),              # a score of 0 or less never counts
     ([[0, 9, .4, 1]], [[2, 0], [3, 0]], [None, None]),
     ([], [[2, 0]], [None]),
     ([[0, 9, .4, 1]], [], []),
 ])
-def test_reliable_proposals(proposals, points, expected):
+def test_reliable_proposal_of_each_point(proposals, points, expected):
     assert match(proposals, points) == expected
 
 
@@ -77,7 +77,7 @@ def test_negatives_are_drawn_as_published():
         assert abs(found[segment] - share) < 5 * np.sqrt(share / count)
 
 
-def test_negatives_score_their_share_of_the_run_and_follow_the_seed():
+def test_negatives_score_their_share_of_the_run_and_depend_on_the_seed():
     found = negative_proposals([[10, 21]], 50, np.random.default_rng(3))
     np.testing.assert_allclose(found[:, 2], -(found[:, 1] - found[:, 0]) / 10)
     assert (found[:, 0] >= 10).all() and (found[:, 1] < 21).all() and (found[:, 1] > found[:, 0]).all()
@@ -88,8 +88,8 @@ def test_negatives_score_their_share_of_the_run_and_follow_the_seed():
     ([], 10, np.zeros((0, 3))),
     ([[4, 9]], 0, np.zeros((0, 3))),
     ([[4, 6], [8, 10]], 0, np.zeros((0, 3))),
-    ([[4, 6]], 2, [[4, 5, -1], [4, 5, -1]]),          # where the published program never ends
+    ([[4, 6]], 2, [[4, 5, -1], [4, 5, -1]]),          # the published program never ends here
     ([[4, 6], [7, 8]], 2, [[7, 8, -1], [7, 8, -1]]),
 ])
-def test_negatives_end_for_every_input(runs, count, expected):
+def test_negative_sampling_ends_for_every_input(runs, count, expected):
     np.testing.assert_array_equal(negative_proposals(runs, count, np.random.default_rng(0)), expected)

@@ -14,7 +14,7 @@ def make(rows, videos=("v",), video=0):
 
 
 def random_segments(seed, groups, largest):
-    """Groups of unequal size, in mixed order; some segments empty, some scores zero or negative."""
+    """Groups of different sizes, shuffled; some segments are empty, some scores zero or negative."""
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(groups), rng.integers(0, largest + 1, groups))
     rng.shuffle(group)
@@ -26,7 +26,7 @@ def random_segments(seed, groups, largest):
 
 
 def plain_soft_nms(segments, sigma, added):
-    """One group after the other, one segment after the other."""
+    """Reference implementation, group by group and segment by segment."""
     score = segments.score.copy()
     for key in set(zip(segments.video, segments.label, strict=True)):
         left = list(np.flatnonzero((segments.video == key[0]) & (segments.label == key[1])))
@@ -42,7 +42,7 @@ def plain_soft_nms(segments, sigma, added):
 
 
 @pytest.mark.parametrize("case", range(8))
-def test_agrees_with_the_published_program(reference, case):
+def test_soft_nms_matches_the_published_program(reference, case):
     golden = np.load(reference / "soft_nms.npz")
     rows, expected = golden[f"{case}_in"], golden[f"{case}_out"]
     segments = Segments.make(rows[:, 0], rows[:, 1], rows[:, 2].astype(int), ("only",), ("v",), rows[:, 3])
@@ -53,49 +53,49 @@ def test_agrees_with_the_published_program(reference, case):
 
 @pytest.mark.parametrize("added", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_agrees_with_a_plain_loop(monkeypatch, seed, added):
+def test_soft_nms_matches_a_plain_loop(monkeypatch, seed, added):
     segments = random_segments(seed, groups=12, largest=60)
-    monkeypatch.setattr(module, "_BATCH", 150)  # several batches, with groups of unlike size side by side
+    monkeypatch.setattr(module, "_BATCH", 150)  # several batches, with groups of different sizes in one batch
     found = soft_nms(segments, .3, one_second_added=added)
     np.testing.assert_allclose(found.score, plain_soft_nms(segments, .3, added), rtol=1e-9, atol=1e-12)
     assert np.array_equal(found.start, segments.start) and np.array_equal(found.label, segments.label)
 
 
-def test_torch_and_numpy_give_the_same():
+def test_torch_and_numpy_give_the_same_scores():
     segments = random_segments(7, groups=20, largest=80)
     expected = soft_nms(segments, one_second_added=False).score
     np.testing.assert_allclose(soft_nms(segments, one_second_added=False, device="cpu").score, expected, rtol=1e-12)
 
 
-def test_decay_of_three_segments():
+def test_decay_of_three_segments_matches_hand_computed_scores():
     """0123456789     IoU(a, b) = 2 / 6, IoU(a, c) = 0, IoU(b, c) = 1 / 6
     aaaa               1.0   first
-      bbbb              .8   decays below c when a is taken, and again when c is
-         ccc            .7   second, untouched
+      bbbb              .8   decays below c when a is selected, and again when c is
+         ccc            .7   second, unchanged
     """
     found = soft_nms(make([[0, 4, 1.], [2, 6, .8], [5, 8, .7]]), .5, one_second_added=False)
     np.testing.assert_allclose(found.score, [1, .8 * np.exp(-(2 / 6) ** 2 / .5) * np.exp(-(1 / 6) ** 2 / .5), .7])
 
 
-def test_copies_of_one_segment_decay_to_nothing_without_underflowing_into_disorder():
+def test_copies_of_one_segment_decay_in_order_despite_underflow():
     found = soft_nms(make([[0, 4, 1.]] * 400 + [[0, 4, -1.]]), .3, one_second_added=False)
     np.testing.assert_allclose(np.sort(found.score)[:-4:-1], [1, np.exp(-1 / .3), np.exp(-2 / .3)])
     assert (found.score[:-1] >= 0).all() and found.score[-1] <= 0
 
 
-def test_nothing_in_nothing_out():
+def test_empty_input_gives_empty_output():
     assert len(soft_nms(Segments.empty(CLASSES, ("v",)), one_second_added=True)) == 0
 
 
 @pytest.mark.parametrize(("segment", "kept_exactly", "kept_in_whole_seconds"), [
-    ([9.0, 10.2], True, True),     # the ambiguous [10.2, 12.4) begins where this ends; in whole seconds [10, 12)
-    ([9.0, 10.3], False, True),    # cut off to [9, 10)
-    ([10.9, 11.1], False, False),  # cut off to [10, 11)
-    ([11.2, 11.9], False, True),   # cut off to [11, 11), which is empty
-    ([12.1, 13.5], False, True),   # cut off to [12, 13)
+    ([9.0, 10.2], True, True),     # the ambiguous [10.2, 12.4), or [10, 12) in whole seconds, begins where this ends
+    ([9.0, 10.3], False, True),    # truncated to [9, 10)
+    ([10.9, 11.1], False, False),  # truncated to [10, 11)
+    ([11.2, 11.9], False, True),   # truncated to [11, 11), which is empty
+    ([12.1, 13.5], False, True),   # truncated to [12, 13)
     ([12.4, 14.0], True, True),
 ])
-def test_ambiguous_segments_drop_what_they_overlap(segment, kept_exactly, kept_in_whole_seconds):
+def test_detections_that_overlap_ambiguous_segments_are_dropped(segment, kept_exactly, kept_in_whole_seconds):
     ambiguous = make([[10.2, 12.4, 1], [40, 41, 1]], videos=("w", "v"), video=1)
     segments = make([[*segment, .5]], videos=("v", "w"))
     assert len(drop_ambiguous(segments, ambiguous, whole_seconds=False)) == kept_exactly
@@ -105,7 +105,7 @@ def test_ambiguous_segments_drop_what_they_overlap(segment, kept_exactly, kept_i
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whole_seconds_are_the_published_rule(seed):
+def test_whole_seconds_match_the_published_rule(seed):
     rng = np.random.default_rng(seed)
     start, begin = rng.uniform(0, 30, 80).round(1), rng.choice([5.5, 6.5, 11.2, 20.8], 4)
     segments = make(np.column_stack([start, start + rng.exponential(2, 80), np.ones(80)]))

@@ -1,6 +1,6 @@
-"""kill -9 at moments at which files change: the run resumes, ends as if nothing had been, and leaves nothing behind.
+"""kill -9 while files are being written: the run resumes, ends with the same result, and leaves no temporary files.
 
-Torch takes seconds to load, so one process loads it and forks: this file is its program too.
+Torch takes seconds to load, so one process loads it and forks; this file is also the program of that process.
 """
 
 import json
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def forked(act) -> int:
-    """Run in a child; its exit code, negative for a signal."""
+    """Run `act` in a child process and return its exit code, negative for a signal."""
     if child := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
@@ -28,13 +28,13 @@ def forked(act) -> int:
 
 
 def killed_at(call: str, name: str, count: int) -> None:
-    """Kill this process at the `count`th call of os.`call` that is about a file of this name."""
+    """Kill this process at the `count`th call of os.`call` on a file of this name."""
     real, seen = getattr(os, call), [0]
 
     def watched(*arguments, **more):
         subject = os.readlink(f"/proc/self/fd/{arguments[0]}") if call == "fsync" else str(arguments[-1])  # noqa: PTH115
         seen[0] += name in Path(subject).name
-        if call == "fsync" and seen[0] == count:        # what was written still has its temporary name
+        if call == "fsync" and seen[0] == count:        # the new content still has its temporary name
             os.kill(os.getpid(), signal.SIGKILL)
         result = real(*arguments, **more)
         if seen[0] == count:
@@ -45,7 +45,7 @@ def killed_at(call: str, name: str, count: int) -> None:
 
 
 def kill_and_resume(module: str, arguments: list[str], kills: list[list]) -> None:
-    """Train in `ckpt`/whole unbroken; then for each kill (call, name, count) in another folder, and resume there."""
+    """Train in `ckpt`/whole without interruption; then, per kill (call, name, count), in its own folder, and resume."""
     import torch  # noqa: F401
 
     from hrpro.cli import run_command
@@ -61,13 +61,13 @@ def kill_and_resume(module: str, arguments: list[str], kills: list[list]) -> Non
     codes = [forked(partial(train, "whole"))]
     for kill in kills:
         again = partial(train, "-".join(map(str, kill)))
-        first = forked(again) if kill[0] == "unlink" else 0             # the files of a first training go
+        first = forked(again) if kill[0] == "unlink" else 0             # leaves files for the next to delete
         codes.append([first, forked(partial(again, kill=kill)), forked(partial(again, "--resume"))])
     print(json.dumps(codes))
 
 
 def run_apart(module: str, data: Path, ckpt: Path, kills: list[tuple], *settings: str) -> None:
-    """Each run was really killed, resumed with code 0, and left the same weights and figures as the unbroken one."""
+    """Check that each run was killed, resumed with code 0, and left the weights and metrics of the unbroken one."""
     import torch
 
     arguments = ["--cfg", str(data / "config.yaml"), "--data_path", str(data), "--set", "num_threads=1", *settings]
@@ -89,14 +89,14 @@ def run_apart(module: str, data: Path, ckpt: Path, kills: list[tuple], *settings
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks Linux which file is flushed")
-def test_a_run_killed_at_any_write_goes_on_as_if_nothing_had_been(make_dataset, tmp_path):
+def test_run_killed_at_any_write_resumes_with_the_same_result(make_dataset, tmp_path):
     data = make_dataset(tmp_path / "small", dataset="small", num_iters=2, test_iter=1, averaging=0)
     kills = [("replace", "config.json", 1), ("replace", "best.pt", 1), ("replace", "last.pt", 1),
              ("replace", "last.pt", 2), ("replace", "metrics.json", 2), ("fsync", "last.pt", 2)]
     run_apart("hrpro.training.command", data, tmp_path / "ckpt", kills)
 
 
-def test_a_second_training_killed_while_the_first_ones_files_go_can_be_gone_on_with(make_dataset, tmp_path):
+def test_training_killed_while_deleting_old_files_resumes(make_dataset, tmp_path):
     data = make_dataset(tmp_path / "small", dataset="small", num_iters=2, test_iter=1, max_epochs=1)
     kills = [("unlink", "config.json", 1), ("unlink", "last.pt", 1)]
     run_apart("hrpro.jobs.train", data, tmp_path / "ckpt", kills)

@@ -11,7 +11,7 @@ def cases(reference):
             for i in range(len(arrays.files) // 4)]
 
 
-def test_each_video_agrees_with_the_published_program(cases):
+def test_pseudo_labels_match_the_published_program(cases):
     assert len(cases) == 24
     for case in cases:
         action, background = pseudo_labels(case["background"], case["points"])
@@ -19,7 +19,7 @@ def test_each_video_agrees_with_the_published_program(cases):
         np.testing.assert_array_equal(background, case["background_out"])
 
 
-def test_videos_laid_end_to_end_keep_apart(cases):
+def test_concatenated_videos_do_not_affect_each_other(cases):
     def joined(name):
         return np.concatenate([case[name] for case in cases])
 
@@ -34,7 +34,7 @@ def test_videos_laid_end_to_end_keep_apart(cases):
 #   b           .96  .05   0   .05  .97  .5    0   .05  .3
 #   background   x                   x                   x
 #   action            A    A    A              B    B
-def test_a_small_timeline_by_hand():
+def test_small_timeline_matches_hand_computed_labels():
     background = np.array([.96, .05, 0, .05, .97, .5, 0, .05, .3])
     points = np.zeros((9, 2))
     points[2, 0] = points[6, 1] = 1
@@ -45,13 +45,13 @@ def test_a_small_timeline_by_hand():
 
 
 @pytest.mark.parametrize("points", [np.zeros((4, 1)), np.ones((4, 1)), np.ones((1, 3)), np.zeros((1, 2))])
-def test_videos_without_points_or_without_gaps_get_no_background(points):
+def test_videos_without_points_or_gaps_have_no_background(points):
     action, background = pseudo_labels(np.full(len(points), .5), points)
     np.testing.assert_array_equal(action, points)
     assert not background.any()
 
 
-def test_a_video_without_points_between_others_stays_unlabelled():
+def test_video_without_points_between_others_stays_unlabelled():
     points = np.zeros((9, 1))
     points[1] = points[7] = 1
     action, background = pseudo_labels(np.full(9, .99), points, [3, 3, 3])
@@ -65,7 +65,7 @@ def test_a_video_without_points_between_others_stays_unlabelled():
 #   b           .05  .05   0   .05  .97  .05   0   .05  .3
 #   background   x                        x             x     5: a gap keeps one background snippet
 #   action                 A    A    A         B    B
-def test_an_accepted_segment_is_action_to_its_ends_and_no_further():
+def test_accepted_segment_is_action_up_to_its_ends_and_no_further():
     background = np.array([.05, .05, 0, .05, .97, .05, 0, .05, .3])
     points, certain = np.zeros((9, 2)), np.zeros((9, 2))
     points[2, 0] = points[6, 1] = certain[2:5, 0] = 1

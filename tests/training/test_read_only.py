@@ -1,4 +1,4 @@
-"""A data set on a disk that cannot be written, such as a colleague's share, can be trained on and looked at."""
+"""A data set on a read-only disk, such as a colleague's share, can be trained on and inspected."""
 
 import json
 import subprocess
@@ -11,8 +11,8 @@ import pytest
 from hrpro.labels.operations import LabelStore
 
 ROOT = Path(__file__).resolve().parents[2]
-# The command line in a process in which every change under the first argument fails, whoever runs the test: for root,
-# permissions forbid nothing.
+# Runs the command line in a process in which every change under the first argument fails. File permissions would not
+# do: they do not stop root.
 READ_ONLY = """
 import errno, os, sys
 root = os.path.realpath(sys.argv[1])
@@ -45,7 +45,7 @@ def state_of(root):
 
 @pytest.fixture
 def labelled(tmp_path, make_dataset):
-    """A data set in which a person set a point, with an up-to-date point file."""
+    """A data set with a manually added point and an up-to-date point file."""
     root = make_dataset(tmp_path / "small", num_iters=2, test_iter=1, max_epochs=1)
     add(root, 5.)
     LabelStore(root).project()
@@ -64,7 +64,7 @@ def train(root, tmp_path):
     return run(root, "train", "--cfg", root / "config.yaml", "--ckpt_path", tmp_path / "ckpt", "--set", "num_threads=1")
 
 
-def test_a_read_only_data_set_is_trained_on_and_looked_at(labelled, tmp_path):
+def test_read_only_data_set_can_be_trained_on_and_inspected(labelled, tmp_path):
     before = state_of(labelled)
     done = train(labelled, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -79,16 +79,16 @@ def test_a_read_only_data_set_is_trained_on_and_looked_at(labelled, tmp_path):
     assert state_of(labelled) == before
 
 
-def test_what_is_up_to_date_is_not_written_again(labelled):
+def test_up_to_date_files_are_not_rewritten(labelled):
     before = state_of(labelled)
-    LabelStore(labelled).project()                      # as another process would
+    LabelStore(labelled).project()                      # a new store, as in another process
     assert state_of(labelled) == before
     add(labelled, 6.)
     LabelStore(labelled).project()
     assert state_of(labelled) != before
 
 
-def test_where_points_must_be_written_and_cannot_one_sentence_says_so(labelled, tmp_path):
+def test_point_file_that_cannot_be_written_gives_a_one_line_error(labelled, tmp_path):
     add(labelled, 7.)                                   # after the point file was written
     done = train(labelled, tmp_path)
     assert done.returncode == 2
@@ -102,7 +102,7 @@ def test_where_points_must_be_written_and_cannot_one_sentence_says_so(labelled, 
     assert done.returncode == 2 and "Traceback" not in done.stderr and "point_labels: cannot be made" in done.stderr
 
 
-def test_a_class_list_is_read_only_too(labelled, tmp_path):
+def test_read_only_class_list_does_not_stop_training(labelled, tmp_path):
     (labelled / "classes.txt").write_text("jump\nrun\nwave\nspin\n")
     LabelStore(labelled).project()
     assert (labelled / "classes.txt").read_text() == "jump\nrun\nwave\nspin\n"

@@ -1,4 +1,4 @@
-"""The paper's command line on a small data set: real files, and real processes where signals end them."""
+"""The paper's command line on a small data set, with real files, and real processes where signals are involved."""
 
 import contextlib
 import csv
@@ -38,13 +38,13 @@ def options(data: Path, ckpt: Path, *arguments: str) -> list[str]:
 
 
 def process(data: Path, ckpt: Path, *arguments: str) -> subprocess.Popen:
-    """main.py in a process of its own, to be killed."""
+    """Run main.py in a separate process that can be killed."""
     return subprocess.Popen([sys.executable, str(ROOT / "main.py"), *options(data, ckpt, *arguments)],
                             stderr=subprocess.PIPE, text=True)
 
 
 def main(data: Path, ckpt: Path, *arguments: str, code: int = 0) -> str:
-    """What main.py does, in this process: torch takes seconds to load. Returns what it told on stderr."""
+    """Do what main.py does, in this process, since torch takes seconds to load; returns stderr."""
     told = io.StringIO()
     with contextlib.redirect_stderr(told):
         found = run_command("hrpro.training.command", "main.py", "", options(data, ckpt, *arguments))
@@ -92,7 +92,7 @@ def assert_same_weights(one: Run, other: Run, stage: int) -> None:
         assert torch.equal(weight, theirs[name]), name
 
 
-def test_four_steps_leave_every_file_and_learn(trained):
+def test_four_steps_write_every_file_and_learn(trained):
     for number in (1, 2):
         stage = trained.stage(number)
         metrics = json.loads(stage.metrics_file.read_text())
@@ -121,7 +121,7 @@ def test_stage_1_ranks_proposals_by_reliability(trained):
     assert len(raw) == sum(len(rows) for entry in ranked["test"].values() for rows in entry["PP"].values())
 
 
-def test_scores_of_each_video_can_be_read_alone(trained):
+def test_scores_can_be_read_per_video(trained):
     for split, video in (("train", "train_0"), ("test", "test_1")):
         scores, similarity = trained.snippet_scores(split, video), trained.similarity(split, video)
         assert scores.shape == (62, 4)
@@ -131,14 +131,14 @@ def test_scores_of_each_video_can_be_read_alone(trained):
     assert trained.snippet_scores("train", "no such video") is None
 
 
-def test_a_seed_repeats_a_run_to_the_bit(trained, data, tmp_path):
+def test_same_seed_reproduces_a_run_bit_for_bit(trained, data, tmp_path):
     again = four_steps(data, tmp_path)
     for stage in (1, 2):
         assert_same_weights(trained, again, stage)
         assert trained.stage(stage).final_result.read_bytes() == again.stage(stage).final_result.read_bytes()
 
 
-def test_another_seed_gives_another_run(trained, data, tmp_path):
+def test_different_seed_gives_a_different_run(trained, data, tmp_path):
     main(data, tmp_path, "--stage", "1", "--mode", "train", "--seed", "7", "--set", "num_iters=10")
     ours, theirs = weights(trained, 1), weights(run_of(tmp_path), 1)
     assert not torch.equal(ours["classifier.1.weight"], theirs["classifier.1.weight"])
@@ -161,7 +161,7 @@ def test_resuming_after_kill_9_ends_with_the_same_weights(trained, data, tmp_pat
     assert [event["resumed_from"] for event in events if event["event"] == "start"][-1] in range(1, 41)
 
 
-def test_a_signal_saves_and_stops(trained, data, tmp_path):
+def test_sigterm_saves_a_checkpoint_and_stops(trained, data, tmp_path):
     running = process(data, tmp_path, "--stage", "1")
     run = run_of(tmp_path)
     wait_for(lambda: any(event["event"] == "step" for event in run.events(1)[0]), running)
@@ -175,7 +175,7 @@ def test_a_signal_saves_and_stops(trained, data, tmp_path):
 
 
 @pytest.mark.parametrize("room", ["for texts", "for nothing"])
-def test_a_full_disk_ends_training_with_a_sentence_and_no_half_file(trained, data, tmp_path, room):
+def test_full_disk_ends_training_with_a_clear_error_and_no_partial_file(trained, data, tmp_path, room):
     run, arguments = run_of(tmp_path), ("--stage", "1", "--mode", "train")
     full = process(data, tmp_path, *arguments)
     log = run.stage(1).events_file
@@ -192,8 +192,8 @@ def test_a_full_disk_ends_training_with_a_sentence_and_no_half_file(trained, dat
 
 
 @pytest.mark.parametrize("room", [8, 40, 600, 900])
-def test_a_disk_with_too_little_room_is_one_sentence(data, tmp_path, room):
-    """room: KiB, enough for nothing, for the first files, or for checkpoints but the last few bytes."""
+def test_disk_with_too_little_space_gives_a_one_line_error(data, tmp_path, room):
+    """room: KiB; enough for nothing, for the first files, or for all but the last bytes of a checkpoint."""
     disk = tmp_path / "disk"
     disk.mkdir()
     inside = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
@@ -208,7 +208,7 @@ def test_a_disk_with_too_little_room_is_one_sentence(data, tmp_path, room):
     assert done.stdout == ""
 
 
-def test_a_signal_on_a_step_with_a_test_skips_no_test(data, tmp_path):
+def test_signal_during_a_test_step_skips_no_test(data, tmp_path):
     arguments = ("--stage", "1", "--set", "test_iter=1")
     main(data, tmp_path / "whole", *arguments)
     whole, broken = run_of(tmp_path / "whole"), run_of(tmp_path / "broken")
@@ -224,7 +224,7 @@ def test_a_signal_on_a_step_with_a_test_skips_no_test(data, tmp_path):
     assert tested == set(range(1, 41))
 
 
-def test_a_run_killed_before_its_first_checkpoint_resumes_too(trained, data, tmp_path):
+def test_run_killed_before_its_first_checkpoint_resumes(trained, data, tmp_path):
     running, run = process(data, tmp_path, "--stage", "1"), run_of(tmp_path)
     wait_for(lambda: run.events(1)[0], running)
     running.kill()
@@ -234,7 +234,7 @@ def test_a_run_killed_before_its_first_checkpoint_resumes_too(trained, data, tmp
     assert_same_weights(trained, run, 1)
 
 
-def test_training_stage_1_again_leaves_nothing_of_stage_2(trained, data, tmp_path):
+def test_retraining_stage_1_deletes_stage_2(trained, data, tmp_path):
     run = run_of(tmp_path)
     shutil.copytree(trained.root, run.root)
     assert run.events(2)[0]
@@ -242,25 +242,25 @@ def test_training_stage_1_again_leaves_nothing_of_stage_2(trained, data, tmp_pat
     assert not [path for path in run.stage(2).root.rglob("*") if path.is_file()]
 
 
-def test_all_wrong_settings_are_told_together_and_nothing_is_written(data, tmp_path):
+def test_all_invalid_settings_are_reported_together_and_nothing_is_written(data, tmp_path):
     told = main(data, tmp_path, "--set", "feature_dmi=32", "lr=fast", "batch_size=0", "device=tpu", code=2)
     for part in ("'feature_dim'", "lr", "batch_size", "tpu"):
         assert part in told
     assert not list(tmp_path.iterdir())
 
 
-def test_a_learning_rate_that_blows_up_is_told(data, tmp_path):
+def test_diverging_learning_rate_is_reported(data, tmp_path):
     assert "Lower the learning rate" in main(data, tmp_path, "--set", "lr=1e9", code=2)
 
 
-def test_steps_out_of_order_say_what_comes_first(data, tmp_path):
+def test_stages_out_of_order_report_the_missing_step(data, tmp_path):
     assert "--mode train first" in main(data, tmp_path, "--stage", "1", "--mode", "test", code=2)
     assert "--mode train first" in main(data, tmp_path, "--stage", "2", "--mode", "train", code=2)
     main(data, tmp_path, "--stage", "1", "--mode", "train", "--set", "num_iters=1")
     assert "--mode test first" in main(data, tmp_path, "--stage", "2", "--mode", "train", code=2)
 
 
-def test_a_checkpoint_of_another_shape_is_refused(data, trained, tmp_path):
+def test_checkpoint_with_a_different_shape_is_refused(data, trained, tmp_path):
     ckpt = trained.root.parents[1]
     told = main(data, ckpt, "--mode", "test", "--set", "rab_layers=1", code=2)
     assert "last.pt" in told and "rab_layers 2 there, 1 in the settings" in told
@@ -293,7 +293,7 @@ def test_a_checkpoint_of_another_shape_is_refused(data, trained, tmp_path):
     (lambda state: state["model"].update({key: torch.zeros(1).expand(10**10) for key in [*state["model"]][:1]}),
      "is larger than the file"),
     (lambda state: next(iter(state["model"].values())).fill_(float("nan")), "is not finite")])
-def test_a_checkpoint_with_a_wrong_part_is_named(data, trained, tmp_path, spoil, sentence):
+def test_invalid_part_of_a_checkpoint_is_named(data, trained, tmp_path, spoil, sentence):
     run = run_of(tmp_path)
     shutil.copytree(trained.root, run.root)
     last = run.stage(1).checkpoint("last")
@@ -308,7 +308,7 @@ def test_a_checkpoint_with_a_wrong_part_is_named(data, trained, tmp_path, spoil,
 
 @pytest.mark.parametrize("stage", ["1", "2"])
 @pytest.mark.parametrize("at", [None, "now", -1, float("nan"), torch.ones(2), 10**30])
-def test_a_checkpoint_of_an_odd_time_is_refused_before_it_is_tested(data, trained, tmp_path, stage, at):
+def test_checkpoint_with_an_invalid_step_is_refused_before_testing(data, trained, tmp_path, stage, at):
     run = run_of(tmp_path)
     shutil.copytree(trained.root, run.root)
     last = run.stage(int(stage)).checkpoint("last")
@@ -320,7 +320,7 @@ def test_a_checkpoint_of_an_odd_time_is_refused_before_it_is_tested(data, traine
 
 
 @pytest.mark.parametrize("content", [None, b'{"train": {', b"[]", b'{"train": {}, "test": {}}'])
-def test_stage_2_keeps_what_it_had_where_proposals_are_amiss(data, trained, tmp_path, content):
+def test_stage_2_keeps_its_files_if_proposals_are_invalid(data, trained, tmp_path, content):
     run = run_of(tmp_path)
     shutil.copytree(trained.root, run.root)
     if content is None:
@@ -332,7 +332,7 @@ def test_stage_2_keeps_what_it_had_where_proposals_are_amiss(data, trained, tmp_
     assert {path: path.read_bytes() for path in run.stage(2).root.rglob("*") if path.is_file()} == kept
 
 
-def test_resuming_without_the_last_checkpoint_loses_nothing(data, trained, tmp_path):
+def test_resuming_without_last_checkpoint_is_refused_and_deletes_nothing(data, trained, tmp_path):
     run = run_of(tmp_path)
     shutil.copytree(trained.root, run.root)
     run.stage(1).checkpoint("last").unlink()
@@ -343,7 +343,7 @@ def test_resuming_without_the_last_checkpoint_loses_nothing(data, trained, tmp_p
     assert run.stage(1).checkpoint("best").exists()
 
 
-def test_resuming_with_other_settings_is_refused(data, trained):
+def test_resuming_with_different_settings_is_refused(data, trained):
     told = main(data, trained.root.parents[1], "--resume", "--set", "lr=0.5", code=2)
     assert "lr was 0.001, now 0.5" in told
 
@@ -359,7 +359,7 @@ def test_labels_are_frozen_when_training_starts(make_dataset, tmp_path):
     assert run_of(ckpt).stage(1).points_file.read_bytes() == frozen
 
 
-def test_a_class_added_while_a_run_is_at_work_changes_nothing_of_it(trained, make_dataset, tmp_path):
+def test_class_added_during_a_run_does_not_change_the_run(trained, make_dataset, tmp_path):
     data, ckpt = make_dataset(tmp_path / "small", dataset="small"), tmp_path / "ckpt"
     main(data, ckpt, "--stage", "1", "--mode", "train")
     (data / "classes.txt").write_text("dive\njump\nrun\nwave\n")
@@ -368,7 +368,7 @@ def test_a_class_added_while_a_run_is_at_work_changes_nothing_of_it(trained, mak
     assert_same_weights(trained, run_of(ckpt), 2)
 
 
-def test_an_annotators_text_file_is_frozen_too(make_dataset, tmp_path):
+def test_text_file_of_an_annotator_is_frozen(make_dataset, tmp_path):
     data = make_dataset(tmp_path / "small", dataset="small", num_iters=2, test_iter=2, max_epochs=1,
                         points="human/annotator_1.txt")
     rows = list(csv.DictReader((data / "point_labels" / "point_gaussian.csv").read_text().splitlines()))
@@ -380,7 +380,7 @@ def test_an_annotators_text_file_is_frozen_too(make_dataset, tmp_path):
     assert run.stage(2).final_result.exists()
 
 
-def test_training_takes_accepted_segments_as_certain_and_without_any_does_as_before(trained, make_dataset, tmp_path):
+def test_training_treats_accepted_segments_as_certain_and_is_unchanged_without_them(trained, make_dataset, tmp_path):
     data = make_dataset(tmp_path / "small", dataset="small")
     store = LabelStore(data)
 
@@ -398,7 +398,7 @@ def test_training_takes_accepted_segments_as_certain_and_without_any_does_as_bef
     assert "2 points have an accepted segment" in main(data, ckpt, "--stage", "1", "--mode", "train")
     run, frozen = run_of(ckpt), run_of(ckpt).stage(1).points_file.read_bytes()
     assert any(not torch.equal(weight, weights(trained, 1)[name]) for name, weight in weights(run, 1).items())
-    change("gone", "delete", accepted, {})              # what is taken back later changes nothing of this run
+    change("gone", "delete", accepted, {})              # a later deletion does not change this run
     store.project()
     for stage, mode in (("1", "test"), ("2", "train"), ("2", "test")):
         main(data, ckpt, "--stage", stage, "--mode", mode)
@@ -412,7 +412,7 @@ def test_training_takes_accepted_segments_as_certain_and_without_any_does_as_bef
     assert run.stage(2).final_result.exists()
 
 
-def test_labels_that_change_while_training_starts_are_those_it_trains_on(make_dataset, tmp_path):
+def test_labels_that_change_while_training_starts_are_used(make_dataset, tmp_path):
     data = make_dataset(tmp_path / "small", dataset="small")
     points = data / "point_labels" / "point_gaussian.csv"
     fewer = "".join(points.read_text().splitlines(keepends=True)[:-4])
@@ -422,7 +422,7 @@ def test_labels_that_change_while_training_starts_are_those_it_trains_on(make_da
         assert len(frozen) == len(session.dataset.points) == len(fewer.splitlines()) - 1
 
 
-def test_an_event_cut_off_by_a_crash_swallows_none_that_follows(trained, tmp_path):
+def test_event_cut_off_by_a_crash_does_not_swallow_the_next(trained, tmp_path):
     folder = StageFolder(tmp_path / "stage1")
     folder.events_file.parent.mkdir(parents=True)
     folder.events_file.write_bytes(trained.stage(1).events_file.read_bytes() + b'{"time": 1, "ev')
@@ -436,13 +436,13 @@ def test_an_event_cut_off_by_a_crash_swallows_none_that_follows(trained, tmp_pat
 
 @pytest.mark.parametrize("settings", [("reference_quirks=true",), ("num_segments=20",), ("rab_layers=0",),
                                       ("checkpoint=best", "lambdas=[1, .5, 1, 1]", "gamma=.2")])
-def test_other_settings_run_through(make_dataset, tmp_path, settings):
+def test_all_steps_run_with_other_settings(make_dataset, tmp_path, settings):
     data = make_dataset(tmp_path / "small", dataset="small", num_iters=20, test_iter=10, max_epochs=2)
     run = four_steps(data, tmp_path / "ckpt", "--set", *settings)
     assert run.stage(2).final_result.exists()
 
 
-def test_a_data_set_without_ground_truth_trains_and_detects(make_dataset, tmp_path):
+def test_data_set_without_ground_truth_can_be_trained_and_tested(make_dataset, tmp_path):
     data = make_dataset(tmp_path / "small", dataset="small", num_iters=20, test_iter=10, max_epochs=1)
     document = json.loads((data / "gt_full.json").read_text())
     for info in document["database"].values():
