@@ -1,4 +1,4 @@
-"""An app of each test module, a browser for all, a desk with numbered videos."""
+"""Fixtures: one app per test module, one browser for all tests, a desk with numbered videos."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def app(tmp_path_factory) -> Iterator[App]:
 
 @pytest.fixture(scope="session")
 def browser():
-    """Debian's Chromium, else Playwright's own."""
+    """Debian's Chromium, otherwise Playwright's own."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with sync_api.sync_playwright() as playwright:
         path = chromium(playwright)
@@ -34,7 +34,7 @@ def browser():
 
 @pytest.fixture
 def context(browser):
-    """A person's browser: tabs of it share what they remember. Errors of its pages fail the test."""
+    """One person's browser, whose tabs share their storage. JavaScript errors on its pages fail the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(30_000)
     errors = []
@@ -51,7 +51,7 @@ def page(context):
 
 @pytest.fixture
 def clip(app, request) -> str:
-    """A data set of its own with two numbered videos: even (25 fps) and uneven frame times."""
+    """Name of a new data set with two numbered videos, with even (25 fps) and uneven frame times."""
     name = request.node.name.replace("[", "-").rstrip("]")
     uneven = [40 * index + 17 * (index % 3) for index in range(200)]
     videos = {"even": range(0, 8000, 40), "uneven": uneven}

@@ -1,4 +1,4 @@
-"""The annotation desk in a real browser on real video files: what is placed is seen at once, saved, and never lost."""
+"""The annotation desk in a real browser on real video files: labels appear immediately, are saved, and never lost."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ PICTURE = """() => {
 }""" % (BITS, BITS)  # noqa: UP031 - the script is full of braces
 
 
-def test_a_click_in_a_lane_places_a_point_on_that_frame_and_shows_it(desk):
+def test_click_in_a_lane_places_a_point_and_shows_its_frame(desk):
     desk.click("Run up", 3.21)
     assert desk.painted == [("Run up", 80)]
     assert desk.saved(1) == [("Run up", 80)]
@@ -40,7 +40,7 @@ def test_a_click_in_a_lane_places_a_point_on_that_frame_and_shows_it(desk):
         [{"video": "even", "label": "Run up", "time": 3.2, "frame": 80}]
 
 
-def test_digits_while_playing_place_points_at_the_playhead_and_play_on(desk):
+def test_digits_place_points_at_the_playhead_without_pausing(desk):
     desk.key("Space")
     desk.page.wait_for_function("() => window.stage().clock.playing && window.stage().clock.shown > 5")
     before = desk.frame
@@ -54,7 +54,7 @@ def test_digits_while_playing_place_points_at_the_playhead_and_play_on(desk):
     desk.page.wait_for_function("() => !window.stage().clock.playing")
 
 
-def test_twenty_points_stamped_in_two_seconds_lose_none(desk):
+def test_twenty_points_added_in_quick_succession_are_all_saved(desk):
     frames = []
     for index in range(20):
         desk.key(".", "1")
@@ -62,13 +62,13 @@ def test_twenty_points_stamped_in_two_seconds_lose_none(desk):
     assert desk.saved(20) == [("HighJump", frame) for frame in frames]
 
 
-def test_small_answers_leave_at_once(app, clip):
+def test_small_responses_are_not_delayed(app, clip):
     with httpx.Client(base_url=app.url) as client:
         spent = [client.get(f"/labels/{clip}/even?since=0&last=").elapsed.total_seconds() for _ in range(21)]
-    assert statistics.median(spent) < .03                     # .04 and more where the second packet has to wait
+    assert statistics.median(spent) < .03                     # .04 or more if the second packet has to wait
 
 
-def test_drag_moves_and_relabels_and_undo_takes_each_back(desk):
+def test_drag_moves_or_relabels_a_point_and_each_can_be_undone(desk):
     desk.click("HighJump", 2)
     desk.drag(desk.spot("HighJump", 2), desk.spot("HighJump", 5.01))
     assert desk.saved(1) == [("HighJump", 125)]
@@ -82,7 +82,7 @@ def test_drag_moves_and_relabels_and_undo_takes_each_back(desk):
         assert desk.saved(1) == expected
 
 
-def test_delete_and_nudge_by_key(desk):
+def test_points_are_nudged_and_deleted_by_key(desk):
     desk.click("HighJump", 2)
     desk.click("Run up", 4)
     desk.key("]", "]", "[", "]")
@@ -93,7 +93,7 @@ def test_delete_and_nudge_by_key(desk):
     assert desk.saved(0) == []
 
 
-def test_a_box_selects_for_bulk_relabel_and_delete_each_one_undo(desk):
+def test_box_selection_is_relabelled_and_deleted_with_one_undo_each(desk):
     for seconds in (1, 2, 3):
         desk.click("HighJump", seconds)
     desk.click("Run up", 6)
@@ -110,7 +110,7 @@ def test_a_box_selects_for_bulk_relabel_and_delete_each_one_undo(desk):
     assert [label for label, _ in desk.saved(4)] == ["HighJump"] * 3 + ["Run up"]
 
 
-def test_a_reload_keeps_everything_and_undo_goes_on(desk):
+def test_labels_and_undo_history_survive_a_reload(desk):
     desk.click("HighJump", 1)
     desk.key("n")
     desk.page.wait_for_function("() => window.stage().current.id === 'uneven' && window.stage().clock.frames.times")
@@ -138,7 +138,7 @@ def test_two_tabs_see_each_other_within_two_seconds(desk, context, app, clip):
     assert other.saved(0) == desk.saved(0) == []
 
 
-def test_two_people_never_overwrite_each_other_silently(desk, context, app, clip):
+def test_conflicting_edit_by_another_person_is_reported(desk, context, app, clip):
     desk.click("HighJump", 1)
     desk.saved(1)
     other = Desk(context.new_page(), app, clip)
@@ -158,7 +158,7 @@ def test_two_people_never_overwrite_each_other_silently(desk, context, app, clip
     assert desk.saved(1) == [("HighJump", 100)]
 
 
-def test_a_class_is_added_from_the_desk_and_reaches_training(desk):
+def test_class_added_on_the_desk_is_written_to_the_point_file(desk):
     desk.page.get_by_label("New class").fill("<b>dive & roll</b>")
     desk.page.get_by_role("button", name="Add").click()
     desk.page.wait_for_function("() => window.stage().lanes.length === 4")
@@ -174,7 +174,7 @@ def test_a_class_is_added_from_the_desk_and_reaches_training(desk):
 
 
 @pytest.mark.parametrize("video", ["even", "uneven"])
-def test_what_the_browser_presented_is_what_the_label_says(desk, video):
+def test_browser_shows_the_frame_that_the_label_names(desk, video):
     if video == "uneven":
         desk.key("n")
         desk.page.wait_for_function("() => window.stage().current.id === 'uneven' && window.stage().clock.frames.times")
@@ -186,7 +186,7 @@ def test_what_the_browser_presented_is_what_the_label_says(desk, video):
         assert desk.page.evaluate("() => window.stage().clock.time") == pytest.approx(times[frame], abs=1e-9)
 
 
-def test_real_clips_play_and_take_points(page, app, shared):
+def test_real_clips_can_be_played_and_labelled(page, app, shared):
     clips = sorted((shared / "videos").glob("*.mp4"))
     info = {path.stem: probe(path) for path in clips}
     folder = make_data_set(app.data, "Real", {name: {"duration": video.duration, "fps": video.fps}
@@ -212,7 +212,7 @@ def test_real_clips_play_and_take_points(page, app, shared):
     assert [(name, row["frame"], row["time"]) for name in info for row in store.points(name)] == expected
 
 
-def test_the_key_table_opens_and_streamlits_own_keys_stay_its_own(desk):
+def test_key_table_opens_and_keys_do_not_act_in_dialogs_or_text_fields(desk):
     desk.key("?")
     dialog = desk.page.get_by_role("dialog", name="Keys and legend")
     dialog.wait_for()
@@ -226,7 +226,7 @@ def test_the_key_table_opens_and_streamlits_own_keys_stay_its_own(desk):
     assert desk.painted == [] and desk.page.get_by_label("New class").input_value() == "rc1 ["
 
 
-def test_keys_of_a_layout_that_is_not_latin_do_what_their_place_says(desk):
+def test_keys_of_non_latin_layouts_work_by_position(desk):
     session = desk.page.context.new_cdp_session(desk.page)
 
     def press(key: str, code: str, control: bool = False) -> None:
@@ -254,7 +254,7 @@ def test_keys_of_a_layout_that_is_not_latin_do_what_their_place_says(desk):
     assert desk.stored == [("HighJump", 50)]
 
 
-def test_done_is_a_persons_word(desk):
+def test_video_is_done_only_when_a_person_marks_it(desk):
     row = desk.page.get_by_role("button", name="even, ").first
     assert "new" in row.get_attribute("aria-label")
     desk.click("HighJump", 1)
@@ -265,7 +265,7 @@ def test_done_is_a_persons_word(desk):
     assert LabelStore(desk.store_root).done() == {"even"}
 
 
-def test_an_empty_project_under_a_base_path_says_how_to_begin(page, tmp_path):
+def test_empty_project_under_a_base_path_explains_the_first_step(page, tmp_path):
     app = App(tmp_path, "--server.baseUrlPath=some/base")
     folder = make_data_set(app.data, "Empty", {"even": {"duration": 4.0, "fps": 25.0}})
     write_video(folder / "videos" / "even.mp4", range(0, 4000, 40))
@@ -282,7 +282,7 @@ def test_an_empty_project_under_a_base_path_says_how_to_begin(page, tmp_path):
         app.end()
 
 
-def test_wheel_zooms_at_the_cursor_and_f_fits(desk):
+def test_wheel_zooms_at_the_cursor_and_f_fits_the_view(desk):
     x, y = desk.spot("HighJump", 6)
     desk.page.mouse.move(x, y)
     desk.page.mouse.wheel(0, -600)
@@ -297,7 +297,7 @@ def test_wheel_zooms_at_the_cursor_and_f_fits(desk):
     assert desk.painted == []
 
 
-def test_a_double_click_plays_two_seconds_round_it(desk):
+def test_double_click_on_a_point_plays_the_seconds_around_it(desk):
     desk.click("HighJump", 4)
     desk.page.mouse.dblclick(*desk.spot("HighJump", 4))
     desk.page.wait_for_function("() => window.stage().clock.playing")

@@ -1,4 +1,4 @@
-"""The model beside the hand, classes, people and cost on the desk, as a person uses them."""
+"""Model suggestions, classes, people and labelling cost on the desk, used the way a person uses them."""
 
 import json
 
@@ -16,11 +16,11 @@ PROPOSALS = {"HighJump": [[1, 2, .9], [5, 6, .8]], "Run up": [[3, 4, .7]], "пр
 
 @pytest.fixture
 def run(app, clip) -> Run:
-    """What a run of two classes leaves of the videos: scores of 12 snippets and ranked proposals."""
+    """Outputs of a run for the videos: scores of 12 snippets, and ranked proposals of two classes."""
     run = Run(app.ckpt / clip / "first")
     write_json(run.stage(1).config_file, {"dataset": clip})
     scores = np.full((12, 4), .01, np.float32)
-    scores[9:11, 2] = .8                                # прыжок from 5.76 s on, without a proposal
+    scores[9:11, 2] = .8                                # прыжок from 5.76 s, without a proposal
     arrays = {"names/classes": np.array(CLASSES), "even": scores, "uneven": scores}
     for split in ("train", "test"):
         write_arrays(run.stage(1).snippet_scores_file(split), arrays)
@@ -41,7 +41,7 @@ def choose_model(desk: Desk) -> None:
 
 
 def segments(desk: Desk) -> list[tuple]:
-    """(class, start, end, refused) as the log holds them."""
+    """(class, start, end, refused) as stored in the log."""
     desk.page.locator(".badge.save.saved").wait_for()
     return [(row["label"], round(row["start"], 2), round(row["end"], 2), bool(row.get("refused")))
             for row in LabelStore(desk.store_root).segments()]
@@ -51,7 +51,7 @@ def says(desk: Desk, text: str) -> None:
     desk.page.locator(".badge.suggestion").get_by_text(text).wait_for()
 
 
-def test_the_segment_for_a_point_is_there_at_once_and_taken_corrected_and_refused(desk):
+def test_suggested_segment_of_a_point_can_be_accepted_corrected_and_rejected(desk):
     choose_model(desk)
     desk.click("HighJump", 1.5)
     says(desk, "0:01.00 – 0:02.00 · Enter: accept · X: reject")
@@ -73,7 +73,7 @@ def test_the_segment_for_a_point_is_there_at_once_and_taken_corrected_and_refuse
     assert segments(desk) == [("HighJump", 1, 2, False)] and len(desk.saved(1)) == 1
 
 
-def test_without_a_proposal_the_scores_draw_the_segment_or_say_that_there_is_none(desk):
+def test_segment_is_suggested_from_scores_if_there_is_no_proposal(desk):
     choose_model(desk)
     desk.click("прыжок", 6.5)
     says(desk, "0:05.76 – 0:07.04 ·")
@@ -89,7 +89,7 @@ def test_without_a_proposal_the_scores_draw_the_segment_or_say_that_there_is_non
     says(desk, "0:05.76 – 0:07.04 ·")
 
 
-def test_the_queue_says_what_is_worth_labelling_and_leads_there(desk):
+def test_queue_lists_what_is_worth_labelling_and_jumps_there(desk):
     desk.click("Run up", 3.2)
     desk.click("Run up", 3.8)
     desk.click("HighJump", 6.4)
@@ -118,7 +118,7 @@ def lane_has(desk: Desk, label: str, key: str, value: str) -> None:
                                 "lane.label.startsWith(label))[key] === value", arg=[label, key, value])
 
 
-def test_classes_are_renamed_merged_recoloured_moved_and_given_keys_and_all_is_undone(desk):
+def test_every_change_to_a_class_can_be_undone(desk):
     desk.click("HighJump", 1)
     desk.click("Run up", 3)
     desk.saved(2)
@@ -149,7 +149,7 @@ def test_classes_are_renamed_merged_recoloured_moved_and_given_keys_and_all_is_u
     assert LabelStore(desk.store_root).classes == CLASSES
 
 
-def test_an_operation_on_a_class_reaches_the_other_tab(desk, context, app, clip):
+def test_class_renamed_in_one_tab_is_renamed_in_the_other(desk, context, app, clip):
     other = Desk(context.new_page(), app, clip)
     desk.click("HighJump", 1)
     dialog = edit(desk, "HighJump")
@@ -159,7 +159,7 @@ def test_an_operation_on_a_class_reaches_the_other_tab(desk, context, app, clip)
     assert other.saved(1) == [("leap", 25)]
 
 
-def test_two_hundred_classes_are_found_and_favourites_have_digits(page, app, clip, desk):
+def test_one_of_200_classes_can_be_found_and_given_a_digit_key(page, app, clip, desk):
     store = LabelStore(desk.store_root)
     store.apply([{"id": f"c{number}", "video": "even", "kind": "class", "before": {},
                   "after": {f"class {number:03} with a rather long name": {}}} for number in range(197)], "Ann")
@@ -175,7 +175,7 @@ def test_two_hundred_classes_are_found_and_favourites_have_digits(page, app, cli
     assert desk.saved(1) == [("class 150 with a rather long name", 0)]
 
 
-def test_points_are_flagged_with_a_note_and_shown_by_person(desk):
+def test_points_can_be_flagged_with_a_note_and_filtered_by_person(desk):
     desk.click("HighJump", 1)
     desk.saved(1)
     LabelStore(desk.store_root).apply([{"id": "theirs", "video": "even", "kind": "add", "before": {}, "after": {
@@ -201,7 +201,7 @@ def test_points_are_flagged_with_a_note_and_shown_by_person(desk):
     assert not any("doubt" in row for row in LabelStore(desk.store_root).points())
 
 
-def test_the_name_is_asked_once_and_goes_with_each_label(context, app, clip):
+def test_name_is_asked_once_and_stored_with_each_label(context, app, clip):
     page = context.new_page()
     page.goto(f"{app.url}/annotate?dataset={clip}")
     dialog = page.get_by_role("dialog", name="Your name")
@@ -217,7 +217,7 @@ def test_the_name_is_asked_once_and_goes_with_each_label(context, app, clip):
     assert [json.loads(line)["who"] for line in log] == ["Zoë"]
 
 
-def test_what_was_played_is_tinted_and_counted_also_after_a_reload(desk):
+def test_watched_parts_are_tracked_and_survive_a_reload(desk):
     assert desk.page.evaluate("() => window.stage().watched") == []
     desk.key("Space")
     desk.page.wait_for_function("() => window.stage().clock.shown > 30")

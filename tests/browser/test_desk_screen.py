@@ -1,4 +1,4 @@
-"""What the desk looks like while a person works: nothing moves, lists and address follow, the split is shown."""
+"""The desk's layout while a person works: nothing moves, lists and address keep up, the split is shown."""
 
 import json
 
@@ -14,7 +14,7 @@ from hrpro.labels.operations import LabelStore
 pytestmark = pytest.mark.browser
 LONG = "a class whose name is much longer than any list on this page is wide, as some data sets have them"
 
-# Where video, canvas, lists and bar are, how high the lanes lie on the canvas, and whether the page scrolls.
+# Positions of video, canvas, lists and bars, y positions of the lanes on the canvas, and the page's scroll height.
 BOXES = """() => {
   const { canvas, video, scene } = window.stage();
   const root = canvas.getRootNode();
@@ -49,7 +49,7 @@ def boxes(desk: Desk) -> dict:
 
 
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (900, 800), (853, 533)], ids=lambda size: f"{size[0]}")
-def test_nothing_moves_while_a_person_works(page, app, clip, run, size):
+def test_layout_does_not_move_while_a_person_works(page, app, clip, run, size):
     page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
     desk = Desk(page, app, clip)
     page.locator(".badge.save").get_by_text("connected").wait_for()
@@ -100,7 +100,7 @@ def test_nothing_moves_while_a_person_works(page, app, clip, run, size):
     assert seen["at first"]["video"][3] >= 64
 
 
-def test_the_list_follows_the_selected_point(page, app, clip):
+def test_list_scrolls_to_the_selected_point(page, app, clip):
     store = LabelStore(app.data / clip)
     store.apply([{"id": f"p{frame}", "video": "even", "kind": "add", "before": {}, "after": {f"{frame}": {
         "video": "even", "label": CLASSES[frame % 3], "time": frame / 25, "frame": frame}}} for frame in range(150)],
@@ -108,7 +108,7 @@ def test_the_list_follows_the_selected_point(page, app, clip):
     desk = Desk(page, app, clip)
 
     def shows(frame: int) -> None:
-        """The one selected row of the list is this point, and inside the list's box."""
+        """Wait until this point is the selected row of the list and visible inside its box."""
         page.wait_for_function("""(frame) => {
           const root = window.stage().canvas.getRootNode();
           const [box, row] = [".points .list", ".points [aria-pressed=true]"].map((name) => root.querySelector(name));
@@ -135,7 +135,7 @@ def test_the_list_follows_the_selected_point(page, app, clip):
     shows(0)
 
 
-def test_the_address_follows_video_and_moment_and_opens_them_again(page, app, clip):
+def test_address_follows_video_and_time_and_reopens_them(page, app, clip):
     page.goto(f"{app.url}/train?dataset={clip}")
     page.get_by_role("heading").first.wait_for()
     desk = Desk(page, app, clip)
@@ -158,7 +158,7 @@ def test_the_address_follows_video_and_moment_and_opens_them_again(page, app, cl
     page.wait_for_url("**/train?**")
 
 
-def test_the_split_is_shown_and_training_videos_come_first(page, app):
+def test_split_is_shown_and_training_videos_come_first(page, app):
     folder = make_data_set(app.data, "Splits", {name: {"duration": 2.0, "fps": 25.0} for name in "abcd"}, CLASSES)
     for split, videos in (("test", "ac"), ("train", "cd")):
         (folder / f"split_{split}.txt").write_text("".join(f"{video}\n" for video in videos))

@@ -1,4 +1,4 @@
-"""Explore and Evaluate in a real browser, on a run that was really trained and a real video file."""
+"""Explore and Evaluate in a real browser, on a trained run and a real video file."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ FPS = 25
 
 @pytest.fixture(scope="module")
 def filled(app, trained_world):
-    """The app with the trained run; of its videos only test_1 has a file, whose frames show their numbers."""
+    """The app with the trained run; only test_1 has a video file, whose frames show their numbers."""
     shutil.copytree(trained_world / "dataset" / "small", app.data / "small")
     shutil.copytree(trained_world / "ckpt", app.ckpt)
     folder = app.data / "small" / "videos"
@@ -28,7 +28,7 @@ def filled(app, trained_world):
 
 
 class Viewer:
-    """One tab at the Explore page."""
+    """A tab on the Explore page."""
 
     def __init__(self, page, app):
         self.page, self.app = page, app
@@ -50,7 +50,7 @@ class Viewer:
         self.page.wait_for_function(f"() => {{ const stage = window.stage(); return stage && ({condition}); }}")
 
     def spot(self, label: str, seconds: float) -> tuple[float, float]:
-        """Where on the page a moment of a lane in view is."""
+        """Page position of a moment in a visible lane."""
         return tuple(self.page.evaluate("""([label, seconds]) => {
           const stage = window.stage();
           const box = stage.canvas.getBoundingClientRect();
@@ -59,10 +59,10 @@ class Viewer:
         }""", [label, seconds]))
 
     def click_row(self, row: int, x: int) -> None:
-        """Click into a row of the last table on the page, x pixels from its left."""
+        """Click in a row of the last table on the page, x pixels from its left edge."""
         self.page.locator("[data-test-script-state=notRunning]").wait_for()     # a click between two runs is lost
         table = self.page.locator("[data-testid=stDataFrame]:visible").last
-        table.locator("[role=gridcell]").first.wait_for(state="attached")       # its script loads by itself
+        table.locator("[role=gridcell]").first.wait_for(state="attached")       # the table's script loads separately
         table.scroll_into_view_if_needed()
         table.click(position={"x": x, "y": 35 * (row + 1.5)})
 
@@ -72,7 +72,7 @@ def viewer(filled, page):
     return Viewer(page, filled)
 
 
-def test_a_link_shows_its_frame_and_a_click_on_any_lane_another(viewer):
+def test_link_opens_its_frame_and_a_click_in_any_lane_seeks(viewer):
     viewer.open(video="test_1", t=12.5)
     viewer.until(f"stage.clock.ready && stage.clock.shown === {int(12.5 * FPS)}")
     labels = viewer.stage("stage.scene.rows.map((row) => row.lane.label)")
@@ -99,7 +99,7 @@ def test_curves_come_from_the_run(viewer, filled):
     assert re.fullmatch(rf"{label}: {label}, 0:\d\d\.\d\d to 0:\d\d\.\d\d.*", said)
 
 
-def test_the_score_slider_thins_detections_and_leaves_the_video_where_it_is(viewer):
+def test_score_slider_filters_detections_without_moving_the_playhead(viewer):
     viewer.open(video="test_1", t=3)
     count = "stage.lanes.filter((lane) => lane.id.startsWith('stage ')).flatMap((lane) => lane.layers[0].items).length"
     viewer.until("stage.clock.ready && stage.clock.shown !== null")
@@ -114,7 +114,7 @@ def test_the_score_slider_thins_detections_and_leaves_the_video_where_it_is(view
     assert abs(viewer.stage("stage.clock.time") - 7) < .1
 
 
-def test_the_list_opens_videos_also_without_a_file(viewer):
+def test_list_opens_videos_without_a_file(viewer):
     viewer.open(video="test_1")
     viewer.click_row(3, 70)
     viewer.until("stage.current.id.startsWith('train_')")
@@ -127,7 +127,7 @@ def test_the_list_opens_videos_also_without_a_file(viewer):
     assert viewer.stage("stage.current.id") == name
 
 
-def test_mistakes_are_watched_one_by_one_from_the_moment_that_was_clicked(viewer, filled):
+def test_mistakes_can_be_watched_one_by_one_from_the_clicked_one(viewer, filled):
     dataset, run = load_dataset(filled.data / "small"), Run(filled.ckpt / "small" / "first")
     precision = result(dataset, run, 2).precision
     chosen = Mistakes("wrong", 2, .5, least=precision.best_f1(4).score, order="cost")

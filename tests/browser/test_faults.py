@@ -1,6 +1,6 @@
-"""What goes wrong around the annotation desk, made to happen: no label is lost, none comes twice, and the desk says so.
+"""Faults around the annotation desk: no label is lost or duplicated, and the desk reports the problem.
 
-The server is the real app, killed by real signals; the browser is a real one; disks and logs fail for real.
+The real app is killed by real signals, the browser is real, and writes to disk really fail.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from hrpro.labels.operations import LabelStore
 
 pytestmark = pytest.mark.browser
 
-# For a page: ids of the points that were ever painted, and of the operations that the server acknowledged to it.
+# Page script that records the ids of all points ever painted and of all operations that the server acknowledged.
 WITNESS = """
 window.seen = new Set();
 window.acknowledged = new Set();
@@ -51,21 +51,21 @@ def log_of(desk: Desk) -> Path:
 
 
 def operations(desk: Desk) -> list[dict]:
-    """What the log holds, whole lines only."""
+    """Operations in the log, complete lines only."""
     return [json.loads(line) for line in log_of(desk).read_bytes().split(b"\n")[:-1]]
 
 
 def stamp(desk: Desk, *keys: str, times: int) -> None:
-    """A frame on, then a point by each of the digits, some times over."""
+    """Repeat `times` times: go one frame forward, then press each of the keys."""
     desk.key(*[".", *keys] * times)
 
 
 @pytest.mark.slow
-def test_fifty_kills_of_the_server_in_the_midst_of_labelling_lose_nothing(page, tmp_path):
-    """The whole app as `streamlit run` starts it is killed by SIGKILL and started anew 50 times, while one page stays
-    open in which keys are pressed all the time; nothing is simulated. Every other kill comes at a random moment, the
-    others right after a line was written, so that some of these are not acknowledged and come again. Without the
-    check for what came before, the undo among them would take back another label."""
+def test_fifty_server_kills_while_labelling_lose_nothing(page, tmp_path):
+    """The app, started by `streamlit run`, is killed with SIGKILL and restarted 50 times, while keys are pressed all
+    the time in one open page. Every other kill comes at a random moment, the others right after a line was written, so
+    that some operations are not acknowledged and are sent again. If the server did not recognise those, a repeated undo
+    would undo another label."""
     app, rng, kills = App(tmp_path), random.Random(0), iter(range(50))
     folder = make_data_set(app.data, "Killed", {"even": {"duration": 60.0, "fps": 25.0}}, CLASSES)
     write_video(folder / "videos" / "even.mp4", range(0, 60_000, 40), numbers=[0] * 1500)
@@ -107,7 +107,7 @@ def test_fifty_kills_of_the_server_in_the_midst_of_labelling_lose_nothing(page, 
 
 
 class Wire:
-    """A TCP wire between browser and server: silent, nothing passes it for a while; cut, there is no way through."""
+    """TCP relay between browser and server that can hold back all data (silence) or drop all connections (cut)."""
 
     def __init__(self, port: int):
         self.port, self.loop, self.ends = port, asyncio.new_event_loop(), set()
@@ -158,7 +158,7 @@ class Wire:
         writer.close()
 
 
-def test_a_network_cut_for_ten_seconds_queues_labels_and_brings_them_in_order(page, app, clip):
+def test_labels_are_queued_during_a_network_outage_and_arrive_in_order(page, app, clip):
     wire = Wire(app.port)
     desk = Desk(page, SimpleNamespace(url=wire.url, data=app.data), clip)
     stamp(desk, "1", times=1)
@@ -170,7 +170,7 @@ def test_a_network_cut_for_ten_seconds_queues_labels_and_brings_them_in_order(pa
     wire.cut()
     stamp(desk, "3", times=7)
     page.wait_for_timeout(5000)
-    desk.click("HighJump", 4)                           # no dialog of a lost connection takes the mouse
+    desk.click("HighJump", 4)                           # no "connection lost" dialog blocks the mouse
     page.locator(".badge.save.waiting").get_by_text("16 not saved yet: no connection").wait_for()
     assert len(desk.painted) == 17 and len(desk.stored) == 1
     wire.mend()
@@ -181,7 +181,7 @@ def test_a_network_cut_for_ten_seconds_queues_labels_and_brings_them_in_order(pa
         ["HighJump"] + ["Run up"] * 8 + ["прыжок"] * 7 + ["HighJump"], [*range(1, 17), 100], strict=True))
 
 
-def test_labels_that_wait_survive_a_closed_tab(desk, context, app, clip):
+def test_unsaved_labels_survive_a_closed_tab(desk, context, app, clip):
     desk.click("HighJump", 1)
     desk.saved(1)
     context.set_offline(True)
@@ -193,8 +193,8 @@ def test_labels_that_wait_survive_a_closed_tab(desk, context, app, clip):
     assert again.saved(2) == [("HighJump", 25), ("HighJump", 50)]
 
 
-def test_a_poisoned_queue_holds_back_no_label_and_is_set_aside(desk):
-    """Whatever another version or an extension left among the labels that wait."""
+def test_invalid_queue_entries_are_set_aside_and_block_no_label(desk):
+    """Invalid entries, as another version or an extension might leave them among the unsaved labels."""
     poison = ['{"id": "x"}', "nonsense", json.dumps({"id": "y", "video": "even", "kind": "fly", "before": {},
                                                      "after": {}})]
     desk.page.evaluate("""([poison, dataset]) => poison.forEach((text, number) =>
@@ -219,8 +219,8 @@ def test_a_poisoned_queue_holds_back_no_label_and_is_set_aside(desk):
     assert badge.is_hidden() and len(desk.saved(2)) == 2
 
 
-def test_a_full_disk_is_said_and_the_label_waits(desk, app):
-    """The disk ends in the midst of the line that the label would be."""
+def test_full_disk_is_reported_and_the_label_is_queued(desk, app):
+    """The disk runs full in the middle of writing the label's line."""
     desk.click("HighJump", 1)
     desk.saved(1)
     server, whole = psutil.Process(app.process.pid), log_of(desk).read_bytes()
@@ -236,7 +236,7 @@ def test_a_full_disk_is_said_and_the_label_waits(desk, app):
 
 @contextlib.contextmanager
 def read_only(path: Path) -> Iterator[None]:
-    """A file that whoever runs this cannot write: root may write any file that is not marked immutable."""
+    """Make a file unwritable even for root, who can write any file that is not marked immutable."""
     path.chmod(0o444)
     marked = not os.access(path, os.W_OK) or subprocess.run(["chattr", "+i", path], capture_output=True).returncode == 0
     try:
@@ -248,7 +248,7 @@ def read_only(path: Path) -> Iterator[None]:
         path.chmod(0o644)
 
 
-def test_a_log_that_cannot_be_written_is_said_and_the_label_waits(desk):
+def test_unwritable_log_is_reported_and_the_label_is_queued(desk):
     desk.click("HighJump", 1)
     desk.saved(1)
     with read_only(log_of(desk)):
@@ -262,7 +262,7 @@ def test_a_log_that_cannot_be_written_is_said_and_the_label_waits(desk):
     assert desk.saved(2) == [("HighJump", 25), ("HighJump", 50)]
 
 
-def test_a_log_that_cannot_be_read_is_said_and_the_label_waits(desk):
+def test_unreadable_log_is_reported_and_the_label_is_queued(desk):
     desk.click("HighJump", 1)
     desk.saved(1)
     aside = log_of(desk).rename(log_of(desk).with_suffix(".aside"))
@@ -275,7 +275,7 @@ def test_a_log_that_cannot_be_read_is_said_and_the_label_waits(desk):
     assert desk.saved(2) == [("HighJump", 25), ("HighJump", 50)]
 
 
-def test_two_tabs_that_stamp_at_once_lose_nothing(desk, context, app, clip):
+def test_two_tabs_labelling_at_once_lose_nothing(desk, context, app, clip):
     other = Desk(context.new_page(), app, clip)
     for _ in range(40):
         stamp(desk, "1", times=1)
@@ -287,7 +287,7 @@ def test_two_tabs_that_stamp_at_once_lose_nothing(desk, context, app, clip):
     assert len({operation["id"] for operation in operations(desk)}) == len(operations(desk)) == 120
 
 
-def test_a_line_cut_off_while_the_app_runs_is_set_aside_and_labelling_goes_on(desk):
+def test_truncated_log_line_is_set_aside_and_labelling_continues(desk):
     stamp(desk, "1", times=3)
     desk.saved(3)
     with open(log_of(desk), "ab") as log:
@@ -301,8 +301,8 @@ def test_a_line_cut_off_while_the_app_runs_is_set_aside_and_labelling_goes_on(de
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_a_log_that_loses_its_end_while_the_app_runs_is_shown_as_it_is(desk, busy):
-    """busy: the next label comes before the desk has noticed."""
+def test_desk_shows_the_log_as_it_is_after_it_was_truncated(desk, busy):
+    """busy: the next label is added before the desk notices."""
     stamp(desk, "1", times=3)
     desk.saved(3)
     desk.page.wait_for_function("() => window.stage().lanes.flatMap((lane) => lane.points).every(({ who }) => who)")
@@ -314,7 +314,7 @@ def test_a_log_that_loses_its_end_while_the_app_runs_is_shown_as_it_is(desk, bus
     assert desk.saved(3 if busy else 2)[:2] == [("HighJump", 1), ("HighJump", 2)]
 
 
-def test_a_data_set_at_fault_is_said_instead_of_the_desk(page, app):
+def test_error_replaces_the_desk_if_the_data_set_is_invalid(page, app):
     folder = make_data_set(app.data, "Broken", {"v1": {"duration": 10., "fps": 25.}}, CLASSES)
     annotations = folder / "gt_full.json"
     annotations.write_bytes(annotations.read_bytes()[:-20])
@@ -324,7 +324,7 @@ def test_a_data_set_at_fault_is_said_instead_of_the_desk(page, app):
     page.get_by_role("heading", name="Projects").wait_for()
 
 
-def test_a_log_put_back_takes_its_marks_with_it(desk):
+def test_restoring_an_older_log_also_restores_its_marks(desk):
     stamp(desk, "1", times=1)
     desk.saved(1)
     before = log_of(desk).read_bytes()
@@ -337,7 +337,7 @@ def test_a_log_put_back_takes_its_marks_with_it(desk):
     assert desk.saved(1) == [("HighJump", 1)]
 
 
-def test_where_a_browser_keeps_nothing_labels_are_saved_all_the_same(page, app, clip):
+def test_labels_are_saved_in_a_browser_without_storage(page, app, clip):
     page.add_init_script("""for (const kind of ["localStorage", "sessionStorage"]) Object.defineProperty(window, kind,
         { get() { throw new DOMException("The request was denied.", "SecurityError"); } });""")
     page.add_init_script(STAGE[STAGE.index("window.stage ="):])

@@ -1,4 +1,4 @@
-"""The real server under a foreign host name: nothing is read, written or shown, by HTTP, WebSocket or in Chromium."""
+"""The real server under a foreign host name: nothing can be read, written or shown by HTTP, WebSocket or Chromium."""
 
 import functools
 import re
@@ -17,7 +17,7 @@ STREAMLIT = ["/", "/annotate", "/_stcore/health", "/_stcore/host-config", "/stat
 
 
 def handshake(port: int, host: str, origin: str) -> bytes:
-    """The status that the WebSocket of Streamlit's pages answers with."""
+    """Status with which Streamlit's WebSocket answers the handshake."""
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nUpgrade: websocket\r\n"
                            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -25,7 +25,7 @@ def handshake(port: int, host: str, origin: str) -> bytes:
         return connection.makefile("rb").readline().split()[1]
 
 
-def test_a_foreign_host_reads_and_writes_nothing(app, clip):
+def test_foreign_host_cannot_read_or_write(app, clip):
     evil = f"evil.com:{app.port}"
     headers = {"host": evil, "origin": f"http://{evil}", "sec-fetch-site": "same-origin"}
     own = [re.sub(r"\{\w+\}", "x", route.path) + ("/timeline/main.js" if isinstance(route, Mount) else "")
@@ -42,14 +42,14 @@ def test_a_foreign_host_reads_and_writes_nothing(app, clip):
     assert answer.json()["acks"] == [{"id": "a", "seq": 1}]
 
 
-def test_the_websocket_is_open_to_known_hosts_alone(app):
+def test_websocket_accepts_only_known_hosts(app):
     own, evil = f"localhost:{app.port}", f"evil.com:{app.port}"
     assert handshake(app.port, own, f"http://{own}") == b"101"
     assert handshake(app.port, evil, f"http://{evil}") == b"403"
     assert handshake(app.port, own, f"http://{evil}") == b"403"
 
 
-def test_streamlits_answers_keep_other_sites_away(app):
+def test_streamlit_responses_have_security_headers(app):
     for path in STREAMLIT:
         headers = httpx.get(app.url + path).headers
         assert headers["cross-origin-resource-policy"] == "same-origin", path
@@ -65,7 +65,7 @@ def rebound(browser):
         yield browser
 
 
-def test_a_name_that_resolves_to_this_machine_shows_nothing(app, clip, rebound):
+def test_foreign_name_that_resolves_to_this_machine_is_refused(app, clip, rebound):
     page = rebound.new_page()
     answer = page.goto(f"http://evil.test:{app.port}/labels/{clip}")
     assert answer.status == 403
@@ -85,7 +85,7 @@ def test_a_name_that_resolves_to_this_machine_shows_nothing(app, clip, rebound):
 
 @pytest.fixture
 def elsewhere(tmp_path):
-    """A site of its own on this machine."""
+    """Address of another site on this machine."""
     (tmp_path / "index.html").write_text("<p>another site</p>")
     handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -96,7 +96,7 @@ def elsewhere(tmp_path):
         thread.join()
 
 
-def test_another_site_cannot_frame_or_embed(app, clip, rebound, elsewhere):
+def test_another_site_cannot_frame_pages_or_embed_images(app, clip, rebound, elsewhere):
     page = rebound.new_page()
     page.goto(elsewhere)
     assert not page.evaluate("""(url) => {

@@ -1,4 +1,4 @@
-"""What the browser presents is what the label says: a thousand seeks in files of every kind, read off the picture."""
+"""The browser shows the frame that the label names: a thousand seeks in all kinds of files, read from the picture."""
 
 import time
 from collections.abc import Callable
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.browser
 
 COUNT, SEEKS = 250, 100
 EVEN = range(0, 40 * COUNT, 40)
-# Goes to each frame and returns what was not as it should be, as [frame, shown, number in the picture, label's].
+# Seeks to each frame and returns the wrong ones as [frame, frame shown, number in the picture, label's frame, seconds].
 SEEK = """async ({ frames, numbers, times, within }) => {
   const { clock, video } = window.stage();
   const context = new OffscreenCanvas(%d * 16, 1).getContext("2d", { willReadFrequently: true });
@@ -69,7 +69,7 @@ FILES = {
     "uneven.mp4": {"stamps": np.cumsum(np.random.default_rng(0).integers(20, 90, COUNT)).tolist(),
                    "options": {"bf": "3", "b-adapt": "0"}},
     "23.976.mp4": rate(24000), "29.97.mp4": rate(30000), "59.94.mkv": rate(60000, options={"bf": "2"}),
-    # Packets so small that each frame has its own stamp, as frames of real size have.
+    # Packets are so small that each frame has its own timestamp, as frames of realistic size do.
     "MPEG-2.mpg": rate(25, 1, codec="mpeg2video", options={"bf": "2"}, sound="mp2",
                        container_options={"packetsize": "64"}),
     "MPEG-4.avi": rate(25, 1, codec="mpeg4", options={"bf": "1"}, sound="mp2"),
@@ -78,7 +78,10 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def truth(app) -> dict[str, tuple[list[int], np.ndarray, float]]:
-    """The data set `Truth`: of each video the frames' numbers and times, from what was written, not from probing."""
+    """The data set `Truth`. Per video: the frames' numbers, their times and the tolerance in seconds.
+
+    They are taken from what was written, not from probing.
+    """
     folder = make_data_set(app.data, "Truth", {name.rpartition(".")[0]: {"duration": 30., "fps": 25.}
                                                for name in FILES}, ["dive"])
     known = {}
@@ -93,12 +96,12 @@ def truth(app) -> dict[str, tuple[list[int], np.ndarray, float]]:
             write_video(path, **settings)
         stamps = np.array(settings["stamps"])[first:]
         times = (stamps - stamps[0]) * float(settings.get("unit", Fraction(1, 1000)))
-        within = 5.1e-4 if path.suffix == ".mkv" else 1e-6         # Matroska keeps milliseconds
+        within = 5.1e-4 if path.suffix == ".mkv" else 1e-6         # Matroska stores milliseconds
         known[path.stem] = list(range(first, first + COUNT)), times, within
     return known
 
 
-def test_a_thousand_seeks_show_the_frame_that_the_label_says(page, app, truth):
+def test_a_thousand_seeks_show_the_frame_that_the_label_names(page, app, truth):
     desk = Desk(page, app, "Truth", video="23.976")
     began, rng = time.monotonic(), np.random.default_rng(1)
     wrong = {}
@@ -145,7 +148,7 @@ def mirrored(path: Path) -> list[int]:
 
 
 def no_key_frame_first(path: Path) -> list[int]:
-    """The first key frame that is left is the picture 25."""
+    """The first remaining key frame is frame 25."""
     mux(path, write_video(path.with_name("whole.mp4"), EVEN, options={**B_FRAMES, "g": "25", "keyint_min": "25"}),
         skip=10)
     with av.open(str(path.with_name("whole.mp4"))) as whole:
@@ -165,20 +168,20 @@ def slow(path: Path) -> list[int]:
 
 
 def damaged(path: Path) -> list[int]:
-    """One stored picture is lost; those that need it have a blemish, the same in every reader of ours."""
+    """One coded picture is lost; frames that depend on it show artefacts, the same in all of our readers."""
     damage(write_video(path, EVEN, options=B_FRAMES), 41)
     make_proxy(path, path.parents[1] / "cache")
     return [read_number(picture) for picture in iter_frames(path, 25)]
 
 
-ODD: dict[str, tuple[Callable[[Path], list[int]], bool]] = {       # how it is made, and whether a copy must be played
+ODD: dict[str, tuple[Callable[[Path], list[int]], bool]] = {       # function that makes it, whether a copy is played
     "joined.ts": (joined, True), "thumbnail.mp4": (thumbnail, True), "two films.mp4": (two_films, True),
     "mirrored.mp4": (mirrored, False), "late.mkv": (no_key_frame_first, True),
     "packed.avi": (packed, True), "slow.mkv": (slow, False), "damaged.mp4": (damaged, True)}
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_seeks_in_odd_files_show_the_frame_that_the_label_says(page, app, name):
+def test_seeks_in_unusual_files_show_the_frame_that_the_label_names(page, app, name):
     make, copied = ODD[name]
     folder = make_data_set(app.data, f"odd {name}", {"v": {"duration": 30., "fps": 25.}}, ["dive"])
     path = folder / "videos" / f"v{Path(name).suffix}"
@@ -210,7 +213,7 @@ CORNERS = """() => {
 }"""
 
 
-def test_the_player_turns_and_mirrors_as_filmstrips_and_features_do(page, app):
+def test_player_rotates_and_mirrors_like_filmstrips_and_features(page, app):
     ways = [(1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1), (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, 1, 0),
             (0, -1, -1, 0)]
     folder = make_data_set(app.data, "Ways", {f"way {number}": {"duration": 1., "fps": 25.} for number in range(8)},

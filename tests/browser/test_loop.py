@@ -1,4 +1,4 @@
-"""A person's whole way on the demo: make it, label, train both stages, explore, evaluate, and watch a mistake."""
+"""The whole workflow on the demo: make it, label, train both stages, explore, evaluate, and watch a mistake."""
 
 import re
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def forgotten_action(root):
-    """An action of the training split in which nobody clicked a point: video, class, middle in seconds."""
+    """An action of the training split without a point: video, class, middle in seconds."""
     store, truth = LabelStore(root), Segments.from_activitynet(root / "gt_full.json")
     for video in store.dataset.splits["train"]:
         points = store.points(video)
@@ -27,7 +27,7 @@ def forgotten_action(root):
     raise AssertionError("the demo has a point in every action")
 
 
-def test_from_nothing_to_a_mistake_watched(app, page):
+def test_workflow_from_an_empty_app_to_watching_a_mistake(app, page):
     page.goto(app.url)
     page.get_by_role("button", name="Make the demo").click(timeout=60_000)
     card = page.locator(".st-key-card-demo")
@@ -57,7 +57,7 @@ def test_from_nothing_to_a_mistake_watched(app, page):
     assert f"{name}," in run.stage(1).points_file.read_text()
     assert len(run.stage(1).points_file.read_text().split()) == 1 + LabelStore(root).counts().total()
     worth = {stage: read_json(run.stage(stage).metrics_file)["last"]["average"]["0.1:0.7"] for stage in (1, 2)}
-    assert min(worth.values()) > .6, worth              # chance lies below .1
+    assert min(worth.values()) > .6, worth              # chance level is below .1
 
     page.get_by_role("link", name="Explore").last.click()
     viewer = Viewer(page, app).ready()

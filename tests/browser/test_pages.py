@@ -1,15 +1,14 @@
-"""What holds on every page: its name in the browser's tab, nothing asked of other hosts, text that can be read, the way
-back."""
+"""Properties of every page: title, no requests to other hosts, readable text, working back button."""
 
 import pytest
 from test_explore import filled  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
-QUERY = "?dataset=small&run=first&video=train_1"        # a video without a file: nothing but text and lanes
+QUERY = "?dataset=small&run=first&video=train_1"        # a video without a file: only text and lanes
 READY = {"projects": "Checks:", "train": "Start training", "explore": "9 of 9 videos", "evaluate": "Measured on the"}
-# Text whose contrast with its ground is below 4.5 (WCAG 2.2, 1.4.3), except of what is switched off; of what
-# stands on drawings the ground is not known.
+# Texts with a contrast below 4.5 (WCAG 2.2, 1.4.3), except of disabled elements and of text on drawings, whose
+# background is unknown.
 FAINT = """() => {
   const EXCEPT = "[disabled], [aria-disabled=true], script, style, [data-testid^=stSliderT], .heatmap-label";
   const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -40,7 +39,7 @@ FAINT = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_has_its_name_stays_at_home_and_can_be_read(filled, browser, scheme):  # noqa: F811
+def test_every_page_has_a_title_loads_nothing_from_elsewhere_and_is_readable(filled, browser, scheme):  # noqa: F811
     context = browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 1600})
     page, asked = context.new_page(), set()
     page.on("request", lambda request: asked.add(request.url.partition("://")[2].partition("/")[0]))
@@ -54,7 +53,7 @@ def test_every_page_has_its_name_stays_at_home_and_can_be_read(filled, browser, 
     context.close()
 
 
-def test_the_back_button_leads_to_the_page_before(filled, page):  # noqa: F811
+def test_back_button_returns_to_the_previous_page(filled, page):  # noqa: F811
     page.goto(f"{filled.url}/evaluate{QUERY}")
     page.get_by_text(READY["evaluate"]).first.wait_for(timeout=60_000)
     for name in ("train", "explore"):

@@ -1,4 +1,4 @@
-"""Projects made, and given features, from the Projects page."""
+"""Creating projects and extracting features on the Projects page."""
 
 import json
 import sys
@@ -45,7 +45,7 @@ def test_real_clips_become_a_project_and_get_features(app, page, shared):
     card(page, "clips").get_by_text("3 videos, all video files found").wait_for()
     page.get_by_role("button", name="Extract features").click()
     card(page, "clips").get_by_text("extract clips: ").first.wait_for(timeout=60_000)
-    page.reload()                                       # the job does not hang on this tab
+    page.reload()                                       # the job does not depend on this tab
     card(page, "clips").get_by_text("Next: label points", exact=True).wait_for(timeout=240_000)
     counts = validate(app.data / "clips").counts
     assert counts["splits"]["train"]["features"] == counts["splits"]["test"]["features"] == 3
@@ -55,7 +55,7 @@ def test_real_clips_become_a_project_and_get_features(app, page, shared):
     assert "dataset=clips" in page.url
 
 
-def test_uploaded_videos_become_a_project_and_faults_are_said(app, page, tmp_path):
+def test_uploaded_videos_become_a_project_and_faults_are_reported(app, page, tmp_path):
     good = write_video(tmp_path / "good.mp4", range(0, 2000, 40))
     (tmp_path / "bad.mp4").write_bytes(good.read_bytes()[:1500])
     open_form(page, app)
@@ -71,7 +71,7 @@ def test_uploaded_videos_become_a_project_and_faults_are_said(app, page, tmp_pat
     assert [path.name for path in (app.data / "uploads" / "videos").iterdir()] == ["good.mp4"]
 
 
-def test_of_uploaded_videos_of_one_name_none_takes_anothers_place(app, page, tmp_path):
+def test_uploaded_videos_with_the_same_name_do_not_overwrite_each_other(app, page, tmp_path):
     content = write_video(tmp_path / "good.mp4", range(0, 2000, 40)).read_bytes()
     open_form(page, app)
     fill(page, "Name", "alike")
@@ -81,8 +81,8 @@ def test_of_uploaded_videos_of_one_name_none_takes_anothers_place(app, page, tmp
     card(page, "alike").get_by_text("3 videos, all video files found").wait_for(timeout=60_000)
 
 
-def test_the_form_is_left_alone_while_projects_change(app, page, tmp_path):
-    """A data set appears, changes and is worked on, and the demo comes, while somebody fills in the form."""
+def test_form_keeps_its_input_while_projects_change(app, page, tmp_path):
+    """A data set appears, changes and has a job running, and the demo appears, while somebody fills in the form."""
     other = make_data_set(app.data, "other", {"v1": {"duration": 4.0, "fps": 25.0}}, ["jump"])
     video = write_video(tmp_path / "mine.mp4", range(0, 2000, 40))
     open_form(page, app)
@@ -123,7 +123,7 @@ def test_the_form_is_left_alone_while_projects_change(app, page, tmp_path):
     assert name.input_value() == "" and page.get_by_text("mine.mp4", exact=True).count() == 0
 
 
-def test_accepted_segments_are_downloaded_from_the_card(app, page, clip):
+def test_accepted_segments_can_be_downloaded_from_the_card(app, page, clip):
     store = LabelStore(app.data / clip)
     segment = {"video": "even", "label": CLASSES[0], "start": 1.0, "end": 2.5, "point": "p", "model": "first"}
     store.apply([{"id": "a", "video": "even", "kind": "accept", "before": {}, "after": {"s": segment}}], "Ann")

@@ -1,4 +1,4 @@
-"""The app behind a proxy that takes its prefix off, and under a prefix that the server knows."""
+"""The app behind a proxy that strips the path prefix, and behind one that keeps it."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ PROXY = Path(__file__).parents[1] / "stripping_proxy.py"
 
 @pytest.fixture(scope="module", params=["taken off by the proxy", "known to the server"])
 def prefixed(request, tmp_path_factory, trained_world):
-    """The app as it is seen under a prefix, with a data set to label and one with a trained run."""
+    """The app under a path prefix, with a data set to label and one with a trained run."""
     known = request.param == "known to the server"
     app = App(tmp_path_factory.mktemp("app"), *[f"--server.baseUrlPath={PREFIX}"] * known)
     shutil.copytree(trained_world / "dataset" / "small", app.data / "small")
@@ -45,13 +45,13 @@ def prefixed(request, tmp_path_factory, trained_world):
 
 @pytest.fixture
 def answered(page) -> list[str]:
-    """Addresses that were answered well."""
+    """URLs of successful responses."""
     found = []
     page.on("response", lambda answer: found.append(answer.url) if answer.status < 400 else None)
     return found
 
 
-def test_the_desk_works(page, prefixed, answered):
+def test_desk_works_under_a_prefix(page, prefixed, answered):
     desk = Desk(page, prefixed, "clip")
     desk.click("HighJump", 2.01)
     assert ("HighJump", 50) in desk.saved(1)
@@ -61,7 +61,7 @@ def test_the_desk_works(page, prefixed, answered):
         assert any(url.startswith(f"{prefixed.url}/{route}") for url in answered), route
 
 
-def test_a_models_proposals_and_curves_come(page, prefixed, answered):
+def test_proposals_and_curves_of_a_model_are_loaded(page, prefixed, answered):
     page.add_init_script(STAGE)
     page.goto(f"{prefixed.url}/explore?dataset=small&video=test_1")
     page.wait_for_function("() => window.stage()?.arrays.size && window.stage().clock.ready")
@@ -74,7 +74,7 @@ def test_a_models_proposals_and_curves_come(page, prefixed, answered):
     assert any(url.startswith(f"{prefixed.url}/models/small/first/test_1") for url in answered)
 
 
-def test_the_first_pages_name_leads_into_the_app(prefixed):
+def test_path_of_the_first_page_redirects_to_the_app(prefixed):
     answer = httpx.get(f"{prefixed.url}/projects?dataset=clip", follow_redirects=True)
     assert answer.status_code == 200 and str(answer.url) == f"{prefixed.url}/?dataset=clip"
     assert "<title>Streamlit</title>" in answer.text

@@ -1,4 +1,4 @@
-"""Names and sentences of files that Markdown, HTML or Streamlit would act on: each page shows them as they are."""
+"""Text from files that Markdown, HTML or Streamlit would interpret is shown literally on every page."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ PAGES = ["", "annotate", "train", "explore", "evaluate"]
 
 @pytest.fixture(scope="module")
 def hostile(app, trained_world):
-    """The trained world with a class, the run's events and figures, and a job, whose names are hostile."""
+    """The trained world, with hostile text in a class name, a video name, and the run's events and metrics."""
     shutil.copytree(trained_world / "dataset" / "small", app.data / "small")
     shutil.copytree(trained_world / "ckpt", app.ckpt)
     (app.data / "small" / "videos").mkdir()
@@ -59,7 +59,7 @@ def hostile(app, trained_world):
 
 
 @pytest.mark.parametrize("place", PAGES)
-def test_nothing_of_a_files_text_is_acted_on(page, hostile, place):
+def test_text_from_files_is_not_interpreted(page, hostile, place):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.add_init_script(STAGE)

@@ -1,4 +1,4 @@
-"""Trainings started, watched, cancelled, resumed and found dead from the Train page, with real processes."""
+"""Starting, watching, cancelling and resuming trainings on the Train page, with real processes."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def button(page, name):
 
 
 def points(page):
-    """Points of the first curve of the first figure."""
+    """Number of points of the first curve in the first figure."""
     return (page.evaluate(POINTS) or [0])[0]
 
 
@@ -53,12 +53,12 @@ def start(page, name):
     badge(page, "Running")
 
 
-def test_watch_reload_cancel_resume_and_stop_the_server(app, page, context):
+def test_training_survives_reload_cancel_resume_and_server_stop(app, page, context):
     open_train(page, app)
     start(page, "loop")
     wait_for_points(page, 1)
     before = points(page)
-    wait_for_points(page, before)                       # the curve moves by itself
+    wait_for_points(page, before)                       # the curve updates by itself
     page.get_by_text(re.compile(r"step \d+ of 500")).wait_for()
 
     page.reload()
@@ -80,7 +80,7 @@ def test_watch_reload_cancel_resume_and_stop_the_server(app, page, context):
     wait_for_points(page, before)
     app.end()
     job = jobs(app.ckpt)[0]
-    assert status(job).running                          # the server has gone, the training has not
+    assert status(job).running                          # the training outlives the server
     other.close()
     page.goto("about:blank")
     app.start()
@@ -91,10 +91,10 @@ def test_watch_reload_cancel_resume_and_stop_the_server(app, page, context):
     assert table.count("Best on test") == table.count("Last") == 2 and "Stage 2" in table and "step 500" in table
     assert page.evaluate(POINTS)[0] > before and len(page.evaluate(POINTS)) == 4
     steps = page.evaluate("[...document.querySelector('.js-plotly-plot')._fullData[0].x]")
-    assert steps == sorted(set(steps)) and steps[-1] == 500             # going over steps again leaves no trace
+    assert steps == sorted(set(steps)) and steps[-1] == 500             # repeated steps leave no trace
 
 
-def test_a_killed_training_has_stopped_unexpectedly_and_resumes(app, page):
+def test_killed_training_is_shown_as_stopped_and_can_be_resumed(app, page):
     open_train(page, app)
     start(page, "killed")
     wait_for_points(page, 3)
@@ -108,7 +108,7 @@ def test_a_killed_training_has_stopped_unexpectedly_and_resumes(app, page):
 
 
 @pytest.mark.parametrize("clicks", ["double click", "two clicks"])
-def test_one_intent_starts_one_run_and_says_so_where_the_click_was(app, page, context, make_dataset, clicks):
+def test_double_clicks_start_one_run_and_its_message_is_in_view(app, page, context, make_dataset, clicks):
     name = clicks.replace(" ", "-")
     make_dataset(app.data / name, num_iters=5000, test_iter=5000, num_threads=1)
     other = context.new_page()
@@ -121,7 +121,7 @@ def test_one_intent_starts_one_run_and_says_so_where_the_click_was(app, page, co
         button(page, "Start training").dblclick()
     else:
         box = button(page, "Start training").bounding_box()
-        for pause in (250, 0):                          # where the button was, whatever is there by then
+        for pause in (250, 0):                          # where the button was, whatever is there now
             page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
             page.wait_for_timeout(pause)
     said = page.get_by_text("Started HR-Pro")
@@ -157,16 +157,16 @@ def test_one_intent_starts_one_run_and_says_so_where_the_click_was(app, page, co
     assert page.evaluate("window.seen") == {"most": 1, "disagreed": False}
 
 
-def test_a_failed_training_says_why(app, page):
+def test_failed_training_shows_the_reason(app, page):
     open_train(page, app)
     (app.ckpt / "tiny" / "blocked").mkdir(parents=True)
-    (app.ckpt / "tiny" / "blocked" / "stage1").touch()                  # a file where the run wants a folder
+    (app.ckpt / "tiny" / "blocked" / "stage1").touch()                  # a file where the run needs a folder
     start(page, "blocked")
     badge(page, "Failed")
     page.get_by_text("stage1/config.json: Not a directory").first.wait_for()
 
 
-def test_start_is_off_with_its_reason(app, page, tiny, make_dataset):
+def test_start_is_disabled_with_a_reason(app, page, tiny, make_dataset):
     broken = make_dataset(app.data / "broken")
     (broken / "gt_full.json").write_bytes((broken / "gt_full.json").read_bytes()[:500])
     open_train(page, app, "?dataset=broken")
@@ -183,8 +183,8 @@ def test_start_is_off_with_its_reason(app, page, tiny, make_dataset):
     assert button(page, "Start training").is_disabled()
 
 
-def test_the_form_is_left_alone_while_checks_and_runs_end(app, page, make_dataset):
-    """The button follows the data set by itself; a name that is being typed stays, and so does an open expander."""
+def test_form_keeps_its_input_while_checks_and_runs_finish(app, page, make_dataset):
+    """The button follows the state of the data set; a name being typed stays, and so does an open expander."""
     split = make_dataset(app.data / "changing", num_iters=20, test_iter=10, max_epochs=1, num_threads=1) \
         / "split_test.txt"
     open_train(page, app, "?dataset=changing")

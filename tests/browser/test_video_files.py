@@ -1,4 +1,4 @@
-"""The file behind the desk: one that no browser plays, one that is replaced or deleted while it is open."""
+"""The video file behind the desk: unplayable, misread, replaced or deleted while it is open."""
 
 import fcntl
 import json
@@ -21,11 +21,11 @@ AVI = {"stamps": range(200), "codec": "mpeg4", "unit": Fraction(1, 25), "options
 
 @pytest.fixture
 def folder(app, request) -> Path:
-    """A data set of one video `v` without a file."""
+    """A data set with one video, `v`, without a file."""
     return make_data_set(app.data, request.node.name, {"v": {"duration": 8., "fps": 25.}}, ["dive", "run"])
 
 
-# Makes Chromium tell of a frame that was sought in its middle the moment that was sought, as Firefox does.
+# Makes Chromium report the time that was sought, not the frame's own time, when paused, as Firefox does.
 ECHO = """const call = HTMLVideoElement.prototype.requestVideoFrameCallback;
 HTMLVideoElement.prototype.requestVideoFrameCallback = function (told) {
   return call.call(this, (now, frame) => told(now, { presentationTime: frame.presentationTime,
@@ -52,11 +52,11 @@ def check_frames(page, *frames: int, first: int = 0) -> None:
         assert page.evaluate(PICTURE) == frame + first
 
 
-def test_a_file_that_browsers_cannot_play_is_copied_and_played_without_a_reload(page, app, folder):
+def test_file_that_no_browser_can_play_is_copied_and_played_without_a_reload(page, app, folder):
     video = write_video(folder / "videos" / "v.avi", **AVI)
     proxies = folder / "cache" / "proxies"
     proxies.mkdir(parents=True)
-    with open(proxies / ".lock", "wb") as lock:             # another video has its turn
+    with open(proxies / ".lock", "wb") as lock:             # another video is being copied
         fcntl.flock(lock, fcntl.LOCK_EX)
         desk = EarlyDesk(page, app, folder.name)
         page.evaluate("() => { window.loaded = true; }")
@@ -75,8 +75,8 @@ def test_a_file_that_browsers_cannot_play_is_copied_and_played_without_a_reload(
     assert desk.saved(2) == [("dive", 80), ("run", 101)]
 
 
-def test_a_file_that_this_browser_cannot_play_gets_a_copy_too(page, app, folder):
-    """H.264 in a transport stream under the name of an MP4: nothing in its pictures says that it will not play."""
+def test_file_that_this_browser_cannot_play_is_copied(page, app, folder):
+    """H.264 in a transport stream named .mp4: nothing in the video stream shows that it cannot be played."""
     write_video(folder / "videos" / "v.ts", range(0, 8000, 40), options={"bf": "2"}).rename(folder / "videos" / "v.mp4")
     EarlyDesk(page, app, folder.name)
     wait_until_it_plays(page)
@@ -84,8 +84,8 @@ def test_a_file_that_this_browser_cannot_play_gets_a_copy_too(page, app, folder)
     check_frames(page, 100, 7, 199)
 
 
-def test_a_file_whose_frames_the_browser_misplaces_gets_a_copy_too(page, app, folder):
-    """A Matroska header that tells a wrong rate misleads Chromium: frames before key frames cannot be reached."""
+def test_file_whose_frames_the_browser_misplaces_is_copied(page, app, folder):
+    """A wrong frame rate in the Matroska header misleads Chromium: frames before key frames cannot be reached."""
     write_video(folder / "videos" / "v.mkv", range(0, 250 * 1001, 1001), unit=Fraction(1, 60_000), options={"bf": "2"})
     EarlyDesk(page, app, folder.name)
     wait_until_it_plays(page)
@@ -94,8 +94,8 @@ def test_a_file_whose_frames_the_browser_misplaces_gets_a_copy_too(page, app, fo
     check_frames(page, 107, 215, 11)
 
 
-def test_where_a_browser_does_not_tell_the_frame_its_clock_is_measured(page, app, folder):
-    """Its clock stands elsewhere at the first frame than the server says."""
+def test_clock_is_measured_if_the_browser_does_not_report_frames(page, app, folder):
+    """The browser's clock at the first frame differs from the start that the server reports."""
     write_video(folder / "videos" / "v.mp4", range(720, 8720, 40))
     page.add_init_script(ECHO)
     page.route("**/frames/**", _shifted)
@@ -107,19 +107,19 @@ def test_where_a_browser_does_not_tell_the_frame_its_clock_is_measured(page, app
 
 
 def _shifted(route) -> None:
-    """The server's answer with a start that this browser's clock does not have."""
+    """Change the start in the server's response to one that differs from this browser's clock."""
     answer = route.fetch()
     about = {**json.loads(answer.headers["x-video"]), "start": 1.2}
     route.fulfill(response=answer, headers={**answer.headers, "x-video": json.dumps(about)})
 
 
-def test_where_a_browser_does_not_tell_the_frame_a_copy_is_played_of_what_it_may_misread(page, app, folder):
+def test_copy_is_played_if_the_browser_does_not_report_frames_and_may_misread_the_file(page, app, folder):
     whole = write_video(folder / "whole.mp4", range(0, 11200, 40), options={"bf": "3", "b-adapt": "0"})
     video = cut(whole, folder / "videos" / "v.mp4", 1.2)
     proxies = folder / "cache" / "proxies"
     proxies.mkdir(parents=True)
     page.add_init_script(ECHO)
-    with open(proxies / ".lock", "wb") as lock:             # another video has its turn
+    with open(proxies / ".lock", "wb") as lock:             # another video is being copied
         fcntl.flock(lock, fcntl.LOCK_EX)
         EarlyDesk(page, app, folder.name)
         page.get_by_role("alert").get_by_text("Waiting to make a copy that browsers can play").wait_for()
@@ -131,7 +131,7 @@ def test_where_a_browser_does_not_tell_the_frame_a_copy_is_played_of_what_it_may
     assert proxy_path(video, folder / "cache").exists()
 
 
-def test_a_copy_that_cannot_be_made_is_said(page, app, folder):
+def test_failure_to_make_a_copy_is_reported(page, app, folder):
     write_video(folder / "videos" / "v.avi", **AVI)
     (folder / "cache").write_text("in the way")
     desk = EarlyDesk(page, app, folder.name)
@@ -140,7 +140,7 @@ def test_a_copy_that_cannot_be_made_is_said(page, app, folder):
     assert desk.saved(1) == [("dive", 80)]
 
 
-def test_a_replaced_file_is_noticed_and_its_frame_times_are_read_anew(page, app, folder):
+def test_replaced_file_is_noticed_and_its_frame_times_are_reread(page, app, folder):
     path = write_video(folder / "videos" / "v.mp4", range(0, 8000, 40))
     desk = Desk(page, app, folder.name)
     desk.click("dive", 2)
@@ -158,7 +158,7 @@ def test_a_replaced_file_is_noticed_and_its_frame_times_are_read_anew(page, app,
     assert desk.saved(2) == [("dive", 50), ("run", 50)]
 
 
-def test_a_deleted_file_is_said_and_labelling_goes_on(page, app, folder):
+def test_deleted_file_is_reported_and_labelling_continues(page, app, folder):
     uneven = [40 * index + 17 * (index % 3) for index in range(200)]
     path = write_video(folder / "videos" / "v.mp4", uneven)
     desk = Desk(page, app, folder.name)
@@ -174,7 +174,7 @@ def test_a_deleted_file_is_said_and_labelling_goes_on(page, app, folder):
     check_frames(page, 100, 4)
 
 
-def test_a_file_that_breaks_while_it_is_open_says_what_is_wrong(page, app, folder):
+def test_file_that_breaks_while_open_is_reported(page, app, folder):
     path = write_video(folder / "videos" / "v.mp4", range(0, 8000, 40))
     desk = Desk(page, app, folder.name)
     content = path.read_bytes()
