@@ -190,7 +190,7 @@ def _coerce(value: Any, kind: Any, limits: Mapping[str, Any]) -> tuple[Any, str]
 
 
 def _name(kind: type) -> str:
-    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
+    return {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}[kind]
 
 
 def _inconsistencies(config: Config) -> list[str]:

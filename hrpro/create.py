@@ -89,7 +89,8 @@ def _faults(target: Path, name: str, videos_folder: Path, classes: list[str]) ->
         faults.append(f"{target}: already exists. Choose another name.")
     if not videos_folder.is_dir():
         faults.append(f"{videos_folder}: no such folder. Give the folder that holds the videos.")
-    faults += [f"class {label!r} spans lines. Write it on one." for label in classes if "\n" in label or "\r" in label]
+    faults += [f"class {label!r} has line breaks. Write it on one line." for label in classes
+               if "\n" in label or "\r" in label]
     return faults
 
 

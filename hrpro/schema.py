@@ -47,7 +47,7 @@ class Number:
         return type(value) in ((int,) if self.whole else (int, float)) and self.low <= value <= self.high
 
 
-_WORDS = {str: "a text", bool: "true or false", None: "null"}
+_WORDS = {str: "a string", bool: "true or false", None: "null"}
 
 
 def mismatch(value: Any, form: Any, place: str = "") -> str:
@@ -80,7 +80,7 @@ def mismatch(value: Any, form: Any, place: str = "") -> str:
             parts = ((key.rstrip("?"), part) for key, part in form.items() if key[-1] != "?" or key[:-1] in value)
         for key, part in parts:
             if not isinstance(key, str):
-                return f"{place or 'its keys'} must have texts as keys, not {short_repr(key)}"
+                return f"{place or 'its keys'} must have strings as keys, not {short_repr(key)}"
             if key not in value:
                 return f"{dot}{key} is missing"
             if found := mismatch(value[key], part, f"{dot}{short_repr(key)[1:-1]}"):

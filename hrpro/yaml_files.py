@@ -41,7 +41,7 @@ class _Loader(yaml.SafeLoader):
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
-                self._refuse("a key must be a text", key_node)
+                self._refuse("a key must be a string", key_node)
             if key_node.tag == _MERGE:
                 self._refuse("the merge key << is not allowed; write the values themselves", key_node)
             key = _text(self, key_node)
@@ -60,7 +60,7 @@ def _mapping(loader: _Loader, node: MappingNode) -> dict[str, Any]:
 
 def _text(loader: _Loader, node: ScalarNode) -> str:
     if not node.value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in node.value):
-        loader._refuse("a text holds half of a character pair; write the character itself", node)
+        loader._refuse("a string holds half of a surrogate pair; write the character itself", node)
     return node.value
 
 

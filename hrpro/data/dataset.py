@@ -328,7 +328,7 @@ def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], dur
         line, video = strange[0]
         findings.append(Finding("left out" if len(points) or faults else "error",
                                 f"{path}: line {line} names the unknown video {video!r}. Add it to gt_full.json or "
-                                f"remove the line. (Points so left out: {len(strange)}.)"))
+                                f"remove the line. ({number_of(len(strange), 'point')} left out.)"))
     limit = np.array([duration[video] for video in fps])[points.video] if len(points) else np.zeros(0)
     outside = (points.seconds < 0) | (points.seconds > limit + 1)
     if (away := points[outside]) and len(away):
@@ -399,7 +399,7 @@ def _read_split(root: Path, split: str, database: dict | None, usable: Container
     if not videos:
         lack = "without a duration" if names and names[0] in (database or {}) else "not"
         why = f" (the first, {names[0]!r}, is {lack} in gt_full.json)" if names else ""
-        findings.append(Finding("error", f"{path}: names no usable video{why}. List one video id per line."))
+        findings.append(Finding("error", f"{path}: has no usable video{why}. List one video id per line."))
     return videos
 
 

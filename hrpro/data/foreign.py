@@ -56,13 +56,13 @@ def _misfit_matrix(shape: tuple[int, int], dim: int, expected: int | None) -> tu
     length = f"the video's length makes {expected} snippets" if expected else "the video's length is not known"
     if rows == dim and (fits(columns, expected) or not fits(rows, expected)):
         proof = f"; {length}" if fits(columns, expected) else ""
-        return ("transposed", f"is the wrong way round, {list(shape)} instead of {[columns, rows]}{proof}",
+        return ("transposed", f"is transposed, {list(shape)} instead of {[columns, rows]}{proof}",
                 "Save its transpose: np.save(path, array.T).")
     if fits(rows, expected):
         return (f"dim {columns}", f"features have {columns} values per snippet, the settings say {dim}",
                 f"Set feature_dim={columns}, or extract the features again.")
     if fits(columns, expected):
-        return (f"transposed {rows}", f"is the wrong way round, {list(shape)} instead of {[columns, rows]}; {length}, "
+        return (f"transposed {rows}", f"is transposed, {list(shape)} instead of {[columns, rows]}; {length}, "
                 f"and the settings say {dim} values",
                 f"Save its transpose, np.save(path, array.T), and set feature_dim={rows}.")
     return ("size", f"holds {list(shape)}: the second axis is not feature_dim={dim}, and the first does not fit the "
@@ -89,7 +89,7 @@ def _misfit_axes(shape: tuple[int, ...], dim: int, expected: int | None) -> tupl
     if core == [dim] and len(shape) == 1:
         return "vector", f"{holds}: one vector for the whole video", "Extract the features again, one row per snippet."
     if len(core) <= 1 and np.prod(shape) % dim == 0:
-        return "flat", f"{holds}: the rows are strung together", f"Save array.reshape(-1, {dim})."
+        return "flat", f"{holds}: the rows are concatenated", f"Save array.reshape(-1, {dim})."
     return "axes", f"{holds}", "Save one [T, D] array per video."
 
 

@@ -158,7 +158,7 @@ class Points:
             edges = [header.index(name) for name in ("segment", "start_frame", "stop_frame") if name in header]
         else:
             if rows and Path(path).suffix == ".csv":
-                raise InputError(f"{path}: line 1 names no columns. Expected are {','.join(CSV_COLUMNS)}.")
+                raise InputError(f"{path}: line 1 has no column names. Expected are {','.join(CSV_COLUMNS)}.")
             columns, in_frames, edges = [0, 1, 2], False, []
             header = ["video", "seconds", "class"]
             if rows and [cell.strip().lower() for cell in rows[0][1]] == header:

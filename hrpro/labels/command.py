@@ -50,10 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.set_defaults(act=act)
         return sub
 
-    log = command("log", "one line an operation", _log)
+    log = command("log", "list operations, one per line", _log)
     log.add_argument("--since", type=_count, default=0, metavar="N", help="only the operations after number N")
     blame = command("blame", "who placed each point and who changed it last", _blame)
-    merge = command("merge", "compare the points with another copy's and bring in what only that has", _merge)
+    merge = command("merge", "compare the points with another copy's and add those that only the copy has", _merge)
     merge.add_argument("other", type=Path, nargs="?", metavar="OTHER",
                        help="another data set's folder, an operations.jsonl, or a point file")
     merge.add_argument("--people", nargs=2, metavar=("ANN", "BOB"),
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     following = command("next", "what a run thinks most worth labelling or checking next, the best first", _next)
     following.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of the run, such as ckpt/demo/HR-Pro")
     following.add_argument("--all", action="store_true",
-                           help="also in videos outside the training split, where points train nothing")
+                           help="also in videos outside the training split, where points are not used for training")
     following.add_argument("-n", type=_count, default=20, metavar="N", help="how many (default %(default)s)")
     for sub in (log, blame):
         sub.add_argument("--video", metavar="V", help="only what concerns this video")
@@ -311,7 +311,7 @@ def _bring(store: LabelStore, operations: Sequence[Operation], other: Sequence[O
     bundles: dict[tuple, list[Row]] = {}
     for row in rows:
         if row["key"] in known:
-            left["The point was here before; what people did with it since stays."] += 1
+            left["The point was here before; later changes to it are kept."] += 1
         elif row["label"] in gone:
             left[f"The class {row['label']!r} was removed here."] += 1
         else:

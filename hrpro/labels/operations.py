@@ -124,7 +124,7 @@ class LabelStore:
         if until is not None and store.seq < until:
             raise InputError(f"{log}: has no operation {until}, only {store.seq}. Give a number of 0 to {store.seq}.")
         if cut and until is None:
-            store.notices.append(f"{log}: the last line is cut off, as by a power cut, and is passed over.")
+            store.notices.append(f"{log}: the last line is cut off, probably by a power failure, and is ignored.")
         return store
 
     @property
@@ -382,8 +382,8 @@ class LabelStore:
                 log_file(self.root).parent.mkdir(exist_ok=True)
                 file = open_regular(self.log, append=True)
             except OSError as error:
-                raise InputError(f"{self.log}: cannot be written ({error.strerror}); the labels wait in the browser. "
-                                 "Make the file and its folder writable.") from error
+                raise InputError(f"{self.log}: cannot be written ({error.strerror}); the labels are kept in the "
+                                 "browser. Make the file and its folder writable.") from error
             with file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if not self._in_place(file):            # replaced while waiting for the lock
@@ -431,8 +431,8 @@ class LabelStore:
     def _set_aside(self, file: IO[bytes]) -> None:
         """Move what follows the last complete operation into a side file and report it, once the log stops changing."""
         if 0 <= time.time() - self._seen[2] / 1e9 < SETTLED:
-            raise InputError(f"{self.log}: its last line is not whole, as while a copy is put back; the labels wait. "
-                             f"Try again when it has stayed as it is for {SETTLED} s.")
+            raise InputError(f"{self.log}: its last line is incomplete, as when a copy is being restored; the labels "
+                             f"are kept in the browser. Try again when it has not changed for {SETTLED} s.")
         file.seek(self._offset)
         side = inside(self.root, "labels", f"{self.log.name}.cut")
         try:
@@ -550,9 +550,9 @@ class LabelStore:
             check_class(name)
         going, coming = before.keys() - after.keys(), after.keys() - before.keys()
         if kind == "rename" and not len(before) == len(after) == len(going) == 1:
-            raise Refusal("One class becomes another that is not there yet.")
+            raise Refusal("Rename one class to a name that does not exist yet.")
         if kind == "merge" and not (len(before) == 2 and len(after) == len(going) == 1 and not coming):
-            raise Refusal("One class goes into another that is there.")
+            raise Refusal("Merge one class into another that exists.")
         truth = self.dataset.ground_truth
         if annotated := going & {truth.classes[label] for label in set(truth.label.tolist())}:
             raise Refusal(f"The annotations in gt_full.json use the class {min(annotated)!r}. Change them there.")
@@ -566,7 +566,7 @@ class LabelStore:
         for table in ("points", "segments"):
             mine = {key: value for key, value in self._tables[table].items() if value["label"] == gone}
             if mine.keys() & {gone, stays}:
-                raise Refusal("A class cannot bear the name of a label's id. Choose another name.")
+                raise Refusal("A class cannot have the name of a label's id. Choose another name.")
             operation["before"] = operation["before"] | mine
             operation["after"] = operation["after"] | {key: value | {"label": stays} for key, value in mine.items()}
 

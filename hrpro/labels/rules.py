@@ -40,7 +40,7 @@ def request_fault(operation: Any) -> str:
     if not isinstance(operation.get("id"), str) or not 1 <= len(operation["id"]) <= 100:
         return "has no id of 1 to 100 characters"
     if not isinstance(operation.get("video"), str):
-        return "names no video"
+        return "has no video"
     if not _is_kind(operation.get("kind")) or operation["kind"] == "import":
         return f"has the unknown kind {short_repr(operation.get('kind'), 40)}"
     if not isinstance(operation.get("of"), str | None):
@@ -61,7 +61,7 @@ def logged_fault(operation: Any, seen: Container[str]) -> str:
     if not isinstance(who, str) or not 0 < len(who.strip()) <= len(who) <= most:
         return "does not say who made it"
     if not isinstance(video, str | None):
-        return "names no video"
+        return "has no video"
     if not _is_kind(operation.get("kind")):
         return f"has the unknown kind {short_repr(operation.get('kind'), 40)}"
     if operation.get("of") is not None and (not isinstance(operation["of"], str) or operation["of"] not in seen):
@@ -87,7 +87,7 @@ def _changes_fault(operation: Operation) -> str:
     for side in ("before", "after"):
         values = operation.get(side)
         if not isinstance(values, dict) or not all(isinstance(value, dict) for value in values.values()):
-            return f"has no object of objects `{side}`"
+            return f"has no `{side}` object, or it holds something other than objects"
         for key, value in values.items():
             if not 0 < len(key) <= 500:
                 return f"changes {short_repr(key, 40)}, not a key of 1 to 500 characters"

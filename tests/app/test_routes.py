@@ -278,7 +278,7 @@ def test_malformed_operations_do_not_block_others(http, fresh):
     acks = answer.json()["acks"]
     assert answer.status_code == 200 and [ack.get("seq") for ack in acks] == [1, *[None] * len(poison), 2]
     assert [ack["id"] for ack in acks] == ["op-a", "x", "", "", "", "", "y", "z", "op-b"]
-    assert acks[1] == {"id": "x", "refused": "The operation names no video.", "malformed": True}
+    assert acks[1] == {"id": "x", "refused": "The operation has no video.", "malformed": True}
     assert all(ack["malformed"] and ack["refused"].startswith("The operation ") for ack in acks[1:-1])
     assert {point["id"] for point in http.get("/labels/Small/v1").json()["points"]} == {"a", "b"}
 

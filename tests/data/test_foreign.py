@@ -52,7 +52,7 @@ SPLIT = "features/{split}/{name}"
 
 
 @pytest.mark.parametrize(("make", "what", "remedy"), [
-    (lambda rows: rows.T, "is the wrong way round, [64, 93] instead of [93, 64]; the video's length makes 93 snippets",
+    (lambda rows: rows.T, "is transposed, [64, 93] instead of [93, 64]; the video's length makes 93 snippets",
      "np.save(path, array.T)"),
     (lambda rows: rows[None], "holds [1, 93, 64], not [T, 64]", "np.squeeze(array)."),
     (lambda rows: rows[:, :, None, None], "holds [93, 64, 1, 1]", "np.squeeze(array)."),
@@ -62,11 +62,11 @@ SPLIT = "features/{split}/{name}"
     (lambda rows: np.stack([rows.T] * 10), "10 crops", "array.mean(axis=0).T"),
     (lambda rows: np.stack([rows] * 2)[None], "2 crops or streams", "np.squeeze(array).mean(axis=0)."),
     (lambda rows: rows.mean(axis=0), "one vector for the whole video", "Extract"),
-    (lambda rows: rows.ravel(), "strung together", "array.reshape(-1, 64)"),
+    (lambda rows: rows.ravel(), "rows are concatenated", "array.reshape(-1, 64)"),
     (lambda rows: rows.astype(np.int16), "holds int16", "array.astype('float32')"),
     (lambda rows: rows.astype(complex), "holds complex128", "Save one [T, D] float array"),
     (lambda rows: np.tile(rows, 2), "features have 128 values per snippet, the settings say 64", "Set feature_dim=128"),
-    (lambda rows: np.tile(rows, 2).T, "is the wrong way round, [128, 93] instead of [93, 128]",
+    (lambda rows: np.tile(rows, 2).T, "is transposed, [128, 93] instead of [93, 128]",
      "np.save(path, array.T), and set feature_dim=128"),
     (lambda rows: np.ones((300, 400), np.float32), "the first does not fit the video", "Save one [T, D]")])
 def test_arrays_of_another_shape_are_reported_with_the_conversion(root, make, what, remedy):

@@ -86,7 +86,7 @@ EVENT = {"time": 1., "event": "step", "step": 1, "loss": {"total": 1.}, "rate": 
     (EVENT | {"loss": {"total": "x"}}, "loss.total must be a number, not 'x'"), (EVENT | {"event": 5}, "event must be"),
     ({"time": 1, "event": "test", "step": 1, "mAP": {"0.1": 2}, "average": None, "accuracy": None, "best": True},
      "mAP.0.1 must be a number of 0 to 1, not '2'"),
-    ({"time": 1, "event": "start", "mode": ["train"]}, "mode must be a text"),
+    ({"time": 1, "event": "start", "mode": ["train"]}, "mode must be a string"),
     ({"time": 1, "event": "progress", "what": "test", "done": 1}, "total is missing"), ([], "it must be an object"),
     ("step", "it must be an object"), (None, "it must be an object"), ({"event": "step"}, "time is missing")])
 def test_invalid_event_lines_are_left_out_and_reported(run, line, why):

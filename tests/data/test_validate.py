@@ -134,7 +134,7 @@ CASES = {
     "split missing": (lambda root: (root / "split_test.txt").unlink(), "error", "split_test.txt: no such file",
                       "dataset/README.md"),
     "split empty": (lambda root: (root / "split_test.txt").write_text("\n\n"), "error",
-                    "split_test.txt: names no usable video", "List one video id per line"),
+                    "split_test.txt: has no usable video", "List one video id per line"),
     "split not text": (lambda root: (root / "split_test.txt").write_bytes(b"\xff\xfe\x00"), "error",
                        "split_test.txt: byte 0 is not UTF-8", "Save the file as UTF-8"),
     "videos in both splits": (train_in_test, "note", "1 video in both splits: 'train_0'; scores on these do not "
@@ -200,7 +200,7 @@ CASES = {
     "segment a text": (set_segment("12"), "error", "segment 1 of video 'train_1' has no [start, end] in seconds "
                        "(found '12')", "Write two numbers"),
     "points of an unknown video": (lambda root: append(root / POINTS, "run,,,train_99,30\n"), "left out",
-                                   "names the unknown video 'train_99'", "Points so left out: 1"),
+                                   "names the unknown video 'train_99'", "1 point left out"),
     "setting twice": (lambda root: append(root / "config.yaml", "feature_dim: 32\n"), "error",
                       "the key 'feature_dim' is listed twice; keep one", "Correct it"),
     "NaN in JSON": (lambda root: (root / "gt_full.json").write_text('{"database": {"a": {"duration": NaN}}}'), "error",
@@ -411,7 +411,7 @@ def test_repeated_faults_are_one_line_with_a_count_and_five_names(tmp_path):
 
 def test_points_of_unknown_videos_alone_are_an_error(root):
     (root / POINTS).write_text("class,video_id,point\nrun,trian_1,3\nrun,trian_2,3\n")
-    assert any(level == "error" and "line 2 names the unknown video 'trian_1'" in message and "left out: 2" in message
+    assert any(level == "error" and "line 2 names the unknown video 'trian_1'" in message and "2 points left out" in message
                for level, message in said(root))
 
 

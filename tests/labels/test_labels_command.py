@@ -312,7 +312,7 @@ def test_merge_write_adds_missing_points_once_under_their_authors(root, tmp_path
     mine, whole = standing(root), ours.log.read_bytes()
     report = told("merge", root, theirs.root, "--write")
     assert report["brought"] == {"points": [{"who": "Cid", "count": 1}, {"who": "Bob", "count": 2}], "left": [
-        {"why": "The point was here before; what people did with it since stays.", "count": 2}]}
+        {"why": "The point was here before; later changes to it are kept.", "count": 2}]}
     assert sorted(set(standing(root)) - set(mine)) == [("v1", 90, "run", "Cid"), ("v2", 5, "swim", "Bob"),
                                                        ("v2", 9, "run", "Bob")]
     assert set(mine) <= set(standing(root)) and ours.log.read_bytes().startswith(whole)

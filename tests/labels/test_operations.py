@@ -191,13 +191,13 @@ def test_invalid_operation_is_refused_with_a_sentence(root, operation, sentence)
 @pytest.mark.parametrize(("broken", "place"), [
     ("text", "is not an object"), ([], "is not an object"), (None, "is not an object"),
     ({"video": "v1", "kind": "add"}, "has no id"),
-    ({"id": "x", "kind": "add"}, "names no video"), ({"id": "x", "video": "v1", "kind": "drop"}, "unknown kind 'drop'"),
+    ({"id": "x", "kind": "add"}, "has no video"), ({"id": "x", "video": "v1", "kind": "drop"}, "unknown kind 'drop'"),
     ({"id": "x", "video": "v1", "kind": "import", "before": {}, "after": {}}, "unknown kind 'import'"),
-    ({"id": "x", "video": "v1", "kind": "add", "before": {}, "after": {"p": 1}}, "no object of objects `after`"),
+    ({"id": "x", "video": "v1", "kind": "add", "before": {}, "after": {"p": 1}}, "no `after` object"),
     ({"id": "x", "video": "v1", "kind": "undo", "of": ["a"]}, "is not about an operation"),
     ({"id": "x", "video": "v1", "kind": ["add"]}, "unknown kind"),
     ({"id": 5, "video": "v1", "kind": "add"}, "has no id"),
-    ({"id": "x"}, "names no video"),
+    ({"id": "x"}, "has no video"),
     (change("add", "x", {}, {"p": point(1) | {"label": ["jump"]}}), "A point needs frame, label, time, video"),
     (change("add", "x", {}, {"p": point(1) | {"time": "1"}}), "A point needs"),
     (change("add", "x", {}, {"p": point(1) | {"time": float("nan")}}), "A point needs"),
@@ -268,7 +268,7 @@ def test_log_that_is_being_copied_into_place_is_not_truncated(root):
     with open(store.log, "wb", buffering=0) as copying:
         copying.write(whole[:len(whole) // 2 - 7])
         store.refresh()
-        with pytest.raises(InputError, match="its last line is not whole, as while a copy is put back"):
+        with pytest.raises(InputError, match="its last line is incomplete, as when a copy is being restored"):
             store.apply([add("b", 50)], "Ann")
         copying.write(whole[len(whole) // 2 - 7:])
     assert store.log.read_bytes() == whole and not store.notices
@@ -742,10 +742,10 @@ def test_point_can_be_flagged_as_doubtful_with_a_note(root):
 @pytest.mark.parametrize(("operation", "part"), [
     (change("rename", "x", {"jump": {}}, {"run": {}}), "There is a class 'run' already."),
     (change("rename", "x", {"fly": {}}, {"leap": {}}), "Someone deleted this meanwhile."),
-    (change("rename", "x", {"jump": {}, "run": {}}, {"leap": {}}), "One class becomes another"),
-    (change("rename", "x", {"jump": {}}, {"a": {}}), "cannot bear the name of a label's id"),
+    (change("rename", "x", {"jump": {}, "run": {}}, {"leap": {}}), "Rename one class to a name"),
+    (change("rename", "x", {"jump": {}}, {"a": {}}), "cannot have the name of a label's id"),
     (change("merge", "x", {"jump": {}}, {"run": {}}), "There is a class 'run' already."),
-    (change("merge", "x", {"jump": {}}, {"fly": {}}), "One class goes into another"),
+    (change("merge", "x", {"jump": {}}, {"fly": {}}), "Merge one class into another"),
     (change("class", "x", {"jump": {}}, {"jump": {"colour": "red; }"}}), "A class has a colour (#rrggbb)"),
     (change("class", "x", {"jump": {}}, {"jump": {"place": float("inf")}}), "A class has a colour (#rrggbb)"),
     (change("class", "x", {"jump": {}}, {"jump": {"key": "12"}}), "A class has a colour (#rrggbb)"),
