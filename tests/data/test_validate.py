@@ -411,7 +411,8 @@ def test_repeated_faults_are_one_line_with_a_count_and_five_names(tmp_path):
 
 def test_points_of_unknown_videos_alone_are_an_error(root):
     (root / POINTS).write_text("class,video_id,point\nrun,trian_1,3\nrun,trian_2,3\n")
-    assert any(level == "error" and "line 2 names the unknown video 'trian_1'" in message and "2 points left out" in message
+    assert any(level == "error" and "line 2 names the unknown video 'trian_1'" in message
+               and "2 points left out" in message
                for level, message in said(root))
 
 
