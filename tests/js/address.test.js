@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { Address } from "../../assets/timeline/address.js";
 
-/** A window's location and history, as far as an address needs them. */
+/** The parts of a window's location and history that an address needs. */
 function page(address) {
   const location = new URL(address);
   const history = { state: { of: "Streamlit" }, written: [], replaceState: (state, _, url) => {
@@ -13,7 +13,7 @@ function page(address) {
   return { location, history };
 }
 
-test("the address follows the first moment at once and the last one after the pause", (t) => {
+test("the address shows the first time at once and the last one after a pause", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { location, history } = page("http://app/annotate?dataset=my+set&t=1#top");
   const address = new Address({ location, history });
@@ -26,7 +26,7 @@ test("the address follows the first moment at once and the last one after the pa
   assert.deepEqual(history.written, [{ of: "Streamlit" }, { of: "Streamlit" }], "only what differs, in one entry");
 });
 
-test("the address of another page is left alone, and nothing is written after the end", (t) => {
+test("the address of another page is not changed, and nothing is written after stop()", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { location, history } = page("http://app/annotate");
   const address = new Address({ location, history });

@@ -5,21 +5,21 @@ import { actionOf, keyName, keysText, TABLE } from "../../assets/timeline/keys.j
 
 const press = (key, more = {}) => ({ key, code: "", getModifierState: (name) => name === more.graph, ...more });
 
-test("no key means two things", () => {
+test("no key or action is listed twice", () => {
   const keys = TABLE.flatMap((row) => row.keys);
   assert.deepEqual(keys.filter((key, index) => keys.indexOf(key) !== index), []);
   const actions = TABLE.map((row) => row.action);
   assert.equal(new Set(actions).size, actions.length);
 });
 
-test("the page's own keys are never bound", () => {
+test("keys of the page itself are never bound", () => {
   const keys = new Set(TABLE.flatMap((row) => row.keys));
   for (const key of ["r", "c", "Shift+r", "Shift+c", "Alt+ArrowLeft", "Ctrl+r", "Ctrl+c"]) assert.ok(!keys.has(key));
   const events = [press("r"), press("c"), press("R", { shiftKey: true }), press("ArrowLeft", { altKey: true })];
   for (const event of events) assert.equal(actionOf(event, true), null);
 });
 
-test("every key of the table is one that a keyboard can send", () => {
+test("every key of the table can be typed on a keyboard", () => {
   for (const key of TABLE.flatMap((row) => row.keys)) {
     const [, modifiers, name] = /^((?:Ctrl\+|Alt\+|Shift\+)*)(.+)$/.exec(key);
     const shiftKey = modifiers.includes("Shift+");
@@ -28,7 +28,7 @@ test("every key of the table is one that a keyboard can send", () => {
   }
 });
 
-test("digits count by their place, letters and signs by what they write", () => {
+test("digits are recognised by position, letters and signs by the character", () => {
   assert.equal(keyName(press("!", { code: "Digit1", shiftKey: true })), "Shift+1");
   assert.equal(keyName(press("&", { code: "Digit1" })), "1");                                  // AZERTY
   const composed = { code: "Digit8", graph: "AltGraph", ctrlKey: true, altKey: true };         // QWERTZ
@@ -40,7 +40,7 @@ test("digits count by their place, letters and signs by what they write", () => 
   assert.equal(keyName(press("K", { shiftKey: false })), "k");                                  // caps lock
 });
 
-test("on a layout that is not Latin, the place decides", () => {
+test("on non-Latin layouts the position decides", () => {
   const pairs = [["я", "z", "KeyZ", { ctrlKey: true }], ["Я", "Z", "KeyZ", { ctrlKey: true, shiftKey: true }],
     ["л", "k", "KeyK"], ["т", "n", "KeyN"], ["х", "[", "BracketLeft"], ["ъ", "]", "BracketRight"],
     ["б", ",", "Comma"], ["ю", ".", "Period"],                                                  // Russian
@@ -56,7 +56,7 @@ test("on a layout that is not Latin, the place decides", () => {
   assert.equal(actionOf(press("к", { code: "KeyR" }), true), null);                             // R is the page's own
 });
 
-test("Latin layouts stay by what is printed", () => {
+test("on Latin layouts the printed character decides", () => {
   const unbound = [["ü", "BracketLeft"], ["ö", "Comma"], ["ç", "Period"], ["¡", "Equal"], ["²", "Backquote"]];
   for (const [key, code] of unbound) assert.equal(actionOf(press(key, { code }), true), null, key);
   assert.equal(keyName(press("w", { code: "KeyZ", ctrlKey: true })), "Ctrl+w");                 // AZERTY
@@ -65,20 +65,20 @@ test("Latin layouts stay by what is printed", () => {
   assert.equal(keyName(press("ł", { code: "KeyL", graph: "AltGraph" })), "ł");                  // Polish
 });
 
-test("keys that compose a text call nothing", () => {
+test("keys pressed while composing text do nothing", () => {
   const composing = [press("k", { code: "KeyK", isComposing: true }), press("Process", { code: "KeyK" }),
     press("k", { code: "KeyK", keyCode: 229 }), press("Dead", { code: "Digit6", shiftKey: true }),
     press("Enter", { code: "Enter", isComposing: true })];
   for (const event of composing) assert.equal(actionOf(event, true), null);
 });
 
-test("a digit says which class; labels are not touched in a read-only view", () => {
+test("a digit selects the class, and a read-only view changes no labels", () => {
   assert.deepEqual(actionOf(press("0", { code: "Digit0" }), true), { action: "stamp", index: 9 });
   assert.equal(actionOf(press("0", { code: "Digit0" }), false), null);
   assert.equal(actionOf(press(" "), false).action, "playPause");
 });
 
-test("the table can be read", () => {
+test("keys are written out readably", () => {
   const texts = TABLE.map(keysText);
   assert.ok(texts.includes("Space or K") && texts.includes("Ctrl+Shift+Z or Ctrl+Y") && texts.includes("+ or ="));
 });

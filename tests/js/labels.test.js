@@ -24,7 +24,7 @@ function opened(points = []) {
 const fromServer = (operation, seq, who = "Ann") => ({ seq, who, ...operation });
 const frames = (labels) => labels.sorted.map((point) => [point.label, point.frame]);
 
-test("a label is there at once, waits for the server's word, and is there once after it", () => {
+test("a label appears at once, waits for the server, and appears once after that", () => {
   const labels = opened();
   const add = addPoint("v1", "jump", 1, 25);
   labels.push(add);
@@ -37,7 +37,7 @@ test("a label is there at once, waits for the server's word, and is there once a
   assert.deepEqual([labels.sorted[0].waiting, labels.sorted[0].who, labels.pending.length], [false, "Ann", 0]);
 });
 
-test("what waits is painted over what comes in, in order", () => {
+test("pending operations are applied on top of received ones, in order", () => {
   const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
   labels.push(changePoints([labels.points.get("p")], () => ({ time: 2, frame: 50 })));
   labels.push(changePoints([labels.points.get("p")], () => ({ label: "run" })));
@@ -46,7 +46,7 @@ test("what waits is painted over what comes in, in order", () => {
   assert.deepEqual(frames(labels), [["run", 10], ["run", 50]]);
 });
 
-test("a point stays its author's when another person moves it", () => {
+test("a point keeps its author when another person moves it", () => {
   const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
   const move = changePoints([labels.points.get("p")], () => ({ time: 2, frame: 50 }));
   labels.push({ ...move, who: "Bob" });
@@ -57,7 +57,7 @@ test("a point stays its author's when another person moves it", () => {
   assert.deepEqual(labels.sorted.map(({ who, frame }) => [who, frame]), [["Ann", 50]]);
 });
 
-test("a refused operation leaves the screen and says why", () => {
+test("a refused operation is reverted and reports the reason", () => {
   const labels = opened();
   const add = addPoint("v1", "jump", 1, 25);
   labels.push(add);
@@ -65,7 +65,7 @@ test("a refused operation leaves the screen and says why", () => {
   assert.deepEqual(frames(labels), []);
 });
 
-test("other videos' points do not come in, their counts do", () => {
+test("of other videos, only the counts are received", () => {
   const labels = opened();
   labels.push(addPoint("v2", "jump", 1, 25));
   labels.receive({ seq: 7, operations: [fromServer(addPoint("v2", "run", 1, 25), 7)], counts: { v2: 4 }, done: [] });
@@ -73,7 +73,7 @@ test("other videos' points do not come in, their counts do", () => {
   assert.deepEqual([labels.count("v2"), labels.seq, labels.isDone("v2")], [4, 7, false]);
 });
 
-test("classes and marks wait like points", () => {
+test("classes and marks can be pending like points", () => {
   const labels = opened();
   labels.push(addClass("v1", "dive"));
   labels.push(markDone("v1", true));
@@ -87,7 +87,7 @@ test("classes and marks wait like points", () => {
 
 const waiting = (labels) => labels.classes.map((name) => `${labels.entry(name).key} ${name}`);
 
-test("classes are renamed, merged, moved and given keys before the server has answered", () => {
+test("classes are renamed, merged, moved and given keys before the server answers", () => {
   const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
   labels.push(renameClass("v1", labels.entry("jump"), "leap"));
   assert.deepEqual([waiting(labels), frames(labels)], [["1 leap", "2 run"], [["leap", 25]]]);
@@ -106,7 +106,7 @@ test("classes are renamed, merged, moved and given keys before the server has an
   assert.deepEqual(labels.classes, ["run"]);
 });
 
-test("a segment is taken, corrected and refused, and goes with its point", () => {
+test("a segment can be accepted, corrected and rejected, and is removed with its point", () => {
   const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
   const drawn = { video: "v1", label: "jump", start: .5, end: 2, point: "p", model: "run", from: "proposal" };
   const take = decide(drawn, false);
@@ -124,7 +124,7 @@ test("a segment is taken, corrected and refused, and goes with its point", () =>
   assert.deepEqual([labels.segments.size, labels.points.size], [0, 0]);
 });
 
-test("a doubtful point carries its note until that is taken away", () => {
+test("a flagged point keeps its note until the flag is cleared", () => {
   const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
   const flag = changePoints([labels.points.get("p")], () => ({ doubt: "a hop?" }));
   assert.deepEqual([flag.kind, flag.after.p.doubt, "doubt" in flag.before.p], ["flag", "a hop?", false]);
@@ -133,7 +133,7 @@ test("a doubtful point carries its note until that is taken away", () => {
   assert.equal("doubt" in labels.pending.at(-1).after.p, false);
 });
 
-test("receiving the same news twice changes nothing", () => {
+test("receiving the same operations twice changes nothing", () => {
   const labels = opened();
   const add = addPoint("v1", "jump", 1, 25);
   const [id] = Object.keys(add.after);
@@ -144,7 +144,7 @@ test("receiving the same news twice changes nothing", () => {
   assert.deepEqual(frames(labels), []);
 });
 
-test("changes that come at once give what they give one by one, and copies stay as they were", () => {
+test("changes made together have the same result as one by one, and do not affect copies", () => {
   const at = (id, label, time) => ({ id, label, time });
   const points = Array.from({ length: 300 }, (_, index) => at(`p${index}`, index % 3 ? "jump" : "run", index));
   const changes = new Map(points.slice(0, 200).map(({ id, label, time }, index) =>
@@ -160,7 +160,7 @@ test("changes that come at once give what they give one by one, and copies stay 
   assert.deepEqual([copy.sorted, copy.lanes.get("run").length], [points, 100]);
 });
 
-test("what is pushed one by one is what all of it gives", () => {
+test("reading between pushes does not change the result", () => {
   const [labels, others] = [opened(), opened()];
   const operations = [addPoint("v1", "jump", 1, 25), addClass("v1", "dive"), addPoint("v1", "dive", 2, 50),
     markDone("v1", true)];
@@ -176,7 +176,7 @@ test("what is pushed one by one is what all of it gives", () => {
   assert.deepEqual([frames(labels), labels.classes], [[["dive", 25], ["dive", 50]], ["jump", "run", "dive"]]);
 });
 
-test("an operation says what was and what is, for all its points at once", () => {
+test("an operation holds before and after of all its points", () => {
   const points = [1, 2].map((time) => ({ id: `p${time}`, video: "v1", label: "jump", time, frame: time, who: "A" }));
   const operation = changePoints(points, () => ({ label: "run" }));
   assert.equal(operation.kind, "relabel");
@@ -187,7 +187,7 @@ test("an operation says what was and what is, for all its points at once", () =>
   assert.equal(new Set(Array.from({ length: 1000 }, newId)).size, 1000);
 });
 
-test("the nearest point under the pointer, and those in a box", () => {
+test("the nearest point to the pointer and the points in a box are found", () => {
   const axis = new Axis(100);
   axis.place(0, 1000);
   const points = [10, 20, 20.5, 90].map((time, index) => ({ id: `${index}`, time }));
@@ -201,14 +201,14 @@ test("the nearest point under the pointer, and those in a box", () => {
   assert.deepEqual(pointsInBox(rows, axis, box).map((point) => point.id), ["0", "1", "2"]);
 });
 
-test("the edge of a segment under the pointer", () => {
+test("the segment edge under the pointer is found", () => {
   const axis = new Axis(100);
   axis.place(0, 1000);
   assert.deepEqual([198, 207, 250, 305, 320].map((x) => edgeAt({ start: 20, end: 30 }, axis, x)),
     ["start", "start", null, "end", null]);
 });
 
-test("of many lanes only those in view are laid out, and any can be scrolled to", () => {
+test("only visible lanes are laid out, and any lane can be scrolled to", () => {
   const lanes = Array.from({ length: 200 }, (_, index) => ({ id: index, height: index % 2 ? 22 : 40 }));
   assert.equal(contentHeight(lanes), 6200);
   const rows = rowsInView(lanes, 100, 400, 3100);
@@ -218,7 +218,7 @@ test("of many lanes only those in view are laid out, and any can be scrolled to"
   assert.equal(scrollTo(lanes, 150, 300, scroll), scroll);
 });
 
-test("names of any script have initials and can be filtered", () => {
+test("names in any script have initials and can be filtered", () => {
   assert.deepEqual(["HighJump", "take", "Run up", "прыжок", "打球", "é", "", "🏀 shot"].map(initials),
     ["HJ", "ta", "Ru", "пр", "打球", "é", "", "sh"]);
   assert.ok(plain("Éclair").includes("ecl"));

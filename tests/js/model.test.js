@@ -6,14 +6,14 @@ import { addSpan, Watched } from "../../assets/timeline/watched.js";
 
 const proposals = [[1, 3, .4, "jump"], [1.5, 2.5, .9, "jump"], [0, 9, 1, "run"], [6, 7, 1, "jump"]];
 
-test("the segment for a point is the best proposal of its class round it", () => {
+test("the suggested segment is the best proposal of the point's class that contains it", () => {
   const at = (time) => suggest({ time, label: "jump" }, proposals, null, 10);
   assert.deepEqual(at(2), { start: 1.5, end: 2.5, from: "proposal" });
   assert.deepEqual(at(1.2), { start: 1, end: 3, from: "proposal" });
   assert.equal(at(5), null);
 });
 
-test("without a proposal it is where the score stays above half of what it is at the point", () => {
+test("without a proposal the segment is where the score stays above half its value at the point", () => {
   const values = Float32Array.of(0, .1, .5, .8, .45, .3, 0, 0, .02, 0);
   const curve = { values, start: .5, step: 1 };
   assert.deepEqual(suggest({ time: 3.4, label: "swim" }, proposals, curve, 10), { start: 2, end: 5, from: "score" });
@@ -22,14 +22,14 @@ test("without a proposal it is where the score stays above half of what it is at
     { start: 0, end: 1.2, from: "score" });
 });
 
-test("played stretches grow together", () => {
+test("overlapping and adjacent watched spans are merged", () => {
   let spans = [];
   for (const [start, end] of [[5, 6], [1, 2], [2, 3], [5.5, 7], [0, .5]]) spans = addSpan(spans, start, end);
   assert.deepEqual(spans, [[0, .5], [1, 3], [5, 7]]);
   assert.deepEqual(addSpan(spans, .2, 6), [[0, 7]]);
 });
 
-test("only what plays is watched, jumps are not, and both are kept", () => {
+test("only playback counts as watched, jumps do not, and watched spans and times are stored", () => {
   const kept = new Map();
   const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
   const watched = new Watched({ storage, key: "w" });
@@ -51,10 +51,10 @@ test("only what plays is watched, jumps are not, and both are kept", () => {
   }
 });
 
-test("time per point is one person's time over the points of that person", () => {
+test("time per point is a person's time divided by the number of that person's points", () => {
   const kept = new Map([["w.v1", '{"spans": [[0, 10]], "seconds": 30}']]);
   const watched = new Watched({ storage: { getItem: (key) => kept.get(key) ?? null }, key: "w" });
-  watched.open("v1", "Ann");                            // a number of seconds, as it was kept before
+  watched.open("v1", "Ann");                            // seconds as a number, the earlier format
   watched.second(500, true, "Bob");
   const points = ["Ann", "Bob", "Ann", "points.csv", "Ann"].map((who) => ({ who }));
   assert.equal(watched.summary("Ann", 40, points), "Watched 25 % · Time 0:30 · 10.0 s per point");

@@ -7,7 +7,7 @@ import { Labels } from "../../assets/timeline/labels.js";
 import { browserStorage, keep } from "../../assets/timeline/storage.js";
 import { Sync, waitingElsewhere } from "../../assets/timeline/sync.js";
 
-/** The way to the real server (tests/js/test_javascript.py runs it), which can break before it or behind it. */
+/** Connection to the real server (run by tests/js/test_javascript.py) that can break before or after a request. */
 class Network {
   broken = null;
 
@@ -22,7 +22,7 @@ class Network {
     return response;
   };
 
-  /** What the server has. */
+  /** Points stored on the server. */
   async points() {
     return (await (await fetch(`${this.url}/v1`)).json()).points;
   }
@@ -38,7 +38,7 @@ function storage() {
 }
 
 const begun = [];
-afterEach(() => begun.splice(0).forEach((sync) => sync.stop()));        // else a test that fails would never end
+afterEach(() => begun.splice(0).forEach((sync) => sync.stop()));        // otherwise a failing test would never end
 
 function tab(network, kept = storage()) {
   const labels = new Labels();
@@ -61,7 +61,7 @@ async function until(condition) {
   }
 }
 
-test("quick operations all arrive, in order, and are saved only when acknowledged", async () => {
+test("operations in quick succession all arrive in order, and are saved only when acknowledged", async () => {
   const network = new Network("quick");
   const { labels, sync, said, add, kept } = tab(network);
   sync.start();
@@ -77,7 +77,7 @@ test("quick operations all arrive, in order, and are saved only when acknowledge
 });
 
 for (const broken of ["before", "behind"]) {
-  test(`a connection that breaks ${broken} the server loses and doubles nothing`, async () => {
+  test(`a connection that breaks ${broken} the server loses and duplicates nothing`, async () => {
     const network = new Network(broken);
     const { labels, sync, add } = tab(network);
     network.broken = broken;
@@ -94,7 +94,7 @@ for (const broken of ["before", "behind"]) {
   });
 }
 
-test("a server that refuses to save says so and the labels wait", async () => {
+test("labels stay queued with the reason while the server refuses to save", async () => {
   const network = new Network("nowhere");
   const { labels, sync, add } = tab(network);
   add(1);
@@ -106,7 +106,7 @@ test("a server that refuses to save says so and the labels wait", async () => {
   assert.deepEqual([labels.pending.length, labels.points.size], [0, 1]);
 });
 
-test("a tab that was closed too early leaves its labels to the next", async () => {
+test("unsaved labels of a closed tab are saved by the next tab", async () => {
   const network = new Network("closed");
   network.broken = "before";
   const first = tab(network);
@@ -135,14 +135,14 @@ test("two tabs see each other's labels", async () => {
   assert.equal(two.labels.sorted[0].who, "Ann");
 });
 
-test("a tab leaves alone what waits for a data set whose name begins like its own", () => {
+test("a tab ignores the queue of a data set whose name starts like its own", () => {
   const kept = storage();
   kept.setItem("q.b.1a2b.000000000", JSON.stringify(addPoint("v1", "jump", 1, 25)));
   assert.equal(tab(new Network("quick"), kept).labels.pending.length, 0);
   assert.deepEqual(Object.keys(kept), ["q.b.1a2b.000000000"]);
 });
 
-test("a full storage loses nothing and is said", async () => {
+test("a full browser storage loses nothing and is reported", async () => {
   const network = new Network("full");
   network.broken = "before";
   const kept = storage();
@@ -157,7 +157,7 @@ test("a full storage loses nothing and is said", async () => {
   assert.deepEqual((await network.points()).map((point) => point.frame), [3]);
 });
 
-test("many bulk edits go in requests that the server takes", async () => {
+test("many bulk edits are split into requests that the server accepts", async () => {
   const network = new Network("bulk");
   const { labels, sync } = tab(network);
   const points = (frame) => Object.fromEntries(Array.from({ length: 20000 }, (_, index) =>
@@ -173,7 +173,7 @@ test("many bulk edits go in requests that the server takes", async () => {
   assert.deepEqual([stored.length, new Set(stored.map((point) => point.frame))], [20000, new Set([7])]);
 });
 
-test("labels of a log that is no longer there are read anew", async () => {
+test("labels are reloaded if the log was replaced", async () => {
   const network = new Network("other");
   const { labels, sync, add, news } = tab(network);
   Object.assign(labels, { seq: 1, last: "of another log" });
@@ -183,7 +183,7 @@ test("labels of a log that is no longer there are read anew", async () => {
   assert.deepEqual([labels.pending.length, (await network.points()).length], [0, 1]);
 });
 
-test("what waits stays its maker's when another name is given meanwhile, also over a reload", async () => {
+test("queued labels keep their author when the name changes, even after a reload", async () => {
   const network = new Network("names");
   network.broken = "before";
   const first = tab(network);
@@ -201,13 +201,13 @@ test("what waits stays its maker's when another name is given meanwhile, also ov
     [[1, "Ann"], [2, "Bob"], [3, "Cem"]]);
 });
 
-test("undo of what is refused takes nothing else back", async () => {
+test("undoing a refused operation undoes nothing else", async () => {
   const network = new Network("undo");
   const { labels, sync, add, news } = tab(network);
   add(1);
   await until(() => sync.status.state === "saved");
   network.broken = "before";
-  sync.push(removeClass("v1", { name: "jump", style: {} }));              // has a point: will be refused
+  sync.push(removeClass("v1", { name: "jump", style: {} }));              // has a point, so it will be refused
   sync.push(goBack("undo", "v1"));
   add(2);
   sync.push(goBack("undo", "v1"));
@@ -222,7 +222,7 @@ test("undo of what is refused takes nothing else back", async () => {
   assert.equal(labels.pending.length, 0);
 });
 
-test("an answer from something else than the app forgets nothing", async () => {
+test("a response that is not from the app loses nothing", async () => {
   const network = new Network("captive");
   const real = network.fetch;
   let asked = 0;
@@ -245,7 +245,7 @@ const POISON = ["", "{\"id\":", "null", "7", "[]", "{\"id\":\"x\"}", "{\"id\":7,
   "{\"id\":\"b\",\"video\":\"v1\",\"kind\":\"add\",\"before\":{},\"after\":{\"p\":{\"frame\":\"1\",\"time\":0}}}",
   "{\"id\":\"c\",\"video\":\"v1\",\"kind\":\"add\",\"before\":5,\"after\":\"text\"}"];
 
-test("what is not an operation in the storage is set aside, and labels on both sides of it are saved", async () => {
+test("invalid entries in the storage are set aside, and labels before and after them are saved", async () => {
   const network = new Network("poison");
   const kept = storage();
   kept.setItem("q.1a2b.000000000", JSON.stringify(addPoint("v1", "jump", 1, 25)));
@@ -266,7 +266,7 @@ test("what is not an operation in the storage is set aside, and labels on both s
   assert.deepEqual(Object.keys(kept), []);
 });
 
-test("what the server calls malformed is set aside and holds back no other label", async () => {
+test("operations that the server calls malformed are set aside and block no other label", async () => {
   const network = new Network("malformed");
   const { sync, labels, add, news, kept } = tab(network);
   add(1);
@@ -284,7 +284,7 @@ test("what the server calls malformed is set aside and holds back no other label
   assert.ok(Object.keys(kept).every((key) => key.startsWith("aside.")));
 });
 
-test("an operation that is too large even alone is set aside", async () => {
+test("an operation that is too large even on its own is set aside", async () => {
   const network = new Network("large");
   const real = network.fetch;
   network.fetch = (url, options) => (options.body?.length > 5000
@@ -299,12 +299,12 @@ test("an operation that is too large even alone is set aside", async () => {
   assert.deepEqual(sync.aside.all.map(({ reason }) => reason), ["More than 5 kB at once."]);
 });
 
-test("all that the desk makes is an operation", () => {
+test("everything the desk creates is a valid operation", () => {
   assert.ok([addPoint("v1", "jump", 0, 0), goBack("undo", "v1"), removeClass("v1", { name: "jump", style: {} })]
     .every(isOperation));
 });
 
-test("what a closed tab left stays where it is when there is no room to move it", () => {
+test("the queue of a closed tab stays in place if there is no room to move it", () => {
   const kept = storage();
   kept.setItem("q.1a2b.000000000", JSON.stringify(addPoint("v1", "jump", 1, 25)));
   Object.defineProperty(kept, "setItem", { value: () => { throw new Error("QuotaExceededError"); } });
@@ -312,7 +312,7 @@ test("what a closed tab left stays where it is when there is no room to move it"
   assert.deepEqual(Object.keys(kept), ["q.1a2b.000000000"]);
 });
 
-test("a browser that forbids storage keeps nothing and breaks nothing", () => {
+test("a browser that forbids storage stores nothing and breaks nothing", () => {
   Object.defineProperty(globalThis, "localStorage", { configurable: true,
     get: () => { throw new Error("SecurityError"); } });
   const forbidden = browserStorage("localStorage");
@@ -320,7 +320,7 @@ test("a browser that forbids storage keeps nothing and breaks nothing", () => {
   assert.equal(tab(new Network("quick"), forbidden).labels.pending.length, 0);
 });
 
-test("what waits for other data sets, renamed ones too, is counted", () => {
+test("queued operations of other data sets, renamed ones included, are counted", () => {
   const kept = storage();
   for (const key of ["q.b.1a2b.000000000", "q.b.1a2b.000000001", "q.c.d e.9z.000000000", "q.own.1a.000000000",
     "qb.1.2"]) {
@@ -329,7 +329,7 @@ test("what waits for other data sets, renamed ones too, is counted", () => {
   assert.deepEqual(waitingElsewhere(kept, "q", "own"), { b: 2, "c.d e": 1 });
 });
 
-test("where less goes through at once, less is sent", async () => {
+test("requests shrink until the server accepts them", async () => {
   const network = new Network("narrow");
   const real = network.fetch;
   network.fetch = (url, options) => (options.body?.length > 600_000

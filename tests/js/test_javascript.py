@@ -1,4 +1,4 @@
-"""Runs the timeline's own unit tests with node's test runner, next to the real routes."""
+"""Runs the timeline's unit tests with node's test runner, against the real routes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ DATA_SETS = ("quick", "before", "behind", "later", "closed", "two", "full", "bul
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    """The address of routes to data sets of one video each."""
+    """URL of a server with data sets of one video each."""
     world = tmp_path_factory.mktemp("world")
     for name in DATA_SETS:
         folder = world / "dataset" / name
@@ -31,7 +31,7 @@ def url(tmp_path_factory):
 
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.test.js")), ids=lambda path: path.stem)
-def test_javascript(path, url):
+def test_timeline_javascript(path, url):
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed; install nodejs 20 or later to run the timeline's unit tests")

@@ -4,14 +4,14 @@ import test from "node:test";
 import { Axis, clockText, ticks } from "../../assets/timeline/axis.js";
 import { Frames } from "../../assets/timeline/frames.js";
 
-test("a frame is on screen from its stamp to the next one", () => {
+test("a frame is on screen from its timestamp to the next one", () => {
   const uneven = new Frames({ times: Float64Array.of(0, .04, .1, .11), fps: 25, duration: .15 });
   assert.deepEqual([-1, 0, .039, .04, .0999, .1, .109, .11, 9].map((seconds) => uneven.at(seconds)),
     [0, 0, 0, 1, 1, 2, 2, 3, 3]);
   assert.deepEqual([0, 1, 2, 3].map((frame) => Number(uneven.middle(frame).toFixed(4))), [.02, .07, .105, .13]);
 });
 
-test("the middle of every frame shows that frame, at rates whose frames have no round times", () => {
+test("the middle of every frame shows that frame at fractional frame rates", () => {
   for (const fps of [24000 / 1001, 30000 / 1001, 60000 / 1001, 19.62]) {
     const even = new Frames({ fps, duration: 600 });
     for (let frame = 0; frame < even.count; frame += 1) {
@@ -22,7 +22,7 @@ test("the middle of every frame shows that frame, at rates whose frames have no 
   }
 });
 
-test("a label is on the frame that it names where that appears at its time, else on the one on screen then", () => {
+test("a label is on the frame it names if that is on screen at its time, otherwise on the one that is", () => {
   const stamps = Float64Array.from({ length: 99 }, (_, index) => Math.round(index * 1001 / 30) / 1000);
   const even = new Frames({ times: stamps, fps: 30 / 1.001, duration: 3.3 });
   for (let frame = 0; frame < 99; frame += 1) assert.equal(even.of({ frame, time: frame * 1.001 / 30 }), frame);
@@ -33,12 +33,12 @@ test("a label is on the frame that it names where that appears at its time, else
   assert.equal(uneven.of({ frame: 4, time: 5 }), 5);         // a person's click between frames
 });
 
-test("a player whose clock starts late presents the same frames", () => {
+test("a player whose clock has an offset presents the same frames", () => {
   const frames = new Frames({ times: Float64Array.of(0, .04, .08), fps: 25, duration: .12, start: 1.4 });
   assert.equal(frames.presented(1.44), 1);
 });
 
-test("zooming keeps the moment under the cursor and stays inside the video", () => {
+test("zooming keeps the time under the cursor and stays inside the video", () => {
   const axis = new Axis(100);
   axis.place(150, 1000);
   const x = 150 + 700;
@@ -63,7 +63,7 @@ test("the view follows a playhead that leaves it", () => {
   assert.ok(axis.start < 10.5 && axis.end > 19);
 });
 
-test("ticks stand apart and times are written for people", () => {
+test("ticks do not crowd and times are formatted readably", () => {
   const axis = new Axis(7200);
   axis.place(0, 1000);
   for (const span of [.5, 3, 40, 600, 7200]) {
