@@ -97,7 +97,7 @@ def moment() -> float:
 
 
 def previous_next(names: tuple[str, str], key: str, here: int, count: int, go: Callable[[int], None],
-          ends: tuple[str, str] = ("The list ends here.",) * 2) -> None:
+                  ends: tuple[str, str] = ("The list ends here.",) * 2) -> None:
     """Buttons to the places before and after `here`.
 
     Args:
