@@ -171,7 +171,7 @@ def open_session(config: Config, stage: int, mode: str, *, total: int = 0, unit:
         prepare: called with the data set before the stage's folder is touched; its result becomes `Session.prepared`.
 
     Raises:
-        InputError: invalid settings, data, device or checkpoint; nothing has been written.
+        InputError: invalid settings, data, device or checkpoint; found before the stage's folder is touched.
     """
     device = choose_device(config.device)
     run = Run.of(config)
@@ -358,7 +358,7 @@ def _save(session: Session, name: str, step: int, mean: AveragedModel, model: to
     def write(file: IO[bytes]) -> None:
         try:
             torch.save(state, file)
-        except RuntimeError as error:                   # about the unfinished archive; a full disk is its context
+        except RuntimeError as error:                   # the archive is unfinished; the disk's error is its context
             raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
     write_atomic(session.folder.checkpoint(name), write)

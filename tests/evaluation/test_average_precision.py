@@ -83,7 +83,7 @@ def test_average_precision_matches_a_plain_loop(seed):
 
 
 def test_precision_envelope_of_four_predictions():
-    """Two ground truths; by score, highest:  hit   miss  hit   miss
+    """Two actions, by descending score:      hit   miss  hit   miss
                                   precision   1     1/2   2/3   2/4     AP = (1 + 2/3) / 2
     """
     ground_truth = segments([("u", "a", 0, 10), ("v", "a", 0, 10)])
@@ -101,7 +101,7 @@ def test_precision_envelope_of_four_predictions():
 
 def test_prediction_takes_its_second_best_if_the_best_is_taken():
     """ground truth   g0 [0, 10)   g1 [6, 16)
-    highest score 1st p0 [4, 14): g1 (.67) before g0 (.43)     p1 [5, 15): g1 (.82) is taken, so g0 (.33) or nothing
+    in score order    p0 [4, 14): g1 (.67) before g0 (.43)     p1 [5, 15): g1 (.82) is taken, so g0 (.33) or nothing
                       p2 [0, 10): best is g0, which p1 holds at .3 but not at .5
     """
     ground_truth = segments([("u", "a", 0, 10), ("u", "a", 6, 16)])
