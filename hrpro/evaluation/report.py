@@ -163,7 +163,7 @@ def notes(precision: AveragePrecision, subset_of: Mapping[str, str] | None = Non
             said.append(f"{number_of(count, 'prediction')} {one if count == 1 else many}")
     silent = np.bincount(found.video, minlength=len(truth.videos)) == 0
     if len(found) == 0:
-        said.append("There is no prediction at all, so every action is a miss.")
+        said.append("There are no predictions, so every action is a miss.")
     elif silent.any():
         names = [truth.videos[index] for index in np.flatnonzero(silent)]
         said.append(f"{len(names):,} of {number_of(len(truth.videos), 'video')} without any prediction: "

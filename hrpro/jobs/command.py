@@ -10,7 +10,7 @@ from hrpro.jobs.background import cancel, find_job, read_jobs, status, tail
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ckpt_path", default="ckpt", metavar="DIR", help="folder that runs are kept under")
+    parser.add_argument("--ckpt_path", default="ckpt", metavar="DIR", help="folder for runs")
     parser.add_argument("--cancel", metavar="ID", help="stop a job; what it trained so far is kept")
     parser.add_argument("--log", metavar="ID", help="print the end of a job's log")
 

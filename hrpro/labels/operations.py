@@ -484,7 +484,7 @@ class LabelStore:
             stamped = {"id": key, "time": _now(), "who": who, "video": operation["video"], "kind": operation["kind"]}
             if operation["kind"] in ("undo", "redo"):
                 if operation.get("of") and operation["of"] not in self._seq_of:
-                    raise Refusal(f"What this was to {operation['kind']} was refused itself; all else stays.")
+                    raise Refusal(f"The operation to {operation['kind']} was refused; nothing else was changed.")
                 about, note = self._reverse(operation["kind"], (operation["video"], who))
                 stamped |= about
             else:

@@ -12,11 +12,11 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cfg", default="thumos", metavar="CFG",
                         help=f"settings: {', '.join(config_names())}, or a YAML file (default: thumos)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every random generator")
-    parser.add_argument("--ckpt_path", metavar="DIR", help="folder that runs are kept under")
+    parser.add_argument("--ckpt_path", metavar="DIR", help="folder for runs")
     parser.add_argument("--data_path", metavar="DIR", help="folder of the data set")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="overrides",
                         help="any setting, such as feature_dim=256")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
 
 
 def config_from(args: argparse.Namespace) -> Config:

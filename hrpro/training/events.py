@@ -144,7 +144,7 @@ def _line(event: str, fields: dict[str, Any]) -> str:
         case "note":
             return fields["message"]
         case "cancelled":
-            return f"cancelled at {fields['step']}; --resume goes on from there"
+            return f"cancelled at {fields['step']}; --resume continues from there"
         case "finish":
             return f"done in {fields['seconds']:.0f} s"
     return ""

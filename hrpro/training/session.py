@@ -149,7 +149,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
     if not present[name]:
-        raise InputError(f"device={name}: not on this machine. Use device=auto, or one of "
+        raise InputError(f"device={name}: not available on this machine. Use device=auto, or one of "
                          f"{', '.join(kind for kind, here in present.items() if here)}.")
     return torch.device(name)
 
@@ -224,7 +224,7 @@ def _check_same_settings(folder: StageFolder, config: Config) -> None:
     free = {"num_iters", "max_epochs", "device", "num_threads", "data_path", "ckpt_path"}
     began = read_json(folder.config_file)
     if not isinstance(began, dict):
-        raise InputError(f"{folder.config_file}: holds no settings. Train afresh without --resume.")
+        raise InputError(f"{folder.config_file}: contains no settings. Train again without --resume.")
     differing = [f"{key} was {began.get(key)!r}, now {value!r}" for key, value in config.to_dict().items()
                  if key not in free and began.get(key) != value]
     if differing:
@@ -395,15 +395,15 @@ def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...], *, res
             state = torch.load(file, map_location="cpu", weights_only=True)
         fault = _checkpoint_fault(state, size, resume)
     except Exception as error:                          # torch raises many types of errors for a broken archive
-        fault = f"reading it ends in {type(error).__name__}"
+        fault = f"cannot be read: {type(error).__name__}"
     if fault:
-        raise InputError(f"{path}: does not hold what this stage saves ({fault}). Train this stage again.")
+        raise InputError(f"{path}: is not a valid checkpoint of this stage ({fault}). Train this stage again.")
     shape, trained = state["shape"], tuple(state["classes"])
-    differing = [f"{key} {shape.get(key)} there, {getattr(config, key)} in the settings" for key in SHAPING
+    differing = [f"{key} {shape.get(key)} in the checkpoint, {getattr(config, key)} in the settings" for key in SHAPING
                  if shape.get(key) != getattr(config, key)]
     if trained != classes:
-        differing.append(f"{len(trained)} classes there ({', '.join(trained[:3])} …), {len(classes)} in the data set "
-                         f"({', '.join(classes[:3])} …)")
+        differing.append(f"{len(trained)} classes in the checkpoint ({', '.join(trained[:3])} …), {len(classes)} in "
+                         f"the data set ({', '.join(classes[:3])} …)")
     if differing:
         raise InputError(f"{path}: does not fit: {'; '.join(differing)}. Use its settings, or train again.")
     return state
@@ -431,7 +431,7 @@ def checkpoint_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: does not hold what this stage saves ({str(error).splitlines()[0][:120]}). "
+        raise InputError(f"{path}: is not a valid checkpoint of this stage ({str(error).splitlines()[0][:120]}). "
                          "Train this stage again.") from None
 
 
@@ -470,5 +470,5 @@ def _restore(state: dict[str, Any], mean: AveragedModel, model: torch.nn.Module,
         if kept["step"].shape != () or kept["step"] < 1 \
                 or any(kept[key].shape != weight.shape or not torch.isfinite(kept[key]).all()
                        for key in ("exp_avg", "exp_avg_sq")) or (kept["exp_avg_sq"] < 0).any():
-            raise ValueError("the optimiser's state is not that of this model")
+            raise ValueError("the optimiser's state does not fit this model")
     return state["step"]

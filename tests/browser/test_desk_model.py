@@ -82,7 +82,7 @@ def test_segment_is_suggested_from_scores_if_there_is_no_proposal(desk):
     desk.click("прыжок", 1)
     says(desk, 'No "прыжок" detected here')
     desk.page.reload()
-    desk.page.wait_for_function("() => window.stage()?.lanes.some((lane) => lane.id.startsWith('score'))"), "is kept"
+    desk.page.wait_for_function("() => window.stage()?.lanes.some((lane) => lane.id.startsWith('score'))")
     desk.key("s")
     desk.page.wait_for_function("() => !window.stage().lanes.some((lane) => lane.id.startsWith('score'))")
     desk.click("прыжок", 6.9)

@@ -209,7 +209,7 @@ def test_predictions_that_partly_match_nothing_are_noted(files):
     assert classes.startswith("1 prediction left out: 1 class without ground truth. 'Jumping' is not a class of the "
                               "subset; the ground truth has 'jump'.")
     assert evaluate_files(*files(SOUND, {"results": {}}), "Test", [.5]).notes == [
-        "There is no prediction at all, so every action is a miss."]
+        "There are no predictions, so every action is a miss."]
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ function tab(network, kept = storage()) {
   const [said, news] = [[], []];
   const person = { name: "Ann" };
   const sync = new Sync({ url: network.url, labels, who: () => person.name, storage: kept, key: "q",
-    aside: new Aside(kept, "aside"), fetch: network.fetch, onNews: (heard) => news.push(heard), onStatus: () => said.push(sync.status.state) });
+    aside: new Aside(kept, "aside"), fetch: network.fetch, onNews: (heard) => news.push(heard),
+    onStatus: () => said.push(sync.status.state) });
   begun.push(sync);
   const add = (frame) => sync.push(addPoint("v1", "jump", frame / 25, frame));
   return { labels, sync, person, said, news, kept, add };
@@ -218,7 +219,7 @@ test("undoing a refused operation undoes nothing else", async () => {
   assert.deepEqual((await network.points()).map((point) => point.frame), [1, 2]);
   assert.deepEqual(news.flatMap(({ refused }) => refused).map(({ refused }) => refused),
     ["The class has points. Delete, relabel or merge them first.",
-      "What this was to undo was refused itself; all else stays."]);
+      "The operation to undo was refused; nothing else was changed."]);
   assert.equal(labels.pending.length, 0);
 });
 

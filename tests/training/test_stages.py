@@ -263,14 +263,14 @@ def test_stages_out_of_order_report_the_missing_step(data, tmp_path):
 def test_checkpoint_with_a_different_shape_is_refused(data, trained, tmp_path):
     ckpt = trained.root.parents[1]
     told = main(data, ckpt, "--mode", "test", "--set", "rab_layers=1", code=2)
-    assert "last.pt" in told and "rab_layers 2 there, 1 in the settings" in told
+    assert "last.pt" in told and "rab_layers 2 in the checkpoint, 1 in the settings" in told
     told = main(data, ckpt, "--mode", "test", "--set", "reference_quirks=true", code=2)
-    assert "reference_quirks False there" in told
+    assert "reference_quirks False in the checkpoint" in told
     broken = tmp_path / "small" / "HR-Pro" / "stage1"
     (broken / "models").mkdir(parents=True)
     (broken / "points.csv").write_bytes(trained.stage(1).points_file.read_bytes())
     (broken / "models" / "last.pt").write_bytes(trained.stage(1).checkpoint("last").read_bytes()[:1000])
-    assert "reading it ends in" in main(data, tmp_path, "--mode", "test", code=2)
+    assert "cannot be read: " in main(data, tmp_path, "--mode", "test", code=2)
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), [
@@ -302,7 +302,7 @@ def test_invalid_part_of_a_checkpoint_is_named(data, trained, tmp_path, spoil, s
     torch.save(state, last)
     before = last.read_bytes()
     said = main(data, tmp_path, "--stage", "1", "--resume", "--set", "num_iters=41", code=2)
-    assert "last.pt: does not hold what this stage saves (" in said and sentence in said
+    assert "last.pt: is not a valid checkpoint of this stage (" in said and sentence in said
     assert last.read_bytes() == before
 
 
