@@ -40,7 +40,7 @@ def loss_figure(log: StageLog, weights: Mapping[str, float]) -> go.Figure:
 def _loss_label(name: str, weight: float | None) -> str:
     if weight is None:
         return f"{name} (unweighted)"
-    return name if weight == 1 else f"{weight:g} × {name}" if weight else f"{name} (unweighted, not in the total)"
+    return name if weight == 1 else f"{weight:g} × {name}" if weight else f"{name} (not in the total)"
 
 
 def map_figure(log: StageLog) -> go.Figure:
@@ -87,7 +87,7 @@ def _figure(log: StageLog, title: str) -> go.Figure:
     text = plain_in_figure(f"Stage {log.stage} · {title} by {log.unit}")
     figure.update_layout(height=HEIGHT, margin={"l": 8, "r": 8, "t": 40, "b": 8}, hovermode="x unified",
                          title={"text": text, "font": {"size": 15}},
-                         legend={"orientation": "h", "yanchor": "top", "y": -.14, "font": {"size": 12}},
+                         legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "font": {"size": 12}},
                          uirevision="kept")             # keep the zoom while points arrive
     figure.update_xaxes(rangemode="tozero")
     return figure

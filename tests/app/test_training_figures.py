@@ -127,7 +127,7 @@ def test_figures_show_every_loss_and_average(run):
 
 def test_loss_terms_of_a_real_training_add_up_to_the_total(trained_world):
     run = Run(trained_world / "ckpt" / "small" / "first")
-    first = ["total", "video (unweighted, not in the total)", "0.5 × action", "background", "contrast"]
+    first = ["total", "video (not in the total)", "0.5 × action", "background", "contrast"]
     for stage, names in ((1, first), (2, ["total", "boundary", "completeness"])):
         log = StageLog(run, stage).read()
         total, *parts = loss_figure(log, run.config(stage).loss_weights(stage)).data
