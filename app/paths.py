@@ -8,7 +8,7 @@ from pathlib import Path
 from hrpro import files
 from hrpro.data.folder import video_files
 from hrpro.errors import InputError, printable
-from hrpro.files import is_file_name
+from hrpro.files import is_file_name, real_path
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ROOT / "assets"
@@ -16,12 +16,12 @@ ASSETS = ROOT / "assets"
 
 def data_root() -> Path:
     """Folder of the data sets: the environment variable HRPRO_DATA, else ./dataset."""
-    return Path(os.environ.get("HRPRO_DATA", "dataset")).resolve()
+    return real_path(os.environ.get("HRPRO_DATA", "dataset"))
 
 
 def ckpt_root() -> Path:
     """Folder of the runs: the environment variable HRPRO_CKPT, else ./ckpt."""
-    return Path(os.environ.get("HRPRO_CKPT", "ckpt")).resolve()
+    return real_path(os.environ.get("HRPRO_CKPT", "ckpt"))
 
 
 def data_sets() -> list[str]:

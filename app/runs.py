@@ -18,6 +18,7 @@ from app.text import plain
 from hrpro.config import cfg_of
 from hrpro.data.run import STAGES, Run, find_runs
 from hrpro.errors import InputError
+from hrpro.files import real_path
 from hrpro.jobs.background import (
     STATE_WORDS,
     Job,
@@ -44,7 +45,7 @@ ELSEWHERE = "A process that this page did not start, such as a command in a term
 
 def job_of(target: Path) -> Job | None:
     """The job running on a folder, else its latest one; the clock may have been set back between two jobs."""
-    latest = next((job for job in jobs(ckpt_root()) if job.target == str(target.resolve())), None)
+    latest = next((job for job in jobs(ckpt_root()) if job.target == str(real_path(target))), None)
     return running_on(ckpt_root(), target) or latest
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hrpro.errors import InputError, raise_if
-from hrpro.files import inside, is_file_name
+from hrpro.files import inside, is_file_name, real_path
 from hrpro.schema import short_repr
 from hrpro.timebase import Timebase
 from hrpro.yaml_files import parse_yaml, read_yaml
@@ -278,10 +278,10 @@ def cfg_of(data_root: Path) -> str:
     """The value of `--cfg` for a data set: its own config.yaml, else the configuration named after it, else thumos."""
     own = inside(data_root, "config.yaml")
     named = (name for name in config_names()
-             if _read_settings(CONFIG_DIR / f"{name}.yaml").get("dataset") == Path(data_root).resolve().name)
+             if _read_settings(CONFIG_DIR / f"{name}.yaml").get("dataset") == real_path(data_root).name)
     return str(own) if own.exists() else next(named, "thumos")
 
 
 def config_of(data_root: Path) -> Config:
     """The settings of a data set, found by `cfg_of`; InputError if they are invalid."""
-    return load_config(cfg_of(data_root), dataset=Path(data_root).resolve().name, data_path=str(data_root))
+    return load_config(cfg_of(data_root), dataset=real_path(data_root).name, data_path=str(data_root))

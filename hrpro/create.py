@@ -17,7 +17,7 @@ import yaml
 
 from hrpro.errors import InputError, naming, preview, raise_if
 from hrpro.features.extract import FEATURE_DIM
-from hrpro.files import is_file_name, link_or_copy, write_atomic, write_json
+from hrpro.files import is_file_name, link_or_copy, real_path, write_atomic, write_json
 from hrpro.video.probe import probe
 
 VIDEO_SUFFIXES = frozenset((".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v",
@@ -114,7 +114,7 @@ def _link_videos(source: Path, target: Path, say: Callable[[str], object]) -> di
             renamed[path.name] = video
         if not info.browser_playable:
             unplayable.append((path.name, f"{info.codec} in {path.suffix}"))
-        link_or_copy(path.resolve(), target / f"{video}{path.suffix.lower()}")
+        link_or_copy(real_path(path), target / f"{video}{path.suffix.lower()}")
         database[video] = {"subset": "Test", "duration": round(info.duration, 6), "fps": info.fps, "annotations": []}
     faults = [_together(alike) for alike in left_out.values()]
     below = _describe_folders(source)

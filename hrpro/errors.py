@@ -6,6 +6,8 @@ import errno
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+LONGEST = 4000                                          # characters of a message
+
 
 def printable(text: str) -> str:
     """Escape non-printable characters, so that a terminal or browser shows any text on one line."""
@@ -13,11 +15,16 @@ def printable(text: str) -> str:
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
+def as_message(text: str) -> str:
+    """Make a text printable and leave out the middle of one that is longer than a message needs to be."""
+    return printable(text if len(text) <= LONGEST else f"{text[:LONGEST // 2]} […] {text[-LONGEST // 2:]}")
+
+
 class InputError(Exception):
     """Invalid input. `faults` holds one printable sentence per fault: file, place, remedy. Commands exit with 2."""
 
     def __init__(self, faults: str | Iterable[str]):
-        self.faults = [printable(fault) for fault in ([faults] if isinstance(faults, str) else faults)]
+        self.faults = [as_message(fault) for fault in ([faults] if isinstance(faults, str) else faults)]
         super().__init__("\n".join(self.faults))
 
 

@@ -323,7 +323,7 @@ def inside(root: Path, *parts: str | Path) -> Path:
     """
     path = Path(root).joinpath(*parts)
     if leads_out(path, root):
-        raise InputError(f"{path}: leads out of {root}, to {os.path.realpath(path)}. Put the files themselves there, "
+        raise InputError(f"{path}: leads out of {root}, to {real_path(path)}. Put the files themselves there, "
                          "or hard links, not symbolic links.")
     return path
 
@@ -339,9 +339,14 @@ def is_link_outside(path: Path, root: Path) -> bool:
     return path.is_symlink() and leads_out(path, root)
 
 
+def real_path(path: Path) -> Path:
+    """The absolute path with links followed; unlike `Path.resolve`, it accepts links that lead back to themselves."""
+    return Path(os.path.realpath(path))
+
+
 def leads_out(path: Path, root: Path) -> bool:
     """Whether a path under `root` is outside it once links are resolved."""
-    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+    return not real_path(path).is_relative_to(real_path(root))
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 
+LONGEST = 300                                           # characters of a name that is compared
 CLOSE = .75                                             # minimum similarity of a misspelt name (difflib's ratio)
 COMPARED = 500                                          # maximum number of names that a misspelt one is compared with
 _WORDS, _LAST_WORD = re.compile(r"[\s_\-]"), re.compile(r"[\s_\-][^\s_\-]*$")
@@ -25,9 +26,12 @@ def nearest(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
     """
     plain: dict[str, str] = {}
     for name in known:
-        plain.setdefault(_plain(name), name)
+        if len(name) <= LONGEST:                        # else it is a whole line or list, not a name
+            plain.setdefault(_plain(name), name)
     found = {}
     for name in names:
+        if len(name) > LONGEST:
+            continue
         key = _plain(name)
         shorter = (_plain(part) for part in (*_WORDS.split(name, maxsplit=1)[1:], _LAST_WORD.sub("", name)))
         likely = plain.get(key) or next(filter(None, map(plain.get, shorter)), None) \

@@ -17,7 +17,7 @@ LONG = "n" * 300
 ODD = ["", "-1", "nan", "inf", "1e400", "9" * 30, "9" * 5000, "0:1:1e-300", "--", "~nosuchuser/v", "a\nb",
        "\x1b[31m", "*", "../..", "/", ".", LONG, "x" * 5000, "é" * 120, "\udcff", "=", "seed=", "seed=nan",
        "seed=[[[1]]]", "seed=!!timestamp x", "lr=.nan", "lr=1e999", "dataset=_", "a=b=c", "/dev/null", "/proc/self/mem",
-       "{}", "None"]
+       "{}", "None", "loop", "loop/x"]
 COMMAND_LINES = {
     "create": [["{}", "videos"], ["kk", "{}"], ["kk", "videos", "--classes", "{}"],
                ["kk", "videos", "--data_path", "{}"]],
@@ -50,6 +50,7 @@ def here(tmp_path, make_dataset, monkeypatch):
     root = make_dataset(tmp_path / "small", train=1, test=1)
     (root / "split_train.txt").write_text("")
     (tmp_path / "videos").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "results.json").write_text('{"results": {"test_0": []}}')
     monkeypatch.chdir(tmp_path)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -186,6 +186,13 @@ def test_project_that_took_the_name_meanwhile_is_not_replaced(copy):
     assert (taken / "mine.txt").exists()
 
 
+def test_link_that_leads_nowhere_is_refused_before_anything_is_drawn(tmp_path):
+    (tmp_path / "demo").symlink_to("demo")
+    with pytest.raises(InputError, match="demo: is a symbolic link that leads nowhere"):
+        make_demo(tmp_path / "demo")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_demo_is_made_by_one_process_at_a_time(copy):
     making = copy.with_name(f".small.{make.VERSION}")
     making.mkdir()

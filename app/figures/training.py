@@ -87,7 +87,8 @@ def _figure(log: StageLog, title: str) -> go.Figure:
     text = plain_in_figure(f"Stage {log.stage} · {title} by {log.unit}")
     figure.update_layout(height=HEIGHT, margin={"l": 8, "r": 8, "t": 40, "b": 8}, hovermode="x unified",
                          title={"text": text, "font": {"size": 15}},
-                         legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "font": {"size": 12}},
+                         legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0,
+                                 "font": {"size": 12}},
                          uirevision="kept")             # keep the zoom while points arrive
     figure.update_xaxes(rangemode="tozero")
     return figure

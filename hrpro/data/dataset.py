@@ -21,7 +21,7 @@ from hrpro.data.foreign import elsewhere, explain_lengths, fits
 from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.data.truth import Truth
-from hrpro.errors import InputError, condensed, naming, number_of, preview, printable, raise_if
+from hrpro.errors import InputError, as_message, condensed, naming, number_of, preview, raise_if
 from hrpro.files import inside, is_file_name, looking_like, read_json, read_text
 from hrpro.names import nearest
 from hrpro.timebase import Timebase
@@ -54,7 +54,7 @@ class Finding:
         return self.level in ("error", "to do")
 
     def __post_init__(self):
-        object.__setattr__(self, "message", printable(self.message))
+        object.__setattr__(self, "message", as_message(self.message))
 
 
 @dataclass
@@ -281,7 +281,7 @@ def _file_rates(folder: Path, videos: set[str]) -> dict[str, float]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.stem in videos and path.stem not in rates:
             with contextlib.suppress(InputError):
-                rates[path.stem] = average_rate(path)
+                rates[path.stem] = average_rate(inside(folder.parent, "videos", path.name))
     return rates
 
 

@@ -23,7 +23,7 @@ from hrpro.config import Config, check
 from hrpro.data.run_forms import event_fault, reports_fault
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
-from hrpro.files import is_file_name, open_regular, read_array, read_json
+from hrpro.files import is_file_name, open_regular, read_array, read_json, real_path
 
 STAGES = (1, 2)
 MOST_ARCHIVE = 4 << 30                                  # bytes; limit of a split's scores
@@ -176,8 +176,11 @@ class Run:
     def outcome(self, stage: int) -> str:
         """How the stage's last training or test ended: "finish", "cancelled", "error", or "" if it has not ended."""
         path = self.stage(stage).events_file
-        size = path.stat().st_size if path.exists() else 0
-        events, _ = self.events(stage, max(0, size - LAST_EVENTS))
+        size, read = path.stat().st_size if path.exists() else 0, LAST_EVENTS
+        events, _ = self.events(stage, max(0, size - read))
+        while not events and read < size:               # the last line is longer, as with hundreds of classes
+            read *= 4
+            events, _ = self.events(stage, max(0, size - read))
         last = events[-1]["event"] if events else ""
         return last if last in ("finish", "cancelled", "error") else ""
 
@@ -190,7 +193,7 @@ class Run:
         Raises:
             InputError: another process is working on the run, or the folder cannot be written.
         """
-        root = self.root.resolve()
+        root = real_path(self.root)
         if root in _held.get():
             yield
             return

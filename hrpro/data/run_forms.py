@@ -42,6 +42,8 @@ def reports_fault(reports: Any) -> str:
             return f"{name} must have both mAP and average, or neither"
         if not all(map(_is_threshold, measured)):
             return f"{name}.mAP must have tIoU thresholds as keys"
+        if classes and not measured:
+            return f"{name}.per_class must come with mAP"
         if any(len(values) != len(measured) for values in classes.values()):
             return f"{name}.per_class must have a value for each threshold of mAP"
     return ""

@@ -225,6 +225,8 @@ def _make(making: Path, name: str, progress: Callable[[float, str], object], wor
 
 def _refuse_to_lose(out: Path, force: bool) -> None:
     if not out.exists():
+        if out.is_symlink():
+            raise InputError(f"{out}: is a symbolic link that leads nowhere. Remove it or choose another folder.")
         return
     truth = out / "gt_full.json"
     document = read_json(truth) if truth.exists() else None

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import psutil
 
 from hrpro.errors import InputError
-from hrpro.files import is_file_name, is_name, read_json, write_atomic, write_json
+from hrpro.files import is_file_name, is_name, read_json, real_path, write_atomic, write_json
 from hrpro.schema import Number, mismatch, short_repr
 
 GRACE = 30
@@ -113,9 +113,9 @@ def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, gra
     Raises:
         InputError: A job on the same `target` is still running, or the job cannot be recorded; nothing runs then.
     """
-    folder = Path(ckpt_root).resolve() / "jobs"
+    folder = real_path(ckpt_root) / "jobs"
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-    values = {"id": name, "label": label, "command": list(command), "target": str(Path(target).resolve()), "pid": 1,
+    values = {"id": name, "label": label, "command": list(command), "target": str(real_path(target)), "pid": 1,
               "started": time.time()}
     if fault := _fault(values, name):
         raise InputError(f"{label[:80]!r} cannot be started as a job: {fault}. Rename the folder.")
@@ -160,7 +160,7 @@ def jobs(ckpt_root: Path) -> list[Job]:
 def read_jobs(ckpt_root: Path) -> tuple[list[Job], dict[str, str]]:
     """Return the jobs under a checkpoint folder, newest first, and broken records as {id: fault and remedy}."""
     found, broken = [], {}
-    folder = Path(ckpt_root).resolve() / "jobs"
+    folder = real_path(ckpt_root) / "jobs"
     names: list[str] = []
     with contextlib.suppress(OSError):                  # no folder yet; `start` reports one that cannot be used
         names = sorted(os.listdir(folder))              # noqa: PTH208
@@ -174,7 +174,7 @@ def read_jobs(ckpt_root: Path) -> tuple[list[Job], dict[str, str]]:
 
 def find_job(ckpt_root: Path, name: str) -> Job:
     """Return a job by its id; InputError if there is none or its record is broken."""
-    record = Path(ckpt_root).resolve() / "jobs" / f"{name}.json"
+    record = real_path(ckpt_root) / "jobs" / f"{name}.json"
     if not is_file_name(name) or not record.exists():
         raise InputError(f"{Path(ckpt_root) / 'jobs'}: no job {name[:80]!r}. `python -m hrpro jobs` lists them.")
     return _read_job(str(record))
@@ -217,7 +217,7 @@ def _is_text(text: str) -> bool:
 
 def running_on(ckpt_root: Path, target: Path) -> Job | None:
     """Return the job that is working on a folder, if any."""
-    resolved = str(Path(target).resolve())
+    resolved = str(real_path(target))
     return next((job for job in jobs(ckpt_root) if job.target == resolved and status(job).running), None)
 
 

@@ -19,7 +19,7 @@ import orjson
 from hrpro.data.points import Points
 from hrpro.data.run import Run
 from hrpro.errors import InputError, number_of, preview, printable
-from hrpro.files import read_bytes, write_atomic
+from hrpro.files import read_bytes, real_path, write_atomic
 from hrpro.labels.agreement import TOLERANCES, compare, f1_curve
 from hrpro.labels.history import (
     ROW_ONLY,
@@ -340,7 +340,7 @@ def _bring(store: LabelStore, operations: Sequence[Operation], other: Sequence[O
 
 def _check_target(path: Path, root: Path) -> None:
     """InputError if an export would overwrite the log or its projection."""
-    target, root = path.resolve(), root.resolve()
+    target, root = real_path(path), real_path(root)
     if target == root / "point_labels" / "points.csv" or target.is_relative_to(log_file(root).parent):
         raise InputError(f"{path}: belongs to the data set, which keeps it itself. Choose another file.")
 

@@ -45,7 +45,7 @@ from hrpro.config import config_of
 from hrpro.data.dataset import DataSet, open_dataset
 from hrpro.data.points import Points
 from hrpro.errors import InputError
-from hrpro.files import inside, locked_folder, open_regular, write_atomic, write_if_changed
+from hrpro.files import inside, locked_folder, open_regular, real_path, write_atomic, write_if_changed
 from hrpro.labels.rules import (
     KINDS,
     TABLES,
@@ -623,7 +623,7 @@ def _store(root: Path) -> LabelStore:
 
 def label_store(root: Path) -> LabelStore:
     """The process-wide store of a data set's folder."""
-    return _store(Path(root).resolve())
+    return _store(real_path(root))
 
 
 def project_points(root: Path) -> Path | None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from hrpro.errors import Cancelled, InputError
-from hrpro.files import inside, read_json, replacing_by_name, write_json
+from hrpro.files import inside, read_json, real_path, replacing_by_name, write_json
 from hrpro.video.probe import probe, version_of
 
 _SOURCE = Path(__file__).resolve().parents[2]
@@ -156,7 +156,7 @@ def _start(video: Path, lock: int) -> None:
     """Make a copy in a separate process, which inherits the lock: the lock is released however the process ends."""
     path = os.pathsep.join(filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(
-        [sys.executable, "-m", "hrpro", "proxy", str(video.resolve().parents[1]), video.name, "--lock", str(lock)],
+        [sys.executable, "-m", "hrpro", "proxy", str(real_path(video).parents[1]), video.name, "--lock", str(lock)],
         pass_fds=[lock], start_new_session=True, env=os.environ | {"PYTHONPATH": path},
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with contextlib.suppress(OSError):

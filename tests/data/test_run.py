@@ -111,6 +111,7 @@ REPORT = {"step": 5, "mAP": {"0.1": .5, "0.2": .4}, "average": {"0.1:0.2": .45},
     ({"last": {"step": 1, "mAP": {"0.1": .5}}}, "last must have both mAP and average"),
     ({"last": REPORT | {"average": "high"}}, "last.average must be an object"),
     ({"last": REPORT | {"per_class": {"run": [.5]}}}, "last.per_class must have a value for each threshold"),
+    ({"last": {"step": 1, "per_class": {"run": []}}}, "last.per_class must come with mAP"),
     ({"last": REPORT | {"per_class": {"run": [.5, [1]]}}}, "last.per_class.run[1] must be a number")])
 def test_invalid_reports_are_refused(run, reports, why):
     write_json(run.stage(1).metrics_file, {"last": REPORT, "best": {"step": 1}})
@@ -128,3 +129,13 @@ def test_invalid_settings_are_refused(run, settings):
     write_json(run.stage(1).config_file, settings)
     with pytest.raises(InputError, match=r"stage1/config\.json: "):
         run.config()
+
+
+def test_outcome_is_read_from_a_last_line_of_any_length(run):
+    per_class = {f"class {number}": [.5] * 10 for number in range(2000)}
+    finish = {"time": 2, "event": "finish", "last": {"per_class": per_class}}
+    path = run.stage(1).events_file
+    path.parent.mkdir()
+    for events, outcome in (([EVENT, finish], "finish"), ([finish, EVENT], ""), ([finish], "finish")):
+        path.write_text("".join(json.dumps(event) + "\n" for event in events))
+        assert path.stat().st_size > 100_000 and run.outcome(1) == outcome

@@ -153,7 +153,7 @@ def test_files_of_a_run_must_be_regular(run, make):
     assert "events.jsonl: cannot be read (" in StageLog(run, 1).read().notes[0]
     run.stage(1).checkpoint("last").parent.mkdir()
     make(run.stage(1).checkpoint("last"))
-    with pytest.raises(InputError, match=r"last\.pt: does not hold what this stage saves"):
+    with pytest.raises(InputError, match=r"last\.pt: is not a valid checkpoint of this stage"):
         load_checkpoint(run.stage(1).checkpoint("last"), load_config("thumos"), ("jump",))
 
 
@@ -165,7 +165,7 @@ def test_checkpoint_that_unpacks_to_more_than_its_size_is_refused(tmp_path):
             bomb.writestr(entry.filename, whole.read(entry))
     assert (tmp_path / "bomb.pt").stat().st_size < 1 << 20
     began = time.monotonic()
-    with pytest.raises(InputError, match=r"bomb\.pt: does not hold what this stage saves"):
+    with pytest.raises(InputError, match=r"bomb\.pt: is not a valid checkpoint of this stage"):
         load_checkpoint(tmp_path / "bomb.pt", load_config("thumos"), ("jump",))
     assert time.monotonic() - began < 1
     shutil.rmtree(tmp_path)

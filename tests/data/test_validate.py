@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import time
 
 import numpy as np
 import pytest
@@ -377,6 +378,18 @@ def test_missing_fps_is_taken_from_the_video_file(root, tmp_path):
     assert any("video 'train_2' has no usable fps; 25 is used" in note for note in notes) and len(notes) >= 2
     fps = open_dataset(config_of(root)).fps
     assert (fps["train_0"], fps["train_1"], fps["train_2"]) == (30, pytest.approx(10), 25)
+    (root / "videos" / "train_1.mp4").rename(tmp_path / "outside.mp4")
+    (root / "videos" / "train_1.mp4").symlink_to(tmp_path / "outside.mp4")
+    assert any("2 videos have no usable fps: 'train_1', 'train_2'; 25 is used" in note for _, note in said(root))
+
+
+def test_a_line_of_two_million_characters_gives_a_short_message(root):
+    with open(root / "split_train.txt", "a") as split:
+        split.write("ab" * 10**6)
+    began = time.process_time()
+    notes = [message for _, message in said(root)]
+    assert time.process_time() - began < 5 and max(map(len, notes)) < 5000
+    assert any("split_train.txt: video 'ababab" in note and "correct or remove the line." in note for note in notes)
 
 
 def test_repeated_faults_are_one_line_with_a_count_and_five_names(tmp_path):
