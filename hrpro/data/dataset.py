@@ -8,7 +8,7 @@ import os
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -309,6 +309,8 @@ def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], dur
                 findings: list[Finding], known: Container[str] | None = None) -> Points:
     """Read the points that lie inside their videos, and report the others in `findings`.
 
+    An accepted segment must contain its point and lie inside the video; otherwise its point is kept without it.
+
     Args:
         path: the point file.
         classes: C class names.
@@ -340,7 +342,17 @@ def read_points(path: Path, classes: tuple[str, ...], fps: dict[str, float], dur
     if late := int(((points.seconds > limit) & ~outside).sum()):
         findings.append(Finding("note", f"{path}: {number_of(late, 'point')} up to a second past the end of the "
                                 "video, counted for its last snippet. Check the duration and fps."))
-    return points[~outside]
+    points, limit = points[~outside], limit[~outside]
+    start, end = points.segment.T
+    astray = (start < -1) | (start > points.seconds) | (end < points.seconds) | (end > limit + 1)
+    if len(away := points[astray]):
+        what = "an accepted segment lies" if len(away) == 1 else f"{len(away):,} accepted segments lie"
+        videos = [away.videos[row] for row in dict.fromkeys(away.video.tolist())]
+        findings.append(Finding("left out", f"{path}: {what} outside the video or not around the point, in "
+                                f"{preview(videos)}; the first from {away.segment[0, 0]:g} to {away.segment[0, 1]:g} "
+                                f"s with its point at {away.seconds[0]:.2f} s of {duration[videos[0]]:g} s. Correct it "
+                                "in the app, or its start_frame and stop_frame."))
+    return replace(points, segment=np.where(astray[:, None], np.nan, points.segment))
 
 
 def _read_ambiguous(path: Path, videos: tuple[str, ...]) -> Segments:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hrpro.errors import InputError, condensed
 from hrpro.files import read_text, write_atomic
+from hrpro.schema import LARGEST
 from hrpro.timebase import Timebase, frame_number, frame_to_seconds
 
 CSV_COLUMNS = ("class", "class_index", "start_frame", "stop_frame", "video_id", "point")
@@ -171,14 +172,13 @@ class Points:
                 faults.append((f"line {number}", f"has {len(row)} columns, {len(header)} are needed",
                                "Complete or remove the line."))
                 continue
+            row += [""] * (len(header) - len(row))      # hand-added lines may lack the last, optional cells
             video, moment, label = (row[column].strip() for column in columns)
             if video not in index_of:
                 elsewhere.append((number, video))
                 continue
             try:
-                value = float(moment)
-                if not np.isfinite(value) or "_" in moment:
-                    raise ValueError
+                value = _parse_time(moment)
             except ValueError:
                 faults.append((f"line {number}", f"has {moment[:40]!r} instead of a time",
                                f"Write {'a frame number' if in_frames else 'seconds'}."))
@@ -189,8 +189,9 @@ class Points:
             segment = (np.nan, np.nan)
             if len(edges) == 3 and row[edges[0]].strip() == ACCEPTED:
                 try:
-                    segment = frame_to_seconds([float(row[column]) for column in edges[1:]], videos[video]).tolist()
-                    if not -np.inf < segment[0] < segment[1] < np.inf:
+                    segment = frame_to_seconds([_parse_time(row[column]) for column in edges[1:]],
+                                               videos[video]).tolist()
+                    if not segment[0] < segment[1]:
                         raise ValueError
                 except ValueError:
                     faults.append((f"line {number}", "has an accepted segment that does not end after it begins",
@@ -231,6 +232,14 @@ class Points:
     def save(self, path: Path, fps: Mapping[str, float]) -> None:
         """Write the HR-Pro point CSV, by rename."""
         write_atomic(path, self.to_csv(fps))
+
+
+def _parse_time(text: str) -> float:
+    """Seconds or a frame number; ValueError if it is not a number, not finite, or too large to make sense."""
+    value = float(text)
+    if not -LARGEST <= value <= LARGEST or "_" in text:
+        raise ValueError(text)
+    return value
 
 
 def _number(frame: float) -> int | float:

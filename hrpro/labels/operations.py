@@ -275,8 +275,8 @@ class LabelStore:
         operations are refused with `malformed` set. The other operations of the batch are still applied.
 
         Raises:
-            InputError: `who` is not a valid name, or the log could not be written; then the log is unchanged and no
-                operation of the batch is acknowledged.
+            InputError: `who` is not a valid name, the point file cannot be imported, or the log could not be written;
+                then the log is unchanged and no operation of the batch is acknowledged.
         """
         if not who.strip() or len(who) > 200:
             raise InputError(f"{who[:40]!r} cannot be a person's name. Give one of 1 to 200 characters.")
@@ -288,6 +288,7 @@ class LabelStore:
                         self._reset()
                         self._show_import()
                         if self._imported:
+                            self._check_import(self._imported)
                             self._take(self._imported)
                     acknowledgements = [self._accept(operation, who) for operation in operations]
                     self._append(file, self._operations[first:])
@@ -373,6 +374,12 @@ class LabelStore:
         self._imported = {"id": uuid.uuid4().hex, "time": _now(), "who": name, "video": None, "kind": "import",
                           "before": {}, "after": after}
         self._change(self._imported)
+
+    def _check_import(self, operation: Operation) -> None:
+        """InputError if no reader of the log would accept this import."""
+        if fault := logged_fault(operation, self._seq_of):
+            raise InputError(f"{self.dataset.points_file}: cannot be imported into the log of labels: the import "
+                             f"{fault}. Correct or remove the file.")
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[IO[bytes]]:

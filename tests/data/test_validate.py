@@ -115,6 +115,14 @@ def rename_hostile(root):
     edit_gt(root, lambda database: database.update({"../../etc/passwd": {"duration": 5, "fps": 25}}))
 
 
+def accepted(start, stop, point):
+    """Add a point with an accepted segment; the other lines lack the column's cell, as hand-added lines do."""
+    def change(root):
+        replace_points("point\n", "point,segment\n")(root)
+        append(root / POINTS, f"run,{start},{stop},train_1,{point},accepted\n")
+    return change
+
+
 def replace_points(old, new):
     def change(root):
         text = (root / POINTS).read_text()
@@ -177,6 +185,16 @@ CASES = {
                            "point_gaussian.csv: line 29 has 'soon' instead of a time", "Write a frame number"),
     "point at NaN": (lambda root: append(root / POINTS, "run,,,train_1,nan\n"), "error",
                      "line 29 has 'nan' instead of a time", "Write a frame number"),
+    "point too late for any number": (lambda root: append(root / POINTS, "run,,,train_1,1.7e308\n"), "error",
+                                      "line 29 has '1.7e308' instead of a time", "Write a frame number"),
+    "accepted segment": (accepted(60, 120, 90), "note", "in training videos, 1 point has an accepted segment", ""),
+    "accepted segment outside the video": (accepted(0, 1e12, 90), "left out", "an accepted segment lies outside the "
+                                           "video or not around the point, in 'train_1'; the first from 0 to "
+                                           "3.33333e+10 s with its point at 3.00 s of 40 s", "Correct it"),
+    "accepted segment beside its point": (accepted(600, 900, 90), "left out", "from 20 to 30 s with its point at "
+                                          "3.00 s", "its start_frame and stop_frame"),
+    "accepted segment of no number": (accepted(0, 1.7e308, 90), "error", "line 29 has an accepted segment that does "
+                                      "not end after it begins", "Write frame numbers"),
     "line too short": (lambda root: append(root / POINTS, "run,3\n"), "error",
                        "point_gaussian.csv: line 29 has 2 columns, 5 are needed", "Complete"),
     "two points in a snippet": (lambda root: [append(root / POINTS, "run,,,train_1,900\nrun,,,train_1,901\n")], "note",

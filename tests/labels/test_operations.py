@@ -676,6 +676,24 @@ def segment(start: float, end: float, **more) -> dict:
     return {"video": "v1", "label": "jump", "start": start, "end": end, "point": "a", "model": "run 1", **more}
 
 
+def test_log_can_be_read_after_importing_any_point_file(root):
+    """Segments that training leaves out are not imported; what no reader would accept is refused before writing."""
+    (root / "point_labels").mkdir()
+    path = root / "point_labels" / "points.csv"
+    path.write_text("class,start_frame,stop_frame,video_id,point,segment\njump,0,1e12,v1,30,accepted\nrun,,,v1,60\n")
+    LabelStore(root).apply([add("a", 1)], "Ann")
+    again = LabelStore(root)
+    assert len(again.points("v1")) == 3 and again.segments() == []
+    shutil.rmtree(root / "labels")
+    truth = json.loads((root / "gt_full.json").read_text())
+    truth["database"]["v1"].update(duration=999_999_999.9, fps=1)
+    (root / "gt_full.json").write_text(json.dumps(truth))
+    path.write_text("class,video_id,point\njump,v1,1e9\n")
+    with pytest.raises(InputError, match=r"points\.csv: cannot be imported into the log"):
+        LabelStore(root).apply([add("a", 1)], "Ann")
+    assert (root / "labels" / "operations.jsonl").read_bytes() == b""
+
+
 def test_suggestions_are_accepted_corrected_refused_and_deleted_with_their_point(root):
     store = LabelStore(root)
     store.apply([add("a", 1), change("accept", "s", {}, {"s": segment(.5, 2)}),
