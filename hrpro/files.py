@@ -62,6 +62,20 @@ def replacing_by_name(path: Path) -> Iterator[Path]:
             Path(temporary).unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Remove the temporary files of `replacing` that killed processes left in a folder; never follows links.
+
+    Args:
+        folder: The folder; its subfolders are left alone.
+        name: Regular expression for the names of the files that were being replaced.
+    """
+    leftover = re.compile(rf"\.({name})\.[a-z0-9_]{{8}}")
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:   # no such folder, or it is read-only
+        for entry in entries:
+            if leftover.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                Path(entry).unlink(missing_ok=True)
+
+
 def _read_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -23,10 +23,13 @@ from hrpro.config import Config, check
 from hrpro.data.run_forms import event_fault, reports_fault
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
-from hrpro.files import is_file_name, open_regular, read_array, read_json, real_path
+from hrpro.files import is_file_name, leads_out, open_regular, read_array, read_json, real_path, remove_leftovers
 
 STAGES = (1, 2)
 MOST_ARCHIVE = 4 << 30                                  # bytes; limit of a split's scores
+# Names of the files that a stage writes; see `StageFolder`.
+WRITTEN = (r"config\.json|classes\.txt|points\.(csv|txt)|(last|best)\.pt|(metrics|proposals|final_result_test)\.json|"
+           r"snippet_result_\w+\.json|snippet_scores_\w+\.npz")
 LAST_EVENTS = 1 << 16                                   # bytes at the end of events.jsonl that hold the last event
 PROBE_TIME = .5                                         # seconds to wait for a lock that `Run.busy` may hold
 _held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())   # runs locked by this thread
@@ -200,9 +203,7 @@ class Run:
         with self._locked(root):
             held = _held.set(_held.get() | {root})
             try:
-                for left in root.rglob(".*.*"):         # partial files of a process that was killed
-                    if left.is_file():
-                        left.unlink(missing_ok=True)
+                self._remove_leftovers()
                 yield
             finally:
                 _held.reset(held)
@@ -210,6 +211,13 @@ class Run:
                     if [path.name for path in root.iterdir()] == [".lock"]:
                         (root / ".lock").unlink()
                         root.rmdir()
+
+    def _remove_leftovers(self) -> None:
+        """Remove partial files of a process that was killed."""
+        for stage in map(self.stage, STAGES):
+            for folder in (stage.root, stage.root / "models", stage.root / "outputs"):
+                if not leads_out(folder, self.root):
+                    remove_leftovers(folder, WRITTEN)
 
     @contextlib.contextmanager
     def _locked(self, root: Path) -> Iterator[None]:

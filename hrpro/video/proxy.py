@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import IO
 
 from hrpro.errors import Cancelled, InputError
-from hrpro.files import inside, read_json, real_path, replacing_by_name, write_json
+from hrpro.files import inside, read_json, real_path, remove_leftovers, replacing_by_name, write_json
 from hrpro.video.probe import probe, version_of
 
+_VERSION = "[0-9a-f]+--?[0-9a-f]+"                      # as `version_of` writes it
 _SOURCE = Path(__file__).resolve().parents[2]
 
 
@@ -65,8 +66,7 @@ def make_proxy(source: Path, cache_dir: Path, progress: Callable[[float], object
         state = target.with_suffix(".json")
         if target.exists():
             return target
-        for left in target.parent.glob(".*.mp4.*"):     # leftovers of a killed process
-            left.unlink(missing_ok=True)
+        remove_leftovers(folder, rf".+\.{_VERSION}\.(mp4|json)")
         try:
             with replacing_by_name(target) as temporary:
                 info = probe(source)
@@ -79,7 +79,7 @@ def make_proxy(source: Path, cache_dir: Path, progress: Callable[[float], object
             raise
         if missing:
             note(missing_note(info, missing))
-        made = re.compile(re.escape(source.name) + r"\.[0-9a-f]+-[0-9a-f]+\.(mp4|json)")
+        made = re.compile(rf"{re.escape(source.name)}\.{_VERSION}\.(mp4|json)")
         for path in target.parent.iterdir():
             if path != target and made.fullmatch(path.name):
                 path.unlink()

@@ -63,6 +63,30 @@ def test_checking_creates_nothing_and_an_empty_run_leaves_no_folder(run, tmp_pat
     assert run.root.exists() and not run.busy()
 
 
+LEFT = ["stage1/.config.json.abcdefgh", "stage1/.points.csv.a1b2c3_4", "stage1/models/.last.pt.zzzzzzzz",
+        "stage1/outputs/.snippet_scores_test.npz.00000000", "stage2/outputs/.final_result_test.json._x_x_x_x"]
+KEPT = [".gitlab-ci.yml", ".config.json.abcdefgh", "src/.env.local", "stage1/.env.local", "stage1/.last.pt",
+        "stage1/.config.json.backup", "stage1/.config.json.ABCDEFGH", "stage1/models/.mine.pt.abcdefgh",
+        "stage1/models/old/.last.pt.abcdefgh", "stage3/.config.json.abcdefgh"]
+
+
+def test_only_leftovers_of_files_that_a_run_writes_are_removed(run, tmp_path):
+    """A data set's settings can name any folder as the run's."""
+    for name in (*LEFT, *KEPT):
+        path = run.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    outside = tmp_path / "elsewhere" / ".last.pt.abcdefgh"
+    outside.parent.mkdir()
+    outside.write_text("mine")
+    (run.root / "stage2" / "models").symlink_to(outside.parent)
+    (run.root / "stage2" / "outputs" / ".metrics.json.abcdefgh").symlink_to(outside)
+    with run.exclusive_lock():
+        assert not [name for name in LEFT if (run.root / name).exists()]
+        assert [name for name in KEPT if (run.root / name).exists()] == KEPT
+    assert outside.exists() and (run.root / "stage2" / "outputs" / ".metrics.json.abcdefgh").is_symlink()
+
+
 def test_error_inside_the_lock_propagates(run):
     with pytest.raises(FileNotFoundError), run.exclusive_lock():
         (run.root / "nothing").read_text()

@@ -276,6 +276,16 @@ def test_killed_copy_is_reported_and_can_be_retried(folder, long_video):
     assert not any(cache.glob("proxies/.*.mp4.*"))
 
 
+def test_only_leftovers_of_copies_are_removed(folder):
+    proxies = folder / "cache" / "proxies"
+    proxies.mkdir(parents=True)
+    left, kept = [".b.avi.1f-2e.mp4.abcdefgh", ".b.avi.1f-2e.json.a1b2c3_4"], [".my.mp4.backup", ".mine.mp4.abcdefgh"]
+    for name in (*left, *kept):
+        (proxies / name).write_text("mine")
+    assert command(folder, "a").wait(30) == 0
+    assert [name for name in (*left, *kept) if (proxies / name).exists()] == kept
+
+
 def test_command_waits_for_the_lock_of_another_process(folder):
     cache = folder / "cache"
     (cache / "proxies").mkdir(parents=True)
