@@ -94,6 +94,28 @@ def write_atomic(path: Path, content: bytes | str | Callable[[IO[bytes]], None])
             file.write(content.encode() if isinstance(content, str) else content)
 
 
+def write_output(path: Path, text: str) -> None:
+    """Write text to a path that a user chose: replace a file, or the one that a link leads to; fill a pipe or terminal.
+
+    Raises:
+        InputError: The path is something else or cannot be written; a file is left unchanged.
+        BrokenPipeError: The reader of a pipe closed it.
+    """
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except FileNotFoundError:
+        kind = stat.S_IFREG
+    except OSError as error:
+        raise InputError(f"{path}: could not be written ({error.strerror}). {system_remedy(error)}") from error
+    if kind == stat.S_IFREG:
+        write_atomic(real_path(path), text)
+    elif kind in (stat.S_IFIFO, stat.S_IFCHR):
+        with open(path, "wb") as file:
+            file.write(text.encode())
+    else:
+        raise InputError(f"{path}: is not a file, pipe or terminal. Give the name of a file.")
+
+
 def write_if_changed(path: Path, text: str) -> None:
     """Replace `path` with `text` unless that is its content already; see `replacing` for errors."""
     try:

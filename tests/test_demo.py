@@ -147,12 +147,14 @@ def test_jump_is_visible_at_its_time(tmp_path):
     assert rows[0] - rows[1] > 10
 
 
-def test_demo_is_remade_in_place(copy):
+def test_demo_is_remade_in_place_even_through_a_link(copy):
     (copy / "cache").mkdir()
     before = (copy / "gt_full.json").read_bytes()
-    make_demo(copy, workers=2)
+    link = copy.with_name("link")
+    link.symlink_to(copy)
+    make_demo(link, workers=2)
     assert (copy / "gt_full.json").read_bytes() == before and not (copy / "cache").exists()
-    assert [path.name for path in copy.parent.iterdir()] == ["small"]
+    assert link.readlink() == copy and sorted(path.name for path in copy.parent.iterdir()) == ["link", "small"]
 
 
 def test_demo_with_labels_made_by_people_is_not_replaced(copy):

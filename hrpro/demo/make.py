@@ -21,7 +21,7 @@ from hrpro.demo.figure import ACTIONS, FPS, INDEX, Looks, Pose, blend, draw, fid
 from hrpro.demo.scenes import SCENES, melody
 from hrpro.errors import InputError, raise_if
 from hrpro.features.extract import FEATURE_DIM, extract_dataset
-from hrpro.files import locked_folder, read_json, write_atomic, write_json
+from hrpro.files import locked_folder, read_json, real_path, write_atomic, write_json
 from hrpro.labels.operations import LabelStore
 from hrpro.workers import worker_count, worker_pool
 
@@ -191,7 +191,7 @@ def make_demo(out: Path, progress: Callable[[float, str], object] = lambda fract
     It is generated beside `out` and moved there when complete; an interrupted run is continued.
 
     Args:
-        out: The data set's folder.
+        out: The data set's folder, or a link to it.
         progress: Called with the fraction done and a sentence.
         force: Replace a demo even if people have labelled in it.
         workers: Number of processes; one per processor if None.
@@ -199,8 +199,8 @@ def make_demo(out: Path, progress: Callable[[float, str], object] = lambda fract
     Raises:
         InputError: `out` exists and is not a demo, contains labels made by people, or is being made by another process.
     """
-    out = Path(out)
-    _refuse_to_lose(out, force)
+    _refuse_to_lose(Path(out), force)
+    out = real_path(out)
     making = out.with_name(f".{out.name}.{VERSION}")
     (making / "videos").mkdir(parents=True, exist_ok=True)
     with locked_folder(making, busy=f"{making}: another process is making this demo. Wait until it ends."):

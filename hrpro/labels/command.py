@@ -19,7 +19,7 @@ import orjson
 from hrpro.data.points import Points
 from hrpro.data.run import Run
 from hrpro.errors import InputError, number_of, preview, printable
-from hrpro.files import read_bytes, real_path, write_atomic
+from hrpro.files import read_bytes, real_path, write_output
 from hrpro.labels.agreement import TOLERANCES, compare, f1_curve
 from hrpro.labels.history import (
     ROW_ONLY,
@@ -186,8 +186,8 @@ def _export_segments(args: argparse.Namespace) -> None:
 
 def _write(path: Path | None, text: str) -> None:
     """Write to a file, or to standard output if there is no path."""
-    if path:
-        write_atomic(path, text)
+    if path and path != Path("/dev/stdout"):            # opened by name, it would be truncated if it is a file
+        write_output(path, text)
     else:
         print(text, end="")
 

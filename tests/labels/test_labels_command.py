@@ -1,13 +1,16 @@
 """`python -m hrpro labels` as users run it: real logs, real processes, files written by others."""
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -423,6 +426,36 @@ def test_export_matches_the_projection_and_can_be_limited_by_time_and_person(roo
     assert len(exported("--at", 7)) == 5 and len(exported("--at", 9)) == len(exported()) == 4
     assert {label for label, _, _ in exported("--who", "Bob")} == {"слалом"}
     assert exported("--who", "Ann", "--at", 2) == exported("--at", 2)
+
+
+@pytest.mark.parametrize("command", ["export-csv", "export-segments"])
+def test_export_follows_links_and_fills_pipes(root, tmp_path, command):
+    labelled(root)
+    expected, target, link, pipe = labels(command, root).stdout, *(tmp_path / name for name in ("file", "link", "pipe"))
+    link.symlink_to(target)
+    for prepare in (Path.touch, Path.unlink):           # an existing file is replaced, a missing one created
+        prepare(target)
+        labels(command, root, "-o", link)
+        assert link.readlink() == target and target.read_text() == expected
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        text = pool.submit(pipe.read_text)
+        labels(command, root, "-o", pipe)
+        assert text.result(timeout=60) == expected and pipe.is_fifo()
+    assert labels(command, root, "-o", "/dev/stdout").stdout == expected
+
+
+def test_export_does_not_replace_sockets_and_folders_or_follow_link_loops(root, tmp_path, capsys):
+    labelled(root)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(tmp_path):
+        server.bind("socket")
+        before = snapshot(tmp_path)
+        for name in ("folder", "loop", "socket"):
+            assert main(["labels", "export-csv", str(root), "-o", name]) == 2
+            assert name in capsys.readouterr().err
+            assert snapshot(tmp_path) == before
 
 
 def test_output_is_always_utf_8(root):
