@@ -55,7 +55,7 @@ def choose_stage(run: Run) -> int | None:
     if not ready:
         return None
     key = f"stage {run.root} {ready}"
-    changed = in_address("stage", key, {f"{stage}": stage for stage in ready}.get, default=ready[-1])
+    changed = in_address("stage", key, {f"{stage}": stage for stage in ready}.get, default=ready[-1], drop="least")
     return st.segmented_control("Stage", ready, required=True, key=key, persist_state="session", on_change=changed,
                                 help="Stage 1: snippet scores cut into proposals. Stage 2: proposals refined and "
                                      "scored again.")
@@ -231,16 +231,11 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
     names, at, of = [f"{tiou:g}" for tiou in precision.tiou], f"list tIoU {len(precision.tiou)}", \
         f"list class {dataset.name}"
     tiou_changed = in_address("tiou", at, {name: k for k, name in enumerate(names)}.get, names.__getitem__,
-                              default=int(np.abs(precision.tiou - TIOU).argmin()))
+                              default=int(np.abs(precision.tiou - TIOU).argmin()), drop="least")
     class_changed = in_address("of", of, {name: name for name in precision.classes}.get, lambda label: label or "")
     order_changed = in_address("by", "list order", {name: name for name in ORDERS_OF_MISTAKES}.get)
-
-    def other_tiou() -> None:
-        tiou_changed()
-        st.query_params.pop("least", None)              # the slider restarts at the best F1 of that tIoU
-
     k = first.selectbox("tIoU", range(len(names)), format_func=names.__getitem__, key=at, persist_state="session",
-                        on_change=other_tiou)
+                        on_change=tiou_changed)
     label = second.selectbox("Class", precision.classes, index=None, placeholder="all", key=of,
                              persist_state="session", on_change=class_changed)
     order = third.selectbox("Sort by", ORDERS_OF_MISTAKES, format_func=ORDERS_OF_MISTAKES.get, key="list order",

@@ -14,6 +14,9 @@ from app.text import plain
 from hrpro.data.run import Run, find_runs, newest_result
 
 MOMENT = ("t", "class", "mistake", "of", "least", "by")  # URL parameters of a moment, besides its video
+# URL parameters that another data set or run makes invalid. A moment stays, to compare two runs at it.
+BELONGS = {"dataset": ("run", "video", *MOMENT), "run": ("mistake", "least")}
+GUESSED = "run guessed"                                 # session key: (page, data set, run), if the page chose the run
 
 
 def choose_dataset() -> Path:
@@ -26,10 +29,11 @@ def choose_dataset() -> Path:
     return data_root() / _choose("dataset", "Data set", names)
 
 
-def choose_run(dataset: Path, *, begun: Sequence[Run] = (), results: bool = False) -> Run | None:
+def choose_run(dataset: Path, page: str, *, begun: Sequence[Run] = (), results: bool = False) -> Run | None:
     """Show a box with the data set's runs and return the chosen one; None if there are none.
 
     Args:
+        page: name of the page. A run that it opened is guessed anew; one that a link from another page names is not.
         begun: runs to list first that may not have written anything yet.
         results: unless the user has chosen a run, open the newest finished one that has detections.
     """
@@ -38,27 +42,30 @@ def choose_run(dataset: Path, *, begun: Sequence[Run] = (), results: bool = Fals
     if not runs:
         return None
     best = newest_result(found) if results else None
-    return runs[_choose("run", "Run", list(runs), best.name if best else next(iter(runs)))]
+    return runs[_choose("run", "Run", list(runs), best.name if best else next(iter(runs)), dataset.name, page)]
 
 
 def why_this_run(run: Run) -> None:
     """Explain why the page opened an older run, if the newest one has no results."""
     newest = find_runs(ckpt_root(), run.dataset)[0]
-    if run != newest and st.session_state.get("run guessed") == run.name:
+    if run != newest and st.session_state.get(GUESSED, ())[1:] == (run.dataset, run.name):
         why = {"cancelled": "was cancelled", "error": "failed"}.get(newest.outcome(max(newest.stages)),
                                                                     "has not finished")
         st.caption(f"{plain(run.name)} is the newest finished run. {plain(newest.name)} is newer, but {why}.")
 
 
-def choose(key: str, value: str) -> None:
-    """Set the choice `?key=` for this and all other pages."""
-    st.session_state[key] = value
-    if st.query_params.get(key) != value:
-        st.query_params[key] = value
+def choose(key: str, value: str, dataset: str = "") -> None:
+    """Set the choice `?key=` for this and all other pages.
+
+    Args:
+        dataset: name of the data set that the choice is limited to.
+    """
+    st.session_state[f"chosen {key} {dataset}"] = value
+    _write(key, value)
 
 
 def in_address(name: str, key: str, read: Callable[[str], Any], write: Callable[[Any], str] = str, *,
-               default: Any = None) -> Callable[[], None]:
+               default: Any = None, drop: str = "") -> Callable[[], None]:
     """Let `?name=` set the value of the widget `key`, so that links and reloads restore it.
 
     The widget itself must not have a default: one that changes between runs would reset it.
@@ -67,6 +74,7 @@ def in_address(name: str, key: str, read: Callable[[str], Any], write: Callable[
         read: converts text of the URL to the widget's value; None if it is invalid.
         write: converts the value to text; "" to omit it from the URL.
         default: value if neither the URL nor the session has one.
+        drop: URL parameter that another value makes invalid.
 
     Returns:
         The widget's `on_change`, which writes the choice into the URL.
@@ -83,6 +91,7 @@ def in_address(name: str, key: str, read: Callable[[str], Any], write: Callable[
             st.query_params[name] = text
         else:
             st.query_params.pop(name, None)
+        st.query_params.pop(drop, None)
 
     return changed
 
@@ -113,28 +122,43 @@ def previous_next(names: tuple[str, str], key: str, here: int, count: int, go: C
                       help=end if beyond else None)
 
 
-def _choose(key: str, label: str, options: Sequence[str], default: str | None = None) -> str:
+def _write(key: str, value: str) -> None:
+    """Write a choice into the URL; what belongs to the choice that it replaces leaves the URL."""
+    before = st.query_params.get(key)
+    if before == value:
+        return
+    if before is not None:
+        for of_another in BELONGS[key]:
+            st.query_params.pop(of_another, None)
+    st.query_params[key] = value
+
+
+def _choose(key: str, label: str, options: Sequence[str], guess: str | None = None, dataset: str = "",
+            page: str = "") -> str:
     """A select box whose choice is kept in the URL and the session. The URL takes precedence: the user opened it.
 
-    default: what the page opens if the user has chosen nothing; other pages do not treat it as the user's choice.
+    Args:
+        guess: what the page opens if the user has chosen nothing. It follows later guesses, and other pages do not
+            treat it as the user's choice. By default, the first option, which then stays.
+        dataset: name of the data set that the choice is limited to.
+        page: name of the page that guesses.
     """
-    box, guessed = f"{key} box", f"{key} guessed"
+    box, named = f"{key} box", st.query_params.get(key)
 
     def changed() -> None:
-        st.session_state.pop(guessed, None)
-        if key == "dataset":                            # the moment belongs to the other data set
-            for of_another in ("video", *MOMENT):
-                st.query_params.pop(of_another, None)
-        choose(key, st.session_state[box])
+        choose(key, st.session_state[box], dataset)
 
-    named, kept = st.query_params.get(key), st.session_state.get(key)
-    wanted = named or (kept if default is None or kept != st.session_state.get(guessed) else None)
-    if wanted not in options:
-        wanted = default or options[0]
-        st.session_state[guessed] = wanted
-    elif wanted != st.session_state.get(guessed):
-        st.session_state.pop(guessed, None)
-    st.session_state[box] = wanted
-    st.selectbox(label, options, key=box, on_change=changed)
-    choose(key, st.session_state[box])
-    return st.session_state[box]
+    if guess is not None and st.session_state.get(GUESSED) == (page, dataset, named):
+        named = None
+    chosen = next((name for name in (named, st.session_state.get(f"chosen {key} {dataset}")) if name in options),
+                  None)
+    if chosen is None and guess is not None:
+        chosen, st.session_state[GUESSED] = guess, (page, dataset, guess)
+        _write(key, guess)
+    else:
+        chosen = chosen or options[0]
+        if guess is not None:
+            st.session_state.pop(GUESSED, None)
+        choose(key, chosen, dataset)
+    st.session_state[box] = chosen
+    return st.selectbox(label, options, key=box, on_change=changed)

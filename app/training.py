@@ -72,7 +72,7 @@ def _start(dataset: Path, config: Config | None, chain: tuple[int, ...], obstacl
             st.error(plain(str(error)))
         else:
             st.session_state[count] += 1
-            choose("run", config.task_info)
+            choose("run", config.task_info, dataset.name)
             for key in ("wish", "suggested name", "started"):
                 st.session_state[f"{key} {dataset.name}"] = config.task_info
             st.rerun()

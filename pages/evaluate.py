@@ -12,7 +12,7 @@ columns = st.columns([2, 2, 2, 3], vertical_alignment="bottom")
 with columns[0]:
     root = choose_dataset()
 with columns[1]:
-    run = choose_run(root, results=True)
+    run = choose_run(root, "evaluate", results=True)
 if run is None:
     st.info("No run of this data set yet. Train one; its detections are measured here.")
     st.page_link("pages/train.py", label="Go to Train", icon=":material/model_training:")

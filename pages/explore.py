@@ -14,7 +14,7 @@ st.html("<style>.stMainBlockContainer { padding: 4rem 1.5rem .5rem; }</style>")
 left, right = st.columns([2, 5], gap="medium")
 with left:
     root = choose_dataset()
-    run = choose_run(root, results=True)
+    run = choose_run(root, "explore", results=True)
     if run:
         why_this_run(run)
     try:

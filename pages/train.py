@@ -10,7 +10,7 @@ left, right = st.columns([2, 3], gap="large")
 with left:
     dataset = choose_dataset()
 with right:
-    run = choose_run(dataset, begun=begun(dataset))
+    run = choose_run(dataset, "train", begun=begun(dataset))
 with left:
     new_run(dataset)
 with right:

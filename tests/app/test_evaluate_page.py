@@ -293,6 +293,85 @@ def test_newest_finished_run_is_opened(world, run):
     assert field(open_page("evaluate", run="third"), "Run").value == "third"
 
 
+def copied(run, dataset, name, event="finish", age=0):
+    """A copy of a run that ended with `event`, `age` seconds ago."""
+    other = Run(shutil.copytree(run.root, run.root.parents[1] / dataset / name))
+    with open(other.stage(2).events_file, "a") as file:
+        ends = {"cancelled": {"step": 1}, "finish": {"seconds": 1., "last": None, "best": None}}
+        file.write(json.dumps({"time": time.time(), "event": event, **ends[event]}) + "\n")
+    for stage in (1, 2):
+        os.utime(other.stage(stage).root, (time.time() - age,) * 2)
+    return other
+
+
+@pytest.mark.parametrize("page", ["evaluate", "explore"])
+def test_run_is_guessed_anew_for_another_data_set(world, run, data, page):
+    shutil.copytree(data, data.parent / "other")
+    copied(run, "other", "first", "cancelled", age=9)
+    copied(run, "other", "second")
+    test = open_page(page, dataset="small")
+    assert field(test, "Run").value == "first"
+    field(test, "Data set").set_value("other").run()
+    assert (field(test, "Run").value, test.query_params["run"]) == ("second", "second")
+    assert not any("newest finished" in caption.value for caption in test.caption)
+    field(test, "Run").set_value("first").run()
+    field(test, "Data set").set_value("small").run()
+    field(test, "Data set").set_value("other").run()    # remembered for its data set
+    assert (field(test, "Run").value, test.query_params["run"]) == ("first", "first")
+
+
+def test_run_chosen_for_another_data_set_is_not_opened_by_a_link(world, run, data):
+    shutil.copytree(data, data.parent / "other")
+    copied(run, "other", "first", "cancelled", age=9)
+    copied(run, "other", "second")
+    test = open_page("train", dataset="small", run="first")
+    test.query_params.clear()
+    test.query_params["dataset"] = "other"              # as the cards on Projects do
+    assert field(test.switch_page("pages/evaluate.py").run(), "Run").value == "second"
+
+
+def test_guess_follows_a_run_that_finishes_but_a_link_to_the_same_run_stays(world, run):
+    copied(run, "small", "older", age=9)
+    for stage in (1, 2):
+        os.utime(run.stage(stage).root, (1, 1))
+    test = open_page("evaluate", stage="2")
+    assert field(test, "Run").value == "older"
+    slider, = test.slider
+    slider.set_value(slider.min).run()
+    copied(run, "small", "newer", "cancelled")
+    test.run()
+    assert field(test, "Run").value == "older"
+    assert test.caption[0].value == \
+        "older is the newest finished run. newer is newer, but was cancelled."
+    copied(run, "small", "newest")
+    test.run()
+    assert field(test, "Run").value == test.query_params["run"] == "newest" and "least" not in test.query_params
+    assert not any("newest finished" in caption.value for caption in test.caption)
+    copied(run, "small", "latest", age=-9)
+    test.query_params.clear()
+    test.query_params |= {"dataset": "small", "run": "newest"}
+    test.switch_page("pages/explore.py").run()
+    assert field(test, "Run").value == "newest"
+    test.run()
+    assert field(test, "Run").value == "newest"
+
+
+def test_score_threshold_starts_at_the_best_f1_of_another_run_or_stage(world, run, data):
+    found = Segments.from_activitynet(run.stage(2).final_result)
+    other = copied(run, "small", "second")
+    replace(found, score=found.score / 2).save(other.stage(2).final_result)
+    best = {(each.name, stage): result(load_dataset(data), each, stage).precision.best_f1(4).score
+            for each in (run, other) for stage in (1, 2)}
+    test = open_page("evaluate", run="first", stage="2")
+    for label, value, shown in (("Run", "second", ("second", 2)), ("Stage", 1, ("second", 1))):
+        least = best["second", 1] * .9
+        test.query_params["least"] = repr(float(least))                    # as "Back to the list" does
+        test.run()
+        assert test.slider[0].value == least
+        field(test, label).set_value(value).run()
+        assert test.slider[0].value == best[shown] and "least" not in test.query_params
+
+
 def test_broken_result_file_is_reported(run):
     run.stage(2).final_result.write_text('{"results": {')
     assert "final_result_test.json" in open_page("evaluate").error[0].value.replace("\\", "")

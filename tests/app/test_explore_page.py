@@ -80,6 +80,19 @@ def test_invalid_mistake_in_the_link_shows_the_video_only(world, named):
     assert not test.exception
 
 
+def test_mistake_is_left_with_its_run_but_not_the_moment(world):
+    run = Run(world / "ckpt" / "small" / "first")
+    shutil.copytree(run.root, run.root.parent / "second")
+    precision = result(load_dataset(world / "dataset" / "small"), run, 2).precision
+    chosen = Mistakes("wrong", 2, .5, None, .1)
+    link = chosen.address(precision, chosen.rows(precision), 2)
+    test = open_page("explore", dataset="small", run="first", **link)
+    assert shown(test)["lanes"][0]["id"] == "mistake"
+    field(test, "Run").set_value("second").run()
+    assert shown(test)["lanes"][0]["id"] != "mistake" and not {"mistake", "least"} & set(test.query_params)
+    assert shown(test)["seek"] == float(link["t"]) and shown(test)["video"]["id"] == link["video"]
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("12.5", 12.5), (None, 0), ("", 0), ("soon", 0), ("-3", 0), ("nan", 0),
                                                ("inf", 0)])
 def test_invalid_times_in_links_count_as_zero(text, seconds, monkeypatch):
