@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,7 +134,8 @@ def _panel(run: Run) -> None:
             st.caption("Full log:")
             st.code(shell(relative_to_cwd(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language=None)
             st.caption("Started with:")
-            st.code(shell(relative_to_cwd(job.command[3:])), language=None, wrap_lines=True)
+            st.code(shell(relative_to_cwd(job.arguments)) if job.arguments else shlex.join(job.command),
+                    language=None, wrap_lines=True)
 
 
 def _measurable(run: Run, log: StageLog) -> bool:

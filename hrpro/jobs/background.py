@@ -63,6 +63,11 @@ class Job:
     folder: Path
 
     @property
+    def arguments(self) -> list[str]:
+        """Arguments of `python -m hrpro`; empty if the command is another one."""
+        return self.command[3:] if self.command[1:3] == ["-m", "hrpro"] else []
+
+    @property
     def log(self) -> Path:
         return self.folder / f"{self.id}.log"
 

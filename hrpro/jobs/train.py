@@ -13,6 +13,7 @@ import orjson
 
 from hrpro.config import Config, load_config
 from hrpro.data.run import STAGES, Run
+from hrpro.errors import InputError
 from hrpro.jobs.background import Job, hrpro_command, refuse_second, start
 from hrpro.training.command import add_config_arguments, config_from
 from hrpro.yaml_files import parse_yaml
@@ -67,10 +68,17 @@ def start_training(cfg: str, config: Config, stages: Sequence[int] = STAGES, *, 
 
 
 def resume_training(job: Job) -> Job:
-    """Restart a job's training from its last checkpoint; InputError if another process is working on this run."""
+    """Restart a job's training from its last checkpoint, with the current interpreter.
+
+    Raises:
+        InputError: Another process is working on this run, or the job is not `python -m hrpro train …`.
+    """
+    if job.arguments[:1] != ["train"]:
+        raise InputError(f"{job.folder / job.id}.json: {shlex.join(job.command)[:200]!r} is not `python -m hrpro train "
+                         "…`, so it cannot be resumed. Continue the run with `python -m hrpro train --resume`.")
     run = Run(Path(job.target))
     run.refuse_busy()
-    command = [*job.command, *(["--resume"] if "--resume" not in job.command else [])]
+    command = hrpro_command(*job.arguments, *(["--resume"] if "--resume" not in job.arguments else []))
     return start(job.folder.parent, command, job.label, run.root)
 
 

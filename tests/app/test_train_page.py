@@ -1,6 +1,7 @@
 """The Train page, run with Streamlit's AppTest on real folders."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -287,6 +288,23 @@ def test_message_of_a_failed_job_is_shown_literally(folders, tiny):
     test = open_page("train")
     assert test.error[0].value == plain("*[a](b) <i>$x$: is wrong.")
     assert "Resume" in [button.label for button in test.button]
+
+
+def test_foreign_command_in_a_job_record_is_shown_and_not_resumed(folders, tiny, tmp_path):
+    target = folders[1] / "tiny" / "x"
+    job = start(folders[1], ["/bin/sh", "-c", "exit 1", "train", "--cfg", "thumos"], "train tiny/x", target)
+    while status(job).running:
+        pass
+    record, pwned = job.folder / f"{job.id}.json", tmp_path / "pwned"
+    command = ["/bin/sh", "-c", f"touch {pwned}", "train", "--cfg", "thumos"]
+    write_json(record, json.loads(record.read_bytes()) | {"command": command})
+    test = open_page("train", dataset="tiny", run="x")
+    assert shlex.join(command) in [code.value for code in test.code]
+    next(button for button in test.button if button.label == "Resume").click()
+    test.run()
+    assert any(f"{record.name}: " in error.value.replace("\\", "") and "cannot be resumed" in error.value
+               for error in test.error)
+    assert len(jobs(folders[1])) == 1 and not pwned.exists()
 
 
 def test_clock_set_back_hides_no_job_and_shows_no_dead_run_as_running(folders, tiny):

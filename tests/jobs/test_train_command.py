@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import os
 import shlex
 import signal
@@ -14,8 +15,8 @@ import pytest
 from hrpro.config import load_config
 from hrpro.data.run import Run
 from hrpro.errors import InputError
-from hrpro.jobs.background import jobs, status, tail
-from hrpro.jobs.train import add_arguments, shell, start_training, train_arguments
+from hrpro.jobs.background import Job, find_job, jobs, status, tail
+from hrpro.jobs.train import add_arguments, resume_training, shell, start_training, train_arguments
 from hrpro.training.command import config_from
 
 
@@ -40,6 +41,25 @@ def test_command_line_reproduces_the_settings(changes):
 
 def test_default_settings_are_left_out_of_the_command_line():
     assert train_arguments("gtea", load_config("gtea")) == ["train", "--cfg", "gtea"]
+
+
+def test_job_is_resumed_with_the_current_interpreter(tmp_path):
+    (tmp_path / "jobs").mkdir()
+    record = {"id": "a", "label": "train tiny/x", "target": str(tmp_path / "tiny" / "x"), "pid": 999_999, "started": 1,
+              "command": ["/bin/false", "-m", "hrpro", "train", "--cfg", "nosuch"]}
+    (tmp_path / "jobs" / "a.json").write_text(json.dumps(record))
+    again = ended(resume_training(find_job(tmp_path, "a")))
+    assert again.command == [sys.executable, *record["command"][1:], "--resume"]
+    assert "no such configuration" in status(again).message
+
+
+@pytest.mark.parametrize("words", [["-c", "exit", "train"], ["-m", "hrpro", "extract"], ["-m", "hrpro"], []])
+def test_job_of_another_command_is_not_resumed(tmp_path, words):
+    target, folder = tmp_path / "tiny" / "x", tmp_path / "jobs"
+    job = Job("a", "train tiny/x", [sys.executable, *words], str(target), 999_999, 1., folder)
+    with pytest.raises(InputError, match=r"jobs/a\.json: .* is not `python -m hrpro train …`, so it cannot be resumed"):
+        resume_training(job)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
