@@ -17,6 +17,8 @@ in `after` is added, a key only in `before` is removed. Keys and values depend o
     mark                                       video -> {"done": true}
     undo, redo                                 those of the operation named in `of`
 
+A segment stays with its point: an operation that deletes the point, or moves it out of the segment, removes the segment
+too, and one that relabels the point relabels it. Segments of older logs that came apart from their points are ignored.
 One operation may therefore change many points, and replaying a prefix of the log gives any earlier state. `classes.txt`
 and `point_labels/points.csv`, which training reads, are projections of it. `rules` defines which values are valid.
 """
@@ -54,6 +56,7 @@ from hrpro.labels.rules import (
     check_class,
     check_point,
     check_segment,
+    fits,
     logged_fault,
     request_fault,
     table_of,
@@ -218,15 +221,24 @@ class LabelStore:
         return _table(rows, self._accepted(), list(dict.fromkeys([*self.class_order, *(row["label"] for row in rows)])),
                       fps)
 
-    def _accepted(self) -> dict[tuple[str, str], tuple[float, float]]:
-        """{(point id, class): (start, end) in seconds} of the segments that people accepted for points."""
-        with self._mutex:
-            return {(segment["point"], segment["label"]): (segment["start"], segment["end"])
-                    for segment in self._tables["segments"].values() if not segment.get("refused")}
+    def _accepted(self) -> dict[str, tuple[float, float]]:
+        """{point id: (start, end) in seconds} of the segments that people accepted for points."""
+        return {segment["point"]: (segment["start"], segment["end"])
+                for segment in self.segments() if not segment.get("refused")}
 
     def segments(self, video: str | None = None) -> list[dict[str, Any]]:
-        """Accepted and refused segments of one video or of all, each {"id", "video", "label", "start", "end", …}."""
-        return self._of_video("segments", video)
+        """Accepted and refused segments of one video or of all, each {"id", "video", "label", "start", "end", …}.
+
+        Each point has at most one, of its class and around it; others, which older logs may have, are left out. "who"
+        is the person who accepted or refused it last.
+        """
+        with self._mutex:
+            rows, points, chosen = self._of_video("segments", video), self._tables["points"], {}
+            for row in sorted(rows, key=lambda row: "refused" not in row):
+                if not row["point"] or fits(row, points.get(row["point"])):
+                    chosen[row["point"] or (row["id"],)] = row["id"]
+            kept = set(chosen.values())
+            return [row for row in rows if row["id"] in kept]
 
     def _of_video(self, table: str, video: str | None) -> list[dict[str, Any]]:
         with self._mutex:
@@ -348,6 +360,7 @@ class LabelStore:
         self._seq_of: dict[str, int] = {}
         self._done: dict[tuple, list[str]] = {}
         self._undone: dict[tuple, list[str]] = {}
+        self._undo_of: dict[str, Operation] = {}
         self._ever: set[str] = set()
         self._successor: dict[str, str] = {}
 
@@ -495,10 +508,14 @@ class LabelStore:
                 about, note = self._reverse(operation["kind"], (operation["video"], who))
                 stamped |= about
             else:
-                stamped |= {"before": operation["before"], "after": operation["after"]}
+                stamped |= {"before": dict(operation["before"]), "after": dict(operation["after"])}
                 self._check_change(stamped)
                 if operation["kind"] in ("rename", "merge"):
                     self._carry_labels(stamped)
+                else:
+                    self._carry_segments(stamped)
+                    for reason in self._stray_segments(stamped).values():
+                        raise Refusal(reason)
         except Refusal as refusal:
             return Acknowledgement(key, refused=str(refusal))
         self._take(stamped)
@@ -510,16 +527,26 @@ class LabelStore:
         if not stack:
             raise Refusal(f"There is nothing to {kind}.")
         target = self._operations[self._seq_of[stack[-1]] - 1]
-        now, then = (target["after"], target["before"]) if kind == "undo" else (target["before"], target["after"])
+        now, then = target["after"], target["before"]
+        if kind == "redo":                              # also of the segments that the undo changed with their points
+            undone = self._undo_of[stack[-1]]
+            now, then = then | undone["after"], now | undone["before"]
         everything = {**now, **then}
         keys = {key for key, value in everything.items() if self._tables[table_of(value)].get(key) == now.get(key)}
-        going = {key for key in keys - then.keys() if table_of(now[key]) == "classes"}
+        change = {"of": stack[-1], "before": {key: value for key, value in now.items() if key in keys},
+                  "after": {key: value for key, value in then.items() if key in keys}}
+        self._carry_segments(change)
+        before, after = change["before"], change["after"]
+        for key in self._stray_segments(change):
+            before.pop(key, None)
+            del after[key]
+        going = {key for key in before.keys() - after.keys() if table_of(before[key]) == "classes"}
         if going:
-            keys -= going & self._labels_used(but=keys)
-        left = len(everything) - len(keys)
+            for key in going & self._labels_used(but=before.keys() | after.keys()):
+                del before[key]
+        left = len(everything.keys() - before.keys() - after.keys())
         note = f"{left} of its changes stayed: changed by someone since, or a class in use." if left else None
-        return {"of": stack[-1], "before": {key: value for key, value in now.items() if key in keys},
-                "after": {key: value for key, value in then.items() if key in keys}}, note
+        return change, note
 
     def _labels_used(self, but: Set[str] = frozenset()) -> set[str]:
         """Classes of all points and segments except those with the keys `but`."""
@@ -577,12 +604,62 @@ class LabelStore:
             operation["before"] = operation["before"] | mine
             operation["after"] = operation["after"] | {key: value | {"label": stays} for key, value in mine.items()}
 
+    def _carry_segments(self, operation: Operation) -> None:
+        """Extend the operation so that segments are relabelled with their points, and removed with them or outside."""
+        before, after = operation["before"], operation["after"]
+        changed = {key: value for key, value in before.items() if table_of(value) == "points"
+                   and (key not in after or any(value[part] != after[key][part] for part in ("label", "time")))}
+        for key, segment in self._tables["segments"].items() if changed else ():
+            old = changed.get(segment["point"])
+            if old is None or any(table_of(side[key]) != "segments" for side in (before, after) if key in side):
+                continue
+            point, value = after.get(segment["point"]), after.get(key, None if key in before else segment)
+            if point and value and value["label"] == old["label"]:
+                value = value | {"label": point["label"]}
+            if value != segment or not fits(value, point):
+                before[key] = segment
+            if value and fits(value, point):
+                if key in before:
+                    after[key] = value
+            else:
+                after.pop(key, None)
+
+    def _stray_segments(self, operation: Operation) -> dict[str, str]:
+        """{id: why it is not allowed} of the segments that an operation would set apart from their points.
+
+        Those that older logs set apart already are not included.
+        """
+        before, after = operation["before"], operation["after"]
+        points, segments = self._tables["points"], self._tables["segments"]
+        coming = {key: value for key, value in after.items() if table_of(value) == "segments" and value["point"]}
+        about = {value["point"] for value in coming.values()}
+        points = {key: points[key] for key in (about & points.keys()) - before.keys()} | \
+            {key: after[key] for key in about & after.keys() if table_of(after[key]) == "points"}
+        taken = {value["point"]: key for key, value in segments.items()
+                 if value["point"] in about and key not in before and fits(value, points.get(value["point"]))}
+        strays = {}
+        for key, value in coming.items():
+            now, name = segments.get(key), value["point"]
+            if now and not fits(now, self._tables["points"].get(now["point"])):
+                continue
+            if name not in points:
+                whom = self._changed_by.get(("points", name), "Someone")
+                strays[key] = f"{whom} deleted the point of this segment meanwhile."
+            elif not fits(value, points[name]):
+                strays[key] = "A segment must contain its point and have its class. Look where the point is now."
+            elif (other := taken.setdefault(name, key)) != key and not now:
+                whom = self._author.get(("segments", other), "Someone")
+                strays[key] = f"{whom} decided on the segment of this point meanwhile; it is shown as it is now."
+        return strays
+
     def _take(self, operation: Operation) -> None:
         """Number an accepted operation and apply it to the labels."""
         kind, owner = operation["kind"], (operation["video"], operation["who"])
         if kind in ("undo", "redo"):
             source, target = (self._done, self._undone) if kind == "undo" else (self._undone, self._done)
             target.setdefault(owner, []).append(source[owner].pop())
+            if kind == "undo":
+                self._undo_of[target[owner][-1]] = operation
         elif operation["video"] is not None:
             self._done.setdefault(owner, []).append(operation["id"])
             self._undone.pop(owner, None)
@@ -594,7 +671,7 @@ class LabelStore:
     def _change(self, operation: Operation) -> None:
         """Change the tables, and record who placed each label and who changed it last.
 
-        A label restored by an undo or redo keeps its author.
+        A label restored by an undo or redo keeps its author. A segment belongs to whoever accepted or refused it last.
         """
         for key, value in operation["before"].items():
             if key not in operation["after"]:
@@ -602,8 +679,8 @@ class LabelStore:
         for key, value in operation["after"].items():
             table = table_of(value)
             self._tables[table][key] = value
-            if (table, key) not in self._author or (key not in operation["before"]
-                                                    and operation["kind"] not in ("undo", "redo")):
+            if (table, key) not in self._author or operation["kind"] in ("accept", "refuse") \
+                    or (key not in operation["before"] and operation["kind"] not in ("undo", "redo")):
                 self._author[table, key] = operation["who"]
         for side in ("before", "after"):
             for key, value in operation[side].items():
@@ -661,7 +738,7 @@ def _parse(line: bytes) -> Operation | None:
     return operation if sound else None
 
 
-def _table(rows: Sequence[dict], accepted: dict[tuple[str, str], tuple[float, float]], classes: Sequence[str],
+def _table(rows: Sequence[dict], accepted: dict[str, tuple[float, float]], classes: Sequence[str],
            fps: dict[str, float]) -> Points:
     """Points sorted by video and time. accepted: see `LabelStore._accepted`."""
     label_index = {name: index for index, name in enumerate(classes)}
@@ -670,7 +747,7 @@ def _table(rows: Sequence[dict], accepted: dict[tuple[str, str], tuple[float, fl
     seconds = np.array([point["time"] for point in rows], np.float64)
     none = (np.nan, np.nan)
     points = Points(seconds, [label_index[point["label"]] for point in rows], video, tuple(classes), tuple(fps),
-                    [accepted.get((point["id"], point["label"]), none) for point in rows])
+                    [accepted.get(point["id"], none) for point in rows])
     return points[np.lexsort((seconds, video))]
 
 

@@ -23,6 +23,8 @@ _MARKS = {"start": "segments", "end": "segments", "done": "videos", "frame": "po
 _POINT = {"video", "label", "time", "frame"}
 _SEGMENT = {"video", "label", "start", "end", "point", "model"}
 
+EDGE = 1e-6                                             # seconds; point files round the times of points and segments
+
 
 class Refusal(Exception):
     """An operation that the current labels do not allow; the message is for the person who made it."""
@@ -140,12 +142,18 @@ def check_segment(segment: dict, video: str, classes: set[str], duration: float)
     """Refuse a segment with another video or an unknown class, or outside the video (duration in seconds).
 
     In a segment, "point" is the id of the point it was drawn for, "model" is the run that proposed it, and "refused"
-    means that it is not an action.
+    means that it is not an action. `fits` checks whether it is around its point.
     """
     start, end = segment["start"], segment["end"]
     _check_place(segment, video, classes)
     if not -1 <= start < end <= duration + 1:
         raise Refusal(f"{start:g} to {end:g} s is not part of the video ({duration:g} s).")
+
+
+def fits(segment: dict | None, point: dict | None) -> bool:
+    """Whether a segment is of a point's class and around it."""
+    return bool(segment and point) and segment["label"] == point["label"] \
+        and segment["start"] - EDGE <= point["time"] <= segment["end"] + EDGE
 
 
 def check_class(name: str) -> None:

@@ -42,8 +42,10 @@ def test_label_exports_show_the_equivalent_commands(folders, make_dataset):
     root = make_dataset(folders[0] / "tiny")
     assert not open_page().get("download_button")
     store = LabelStore(root)
+    point = store.points("train_0")[0]
     store.apply([{"id": "a", "video": "train_0", "kind": "accept", "before": {}, "after": {"s": {
-        "video": "train_0", "label": "run", "start": 1, "end": 2, "point": "p", "model": "first"}}}], "Ann")
+        "video": "train_0", "label": point["label"], "start": point["time"] - 1, "end": point["time"] + 1,
+        "point": point["id"], "model": "first"}}}], "Ann")
     test = open_page()
     assert [each.proto.label for each in test.get("download_button")] == [
         "Points (CSV)", "Accepted segments (JSON)", "Accepted segments (CSV)"]

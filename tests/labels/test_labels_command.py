@@ -483,9 +483,10 @@ def test_accepted_segments_are_exported_for_evaluate_and_as_csv(root, tmp_path):
 
     assert "no segment is accepted" in labels("export-segments", root).stderr
     store = LabelStore(root)
-    store.apply([add("a", 10), add("b", 50), change("accept", "s", {}, {"s": segment(8, 12)})], "Ann")
+    store.apply([change("add", "ab", {}, {"a": point(10), "b": point(50)}), add("c", 75),
+                 change("accept", "s", {}, {"s": segment(8, 12)})], "Ann")
     store.apply([change("accept", "t", {}, {"t": segment(48, 55, point="b")}),
-                 change("refuse", "u", {}, {"u": segment(70, 80, refused=True)}),
+                 change("refuse", "u", {}, {"u": segment(70, 80, point="c", refused=True)}),
                  change("move", "edge", {"s": segment(8, 12)}, {"s": segment(8, 13)})], "Bob")
     exported = json.loads(labels("export-segments", root).stdout)
     assert exported["database"] == {"v1": {"subset": "train", "duration": 100.0, "fps": store.dataset.fps["v1"],

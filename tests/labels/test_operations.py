@@ -26,6 +26,7 @@ from hrpro.data.points import Points
 from hrpro.errors import InputError
 from hrpro.labels.history import standing_points
 from hrpro.labels.operations import LabelStore, project_points
+from hrpro.labels.segments import accepted_segments
 from hrpro.video.probe import probe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -696,15 +697,140 @@ def test_log_can_be_read_after_importing_any_point_file(root):
 
 def test_suggestions_are_accepted_corrected_refused_and_deleted_with_their_point(root):
     store = LabelStore(root)
-    store.apply([add("a", 1), change("accept", "s", {}, {"s": segment(.5, 2)}),
+    store.apply([add("a", 1), add("b", 8), change("accept", "s", {}, {"s": segment(.5, 2)}),
                  change("move", "edge", {"s": segment(.5, 2)}, {"s": segment(.5, 3)}),
-                 change("refuse", "t", {}, {"t": segment(7, 9, refused=True)})], "Ann")
+                 change("refuse", "t", {}, {"t": segment(7, 9, point="b", refused=True)})], "Ann")
     assert [(row["id"], row["end"], row.get("refused")) for row in LabelStore(root).segments("v1")] == \
         [("s", 3, None), ("t", 9, True)]
     store.apply([change("delete", "d", {"a": point(1), "s": segment(.5, 3)}, {})], "Ann")
-    assert labels(store) == {} and [row["id"] for row in store.segments("v1")] == ["t"]
+    assert labels(store) == {"b": ("jump", 8)} and [row["id"] for row in store.segments("v1")] == ["t"]
     store.undo("v1", "Ann")
-    assert len(store.segments("v1")) == 2 and labels(store) == {"a": ("jump", 1)}
+    assert len(store.segments("v1")) == 2 and labels(store) == {"a": ("jump", 1), "b": ("jump", 8)}
+
+
+BACK = {"a": ("jump", 1), "s": (.5, 2, "Bob")}
+
+
+def state(store: LabelStore) -> dict:
+    """Points and segments, which must be the same when the log is replayed."""
+    found = [labels(seen) | {row["id"]: (row["start"], row["end"], row["who"]) for row in seen.segments()}
+             for seen in (store, LabelStore(store.root))]
+    assert found[0] == found[1]
+    return found[0]
+
+
+@pytest.mark.parametrize(("removal", "left"), [
+    ({"id": "back", "video": "v1", "kind": "undo"}, {}),
+    (change("delete", "d", {"a": point(1)}, {}), {}),
+    (change("move", "m", {"a": point(1)}, {"a": point(2.5)}), {"a": ("jump", 2.5)}),
+    (change("relabel", "r", {"a": point(1), "s": segment(.5, 2)}, {"a": point(2.5, "run"),
+                                                                   "s": segment(.5, 2, label="run")}),
+     {"a": ("run", 2.5)}),
+    (change("relabel", "r", {"a": point(1)}, {"a": point(1, "run")}), {"a": ("run", 1), "s": (.5, 2, "Bob")}),
+    (change("move", "m", {"a": point(1)}, {"a": point(2)}), {"a": ("jump", 2), "s": (.5, 2, "Bob")}),
+])
+def test_segment_stays_with_its_point_whoever_changes_the_point(root, removal, left):
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    store.apply([change("accept", "s", {}, {"s": segment(.5, 2)})], "Bob")
+    assert state(store) == BACK
+    assert not store.apply([removal], "Ann")[0].refused
+    assert state(store) == left
+    assert all(row["label"] == labels(store)["a"][0] for row in store.segments())
+    for _ in range(2):
+        back, again = (store.redo, store.undo) if removal["kind"] == "undo" else (store.undo, store.redo)
+        assert not (back("v1", "Ann").note or state(store) != BACK)
+        assert not (again("v1", "Ann").note or state(store) != left)
+
+
+def test_undone_move_takes_along_a_segment_accepted_meanwhile_and_redo_brings_it_back(root):
+    store = LabelStore(root)
+    store.apply([add("a", 9), change("move", "m", {"a": point(9)}, {"a": point(1)})], "Ann")
+    store.apply([change("accept", "s", {}, {"s": segment(.5, 2)})], "Bob")
+    store.undo("v1", "Ann")
+    assert state(store) == {"a": ("jump", 9)}
+    store.redo("v1", "Ann")
+    assert state(store) == BACK
+
+
+def test_undo_and_redo_restore_no_segment_without_its_point_or_beside_another(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1)], "Ann")
+    store.apply([change("accept", "s", {}, {"s": segment(.5, 2)})], "Bob")
+    store.undo("v1", "Bob")
+    for operation in (change("delete", "d", {"a": point(1)}, {}),
+                      change("move", "m", {"a": point(1)}, {"a": point(5)}),
+                      change("accept", "t", {}, {"t": segment(.8, 2)})):
+        store.apply([operation], "Ann")
+        before = state(store)
+        assert store.redo("v1", "Bob").note.startswith("1 of its changes stayed") and state(store) == before
+        store.undo("v1", "Bob")
+        store.undo("v1", "Ann")
+    store.redo("v1", "Bob")
+    assert state(store) == BACK
+
+
+@pytest.mark.parametrize(("mine", "theirs", "said"), [
+    (change("accept", "t", {}, {"t": segment(.6, 2)}), [], "Bob decided on the segment of this point meanwhile"),
+    (change("refuse", "t", {}, {"t": segment(.6, 2, refused=True)}), [], "Bob decided on the segment"),
+    (change("accept", "t", {}, {"t": segment(.6, 2)}), [change("delete", "d", {"a": point(1)}, {})],
+     "Bob deleted the point of this segment meanwhile"),
+    (change("accept", "t", {}, {"t": segment(.6, 2)}), [change("move", "m", {"a": point(1)}, {"a": point(3)})],
+     "A segment must contain its point"),
+    (change("accept", "t", {}, {"t": segment(.6, 2)}),
+     [change("delete", "d", {"s": segment(.5, 2)}, {}),
+      change("relabel", "r", {"a": point(1)}, {"a": point(1, "run")})], "and have its class"),
+    (change("move", "e", {"s": segment(.5, 2)}, {"s": segment(1.5, 2)}), [], "A segment must contain its point"),
+    (change("accept", "two", {}, {"t": segment(3, 5, point="b"), "u": segment(3, 4, point="b")}), [],
+     "decided on the segment of this point"),
+    (change("accept", "self", {}, {"t": segment(.6, 2, point="u"), "u": segment(.6, 2, point="t")}), [],
+     "Someone deleted the point of this segment"),
+])
+def test_segment_that_does_not_belong_to_its_point_is_refused(root, mine, theirs, said):
+    store = LabelStore(root)
+    store.apply([add("a", 1), add("b", 4)], "Ann")
+    store.apply([change("accept", "s", {}, {"s": segment(.5, 2)}), *theirs], "Bob")
+    before = state(store)
+    assert said in store.apply([mine], "Ann")[0].refused
+    assert state(store) == before
+
+
+def test_segment_belongs_to_whoever_accepted_or_refused_it_last(root):
+    store = LabelStore(root)
+    accepted, refused = segment(.5, 2), segment(.5, 2, refused=True)
+    store.apply([add("a", 1), change("refuse", "no", {}, {"s": refused})], "Ann")
+    store.apply([change("accept", "yes", {"s": refused}, {"s": accepted})], "Bob")
+    assert state(store)["s"] == (.5, 2, "Bob")
+    store.apply([change("move", "e", {"s": accepted}, {"s": segment(.5, 3)}),
+                 change("rename", "r", {"jump": {}}, {"leap": {}}),
+                 {"id": "back", "video": "v1", "kind": "undo"}], "Cid")
+    assert state(store)["s"] == (.5, 3, "Bob")
+    assert [row["who"] for row in accepted_segments(store, "Bob")] == ["Bob"]
+
+
+def test_segment_with_the_id_of_its_point_breaks_nothing(root):
+    store = LabelStore(root)
+    store.apply([add("a", 1), change("accept", "s", {}, {"a": segment(.5, 2)})], "Ann")
+    assert store.apply([change("move", "m", {"a": point(1)}, {"a": point(5)})], "Ann")[0].seq
+    assert labels(store) == {"a": ("jump", 5)} and store.segments() == []
+
+
+def test_segments_that_an_older_log_set_apart_from_their_points_are_ignored(root):
+    """Older versions left them, and let two people accept a segment for one point."""
+    named = {"s": segment(.5, 2), "twin": segment(.6, 2), "out": segment(3, 4, point="b"),
+             "other": segment(8, 10, point="c", label="run"), "gone": segment(5, 6, point="deleted")}
+    operations = [add("a", 1), add("b", 5), add("c", 9),
+                  *(change("accept", key, {}, {key: value}) for key, value in named.items())]
+    (root / "labels").mkdir()
+    (root / "labels" / "operations.jsonl").write_text("".join(
+        json.dumps(operation | {"seq": number, "time": "2026-01-01T00:00:00.000+00:00", "who": "Ann"}) + "\n"
+        for number, operation in enumerate(operations, 1)))
+    store = LabelStore(root)
+    assert [row["id"] for row in store.segments()] == [row["id"] for row in accepted_segments(store)] == ["twin"]
+    assert [row["segment"] for row in csv.DictReader(store.project().open())] == ["accepted", "", ""]
+    assert store.apply([change("rename", "r", {"jump": {}}, {"leap": {}})], "Ann")[0].seq
+    assert store.undo("v1", "Ann").note is None and store.classes == ["jump", "run"]
+    assert store.apply([change("accept", "new", {}, {"new": segment(4, 6, point="b")})], "Ann")[0].seq
 
 
 def test_accepted_segments_are_written_with_their_points_and_read_back(root):
@@ -720,7 +846,10 @@ def test_accepted_segments_are_written_with_their_points_and_read_back(root):
                  change("relabel", "r", {"c": point(30)}, {"c": point(30, "run")})], "Bob")
     path = store.project()
     rows = list(csv.DictReader(path.open()))
-    assert [row["segment"] for row in rows] == ["accepted", "", "", ""], "neither refused ones nor of another class"
+    assert [row["segment"] for row in rows] == ["accepted", "", "accepted", ""], "no refused ones"
+    store.apply([change("delete", "gone", {"u": segment(29, 33, point="c", label="run")}, {})], "Bob")
+    rows = list(csv.DictReader(store.project().open()))
+    assert [row["segment"] for row in rows] == ["accepted", "", "", ""]
     assert [float(rows[0][name]) / FPS for name in ("start_frame", "stop_frame")] == pytest.approx([8, 13], abs=.002)
     read = open_dataset(config_of(root), features=False).points.of_video("v1")
     assert read.accepted.tolist() == [True, False, False, False]
