@@ -17,7 +17,7 @@ import yaml
 
 from hrpro.errors import InputError, naming, preview, raise_if
 from hrpro.features.extract import FEATURE_DIM
-from hrpro.files import is_file_name, link_or_copy, real_path, write_atomic, write_json
+from hrpro.files import is_file_name, is_name, link_or_copy, real_path, write_atomic, write_json
 from hrpro.video.probe import probe
 
 VIDEO_SUFFIXES = frozenset((".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v",
@@ -51,7 +51,7 @@ def create_project(data_root: Path, name: str, videos_folder: Path, classes: Ite
         The project's folder.
 
     Raises:
-        InputError: the name is taken or invalid, a class spans lines, or no video can be read; nothing is left behind.
+        InputError: the name is taken or invalid, a class is invalid, or no video can be read; nothing is left behind.
     """
     target, videos_folder = Path(data_root) / name, _home(videos_folder)
     classes = list(dict.fromkeys(filter(None, map(str.strip, classes))))
@@ -89,8 +89,8 @@ def _faults(target: Path, name: str, videos_folder: Path, classes: list[str]) ->
         faults.append(f"{target}: already exists. Choose another name.")
     if not videos_folder.is_dir():
         faults.append(f"{videos_folder}: no such folder. Give the folder that holds the videos.")
-    faults += [f"class {label!r} has line breaks. Write it on one line." for label in classes
-               if "\n" in label or "\r" in label]
+    faults += [f"{label[:80]!r} cannot name a class. Write it on one line, without control characters."
+               for label in classes if not is_name(label)]
     return faults
 
 

@@ -184,8 +184,8 @@ def test_nothing_is_overwritten_or_left_behind(tmp_path, folder, clip):
 
 def test_all_faults_are_reported_together(tmp_path):
     with pytest.raises(InputError) as error:
-        make(tmp_path, tmp_path / "nowhere", "..", ["a\nb"])
-    assert len(error.value.faults) == 3
+        make(tmp_path, tmp_path / "nowhere", "..", ["a\nb", "run", "a\tb", "c\x1b[31md"])
+    assert len(error.value.faults) == 5 and r"'a\tb' cannot name a class" in str(error.value)
 
 
 def test_command_line_creates_a_project(tmp_path, folder, capsys):

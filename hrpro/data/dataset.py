@@ -22,7 +22,7 @@ from hrpro.data.points import Points
 from hrpro.data.segments import Segments
 from hrpro.data.truth import Truth
 from hrpro.errors import InputError, as_message, condensed, naming, number_of, preview, raise_if
-from hrpro.files import inside, is_file_name, looking_like, read_json, read_text
+from hrpro.files import inside, is_file_name, is_name, looking_like, read_json, read_text
 from hrpro.names import nearest
 from hrpro.timebase import Timebase
 
@@ -188,7 +188,7 @@ def examine(config: Config, *, features: bool = True, points_file: Path | None =
     videos = tuple(duration)
     if not (classes_file and classes_file.exists()):
         classes_file = attempt(None, inside, root, "classes.txt")
-    listed = attempt([], read_names, classes_file) if classes_file and classes_file.exists() else []
+    listed = attempt([], _read_classes, classes_file, findings) if classes_file and classes_file.exists() else []
     classes = _classes(listed, database or {})
     annotated = Segments.empty(classes, videos)
     if database:
@@ -285,11 +285,21 @@ def _file_rates(folder: Path, videos: set[str]) -> dict[str, float]:
     return rates
 
 
+def _read_classes(path: Path, findings: list[Finding]) -> list[str]:
+    """The names in a class file; invalid ones are kept, so that they can be renamed in the app, but reported."""
+    names = read_text(path, DATUM_REMEDY).split("\n")
+    faults = [(f"line {number}", f"has {name.strip()[:80]!r}, which cannot name a class",
+               "Rename it in the app, or here and in the point files, to text without control characters.")
+              for number, name in enumerate(names, 1) if name.strip() and not is_name(name.strip())]
+    findings += [Finding("error", fault) for fault in condensed(path, faults)]
+    return [name.strip() for name in names if name.strip()]
+
+
 def _classes(listed: list[str], database: dict) -> tuple[str, ...]:
     """Class names: classes.txt in its order, then the annotations' other labels, sorted."""
     listed = list(dict.fromkeys(listed))
     annotated = {entry["label"] for info in database.values() for entry in _annotations(info)
-                 if isinstance(entry, dict) and isinstance(entry.get("label"), str)}
+                 if isinstance(entry, dict) and isinstance(entry.get("label"), str) and is_name(entry["label"])}
     return (*listed, *sorted(annotated - set(listed)))
 
 
@@ -377,7 +387,7 @@ def _read_ambiguous(path: Path, videos: tuple[str, ...]) -> Segments:
 
 
 def read_names(path: Path) -> list[str]:
-    """The non-blank lines of a split or class file; InputError if it cannot be read."""
+    """The non-blank lines of a split file; InputError if it cannot be read."""
     return [line.strip() for line in read_text(path, DATUM_REMEDY).split("\n") if line.strip()]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrpro.errors import InputError, condensed
-from hrpro.files import read_text, write_atomic
+from hrpro.files import is_name, read_text, write_atomic
 from hrpro.schema import LARGEST
 from hrpro.timebase import Timebase, frame_number, frame_to_seconds
 
@@ -202,7 +202,8 @@ class Points:
             segments.append(segment)
         faults += [(f"line {lines[0]}", f"has the unknown class {label[:200]!r}"
                     f"{f', as {len(lines) - 1:,} more lines' if lines[1:] else ''}",
-                    "Correct it, or add it to classes.txt.") for label, lines in strange.items()]
+                    "Correct it, or add it to classes.txt." if is_name(label) else
+                    "Name a class of classes.txt.") for label, lines in strange.items()]
         seconds, label, video = zip(*found, strict=True) if found else ((), (), ())
         points = cls(seconds, label, video, tuple(classes), tuple(videos), segments)
         return points, elsewhere, condensed(path, faults)

@@ -7,6 +7,7 @@ from collections.abc import Container
 from datetime import datetime
 from typing import Any
 
+from hrpro.files import is_name
 from hrpro.schema import short_repr
 
 Operation = dict[str, Any]
@@ -77,6 +78,10 @@ def logged_fault(operation: Any, seen: Container[str]) -> str:
     before, after = operation["before"], operation["after"]
     if any(table_of(before[key]) != table_of(after[key]) for key in before.keys() & after.keys()):
         return "turns a label into something else"
+    if operation["kind"] in ("class", "rename", "merge"):
+        strange = [key for key, value in after.items() if table_of(value) == "classes" and not is_name(key)]
+        if strange:
+            return f"has the class {short_repr(strange[0], 40)}, which cannot name one"
     return ""
 
 

@@ -115,6 +115,10 @@ def rename_hostile(root):
     edit_gt(root, lambda database: database.update({"../../etc/passwd": {"duration": 5, "fps": 25}}))
 
 
+def unannotate(root):
+    edit_gt(root, lambda database: [info.update(annotations=[]) for info in database.values()])
+
+
 def accepted(start, stop, point):
     """Add a point with an accepted segment; the other lines lack the column's cell, as hand-added lines do."""
     def change(root):
@@ -211,6 +215,12 @@ CASES = {
                              "point_gaussian.csv: has no point in a training video", "Label some"),
     "class without a point": (lambda root: (root / "classes.txt").write_text("run\nswim\n"), "note",
                               "class 'swim' has no point in a training video", "Label one"),
+    "class with a control character": (lambda root: [
+        (root / "classes.txt").write_text("jump\nrun\n\nwave\nr\tun\n"), unannotate(root), append(
+            root / POINTS, "r\tun,,,train_1,900\n")], "error",
+        r"classes.txt: line 5 has 'r\tun', which cannot name a class", "Rename it"),
+    "point of a class with a control character": (lambda root: append(root / POINTS, "r\x1bun,,,train_1,90\n"),
+                                                  "error", r"line 29 has the unknown class 'r\x1bun'", "Name a class"),
     "video without a point": (drop_points, "note", "1 training video without a point: 'train_1'. Only the video "
                               "label of such a video is used.", "Label them"),
     "annotator's file unreadable": (lambda root: [(root / "point_labels/human").mkdir(), (

@@ -199,7 +199,8 @@ def test_broken_line_is_reported_and_the_state_before_it_can_be_exported(root):
     {"of": ["o"]}, {"kind": "undo", "of": "op"}, {"kind": "redo"}, {"after": {"jump": {"place": "first"}}},
     {"after": {"jump": {"place": None}}}, {"after": {"p": point(1) | {"label": {"a": 1}}}}, {"video": ["v1"]},
     {"after": {"p": {key: value for key, value in point(1).items() if key != "video"}}},
-    {"after": {"p": point(1) | {"time": None}}}, {"after": {"v1": {"done": [1]}}}, {"kind": "fly"}])
+    {"after": {"p": point(1) | {"time": None}}}, {"after": {"v1": {"done": [1]}}}, {"kind": "fly"},
+    {"kind": "class", "after": {"ju\tmp": {}}}, {"kind": "rename", "before": {"run": {}}, "after": {"r\x1bun": {}}}])
 def test_log_with_an_invalid_operation_is_refused_in_one_sentence(root, tmp_path, capsys, wrong):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
@@ -239,7 +240,7 @@ def test_log_with_an_invalid_operation_is_refused_in_one_sentence(root, tmp_path
     (["export-csv", "{root}", "-o", "{root}/point_labels/points.csv"], "Choose another file."),
     (["export-csv", "{root}", "-o", "{root}/point_labels/../point_labels/points.csv"], "Choose another file."),
     (["export-csv", "{root}", "-o", "{root}/labels/operations.jsonl"], "Choose another file."),
-    (["export-csv", "{root}", "-o", "{root}"], "could not be written"),
+    (["export-csv", "{root}", "-o", "{root}"], "is not a file, pipe or terminal"),
     (["blame"], "the following arguments are required: DATASET_DIR"), ([], "required: COMMAND")])
 def test_bad_arguments_give_a_message_and_write_nothing(root, tmp_path, capsys, arguments, sentence):
     labelled(root)

@@ -626,6 +626,16 @@ def test_point_added_under_a_used_id_belongs_to_the_new_author(root):
     assert [row["who"] for row in store.points()] == ["Bob"]
 
 
+def test_class_with_a_control_character_can_be_renamed(root):
+    (root / "classes.txt").write_text("ju\tmp\nrun\n")
+    LabelStore(root).apply([add("a", 2, "ju\tmp")], "Ann")
+    with pytest.raises(InputError, match=r"classes\.txt: line 1 has 'ju\\tmp', which cannot name a class"):
+        open_dataset(config_of(root), features=False).raise_errors()
+    LabelStore(root).apply([change("rename", "r", {"ju\tmp": {}}, {"jump": {}})], "Ann")
+    assert project_points(root) and (root / "classes.txt").read_text() == "jump\nrun\n"
+    open_dataset(config_of(root), features=False).raise_errors()
+
+
 def test_undone_rename_keeps_later_labels(root):
     store = LabelStore(root)
     store.apply([add("a", 1), change("rename", "r", {"jump": {}}, {"leap": {}})], "Ann")
