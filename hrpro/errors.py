@@ -48,7 +48,7 @@ _REMEDIES = {
     "Change its permissions, then try again.": (errno.EACCES, errno.EPERM, errno.EROFS),
     "Check the path.": (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
     "Use a shorter name.": (errno.ENAMETOOLONG,),
-    "Remove the link that leads back to itself.": (errno.ELOOP,),
+    "Remove this link, then try again.": (errno.ELOOP,),
 }
 
 

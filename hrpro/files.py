@@ -244,13 +244,15 @@ def open_regular(path: Path, most: int | None = MOST_BYTES, *, append: bool = Fa
     Args:
         path: The file.
         most: Maximum size in bytes; None if the file is not read as a whole.
-        append: Also allow writing at the end, unbuffered; create the file if it is missing.
+        append: Also allow writing at the end, unbuffered; create the file if it is missing, and refuse a link.
 
     Raises:
         OSError: The file is missing, unreadable, too large, or not a regular file: reading a pipe can block forever,
             and a device may have no end.
     """
-    mode = os.O_RDWR | os.O_APPEND | os.O_CREAT if append else os.O_RDONLY
+    mode = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW if append else os.O_RDONLY
+    if append and Path(path).is_symlink():
+        raise OSError(errno.ELOOP, "a link, not a regular file", str(path))
     handle = os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     try:
         status = os.fstat(handle)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hrpro.config import Config, check
 from hrpro.data.run_forms import event_fault, reports_fault
 from hrpro.data.segments import Segments
-from hrpro.errors import InputError
+from hrpro.errors import InputError, system_remedy
 from hrpro.files import is_file_name, leads_out, open_regular, read_array, read_json, real_path, remove_leftovers
 
 STAGES = (1, 2)
@@ -227,8 +227,8 @@ class Run:
                 root.mkdir(parents=True, exist_ok=True)
                 file = open_regular(root / ".lock", append=True)
             except OSError as error:
-                raise InputError(f"{self.root}: cannot be written ({error.strerror}). Make the folder writable."
-                                 ) from None
+                raise InputError(f"{error.filename or root}: cannot be written ({error.strerror}). "
+                                 f"{system_remedy(error)}") from None
             with file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

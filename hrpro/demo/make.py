@@ -248,6 +248,7 @@ def _film_to(script: Script, folder: Path) -> None:
     path = folder / f"{script.name}.mp4"
     if not path.exists():
         unfinished = folder / f".{script.name}.unfinished"
+        unfinished.unlink(missing_ok=True)
         film(script, unfinished)
         unfinished.replace(path)
 

@@ -24,8 +24,8 @@ from typing import Any, Literal
 
 import psutil
 
-from hrpro.errors import InputError
-from hrpro.files import is_file_name, is_name, read_json, real_path, write_atomic, write_json
+from hrpro.errors import InputError, system_remedy
+from hrpro.files import is_file_name, is_name, open_regular, read_json, real_path, write_atomic, write_json
 from hrpro.schema import Number, mismatch, short_repr
 
 GRACE = 30
@@ -131,7 +131,7 @@ def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, gra
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             refuse_second(ckpt_root, target)
-            with open(record.with_suffix(".log"), "wb") as log:
+            with open(record.with_suffix(".log"), "xb") as log:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "hrpro.jobs.wrap", str(record), str(grace), *command],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment)
@@ -143,8 +143,8 @@ def start(ckpt_root: Path, command: Sequence[str], label: str, target: Path, gra
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
     except OSError as error:
-        raise InputError(f"{error.filename or folder}: {error.strerror}, so no job can be started. Free some space or "
-                         "make the folder writable.") from error
+        raise InputError(f"{error.filename or folder}: {error.strerror}, so no job can be started. "
+                         f"{system_remedy(error)}") from error
     return Job(**values, folder=folder)
 
 
@@ -309,7 +309,7 @@ def progress(job: Job) -> tuple[float | None, str]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    with open(folder / ".lock", "wb") as file:
+    with open_regular(folder / ".lock", append=True) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -400,7 +400,7 @@ class LabelStore:
         while True:
             try:
                 log_file(self.root).parent.mkdir(exist_ok=True)
-                file = open_regular(self.log, append=True)
+                file = open_regular(real_path(self.log), append=True)
             except OSError as error:
                 raise InputError(f"{self.log}: cannot be written ({error.strerror}); the labels are kept in the "
                                  "browser. Make the file and its folder writable.") from error

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any
 
 from hrpro.data.run import StageFolder
-from hrpro.errors import Cancelled, InputError
+from hrpro.errors import Cancelled, InputError, system_remedy
 from hrpro.files import open_regular
 
 STEP_INTERVAL = .5                                      # seconds between step events
@@ -46,7 +46,7 @@ class EventLog:
             if self._file.read() not in (b"", b"\n"):   # a crash cut off the last line: start a new one
                 self._file.write(b"\n")
         except OSError as error:
-            raise InputError(f"{self._path}: cannot be written ({error.strerror}). Make the folder writable.") from None
+            raise InputError(f"{self._path}: cannot be written ({error.strerror}). {system_remedy(error)}") from None
         from torch.utils.tensorboard import SummaryWriter
         self._scalars = SummaryWriter(str(self._path.parent), filename_suffix=f".{folder.root.name}")
         self._next_step_event = 0.

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from hrpro.errors import Cancelled, InputError
-from hrpro.files import inside, read_json, real_path, remove_leftovers, replacing_by_name, write_json
+from hrpro.errors import Cancelled, InputError, system_remedy
+from hrpro.files import inside, open_regular, read_json, real_path, remove_leftovers, replacing_by_name, write_json
 from hrpro.video.probe import probe, version_of
 
 _VERSION = "[0-9a-f]+--?[0-9a-f]+"                      # as `version_of` writes it
@@ -146,10 +146,10 @@ def _order(video: Path, target: Path, again: bool) -> dict[str, object]:
 def _lock_of(folder: Path) -> IO[bytes]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return open(inside(folder.parent.parent, folder.parent.name, folder.name, ".lock"), "ab")
+        return open_regular(inside(folder.parent.parent, folder.parent.name, folder.name, ".lock"), append=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}), so no copy of a video can be made. Make it "
-                         "writable.") from None
+        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror}), so no copy of a video can "
+                         f"be made. {system_remedy(error)}") from None
 
 
 def _start(video: Path, lock: int) -> None:

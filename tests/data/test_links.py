@@ -164,6 +164,8 @@ def test_links_inside_a_data_set_and_a_linked_data_set_work(root, tmp_path):
     (root / "features" / "train").rename(root / "stored")
     (root / "features" / "train").symlink_to(Path("..", "stored"))
     (root / "videos" / "train_1.mp4").symlink_to("train_0.mp4")
+    (root / "labels" / "operations.jsonl").rename(root / "stored.jsonl")
+    (root / "labels" / "operations.jsonl").symlink_to(Path("..", "stored.jsonl"))
     (tmp_path / "linked").symlink_to(root)
     for place in (root, tmp_path / "linked", Path(os.path.relpath(root))):
         assert validate(place).ready and links_outside(place) == []

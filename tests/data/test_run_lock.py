@@ -1,5 +1,6 @@
 """A run's lock: only one process works on a run, and others can check whether one does."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -85,6 +86,15 @@ def test_only_leftovers_of_files_that_a_run_writes_are_removed(run, tmp_path):
         assert not [name for name in LEFT if (run.root / name).exists()]
         assert [name for name in KEPT if (run.root / name).exists()] == KEPT
     assert outside.exists() and (run.root / "stage2" / "outputs" / ".metrics.json.abcdefgh").is_symlink()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda lock: lock.symlink_to("precious.txt")])
+def test_lock_that_is_a_pipe_or_a_link_is_refused(run, make):
+    run.root.mkdir(parents=True)
+    make(run.root / ".lock")
+    with pytest.raises(InputError, match=r"run/\.lock: cannot be written \(.*a regular file\)"), run.exclusive_lock():
+        pass
+    assert not (run.root / "precious.txt").exists()
 
 
 def test_error_inside_the_lock_propagates(run):

@@ -61,6 +61,9 @@ def test_only_regular_files_are_appended_to(tmp_path):
     fifo(tmp_path / "odd")
     with pytest.raises(OSError, match="not a regular file"):
         open_regular(tmp_path / "odd", append=True)
+    (tmp_path / "link").symlink_to("odd")
+    with pytest.raises(OSError, match="a link, not a regular file"):
+        open_regular(tmp_path / "link", append=True)
     with open_regular(tmp_path / "new", append=True) as file:
         file.write(b"one")
     with open_regular(tmp_path / "new", append=True) as file:

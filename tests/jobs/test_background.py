@@ -316,7 +316,7 @@ def test_reused_pid_is_not_mistaken_for_the_job(begin, tmp_path, leads_a_group):
 
 def test_unwritable_jobs_folder_is_reported_and_nothing_runs(tmp_path):
     (tmp_path / "jobs").touch()
-    with pytest.raises(InputError, match=r"jobs: .*, so no job can be started. Free some space"):
+    with pytest.raises(InputError, match=r"jobs: .*, so no job can be started. Check the path."):
         start(tmp_path, [sys.executable, "-c", SLEEP], "sleep", tmp_path / "run")
     (tmp_path / "jobs").unlink()
     marker, free = tmp_path / "ran", resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -329,6 +329,16 @@ def test_unwritable_jobs_folder_is_reported_and_nothing_runs(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, free)
     time.sleep(2)
     assert not marker.exists() and not jobs(tmp_path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda lock: lock.symlink_to("precious.txt")])
+def test_lock_that_is_a_pipe_or_a_link_is_refused(tmp_path, make):
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "precious.txt").write_text("precious")
+    make(tmp_path / "jobs" / ".lock")
+    with pytest.raises(InputError, match=r"jobs/\.lock: .*not a regular file, so no job can be started"):
+        start(tmp_path, [sys.executable, "-c", SLEEP], "sleep", tmp_path / "run")
+    assert (tmp_path / "jobs" / "precious.txt").read_text() == "precious" and not jobs(tmp_path)
 
 
 def test_second_job_on_the_same_folder_is_refused(begin, tmp_path):

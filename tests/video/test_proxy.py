@@ -286,6 +286,16 @@ def test_only_leftovers_of_copies_are_removed(folder):
     assert [name for name in (*left, *kept) if (proxies / name).exists()] == kept
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, lambda lock: lock.symlink_to("../../videos/b.avi")])
+def test_lock_that_is_a_pipe_or_a_link_is_refused(folder, make):
+    (folder / "cache" / "proxies").mkdir(parents=True)
+    make(folder / "cache" / "proxies" / ".lock")
+    done = command(folder, "a")
+    _, errors = done.communicate(timeout=30)
+    assert done.returncode == 2 and "proxies/.lock: cannot be written (" in errors and errors.count("\n") == 1
+    assert "not a regular file), so no copy" in order_proxy(folder / "videos" / "a.avi", folder / "cache")["fault"]
+
+
 def test_command_waits_for_the_lock_of_another_process(folder):
     cache = folder / "cache"
     (cache / "proxies").mkdir(parents=True)
