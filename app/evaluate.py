@@ -192,7 +192,7 @@ def per_class(results: list[Result]) -> None:
     checkpoint = results[0].checkpoint
     if any(len({report["step"] for report in each.reports.values()}) > 1 for each in results):
         checkpoint = left.segmented_control("Checkpoint", names, default=checkpoint or names[0], required=True,
-                                            format_func=CHECKPOINTS.get, key=f"checkpoint {names}",
+                                            format_func=CHECKPOINTS.get, key=f"checkpoint {names} {checkpoint}",
                                             persist_state="session")
     reports = {each.name: each.reports.get(checkpoint) or each.precision.to_json() for each in results
                if checkpoint in each.reports or each.precision}
@@ -228,8 +228,8 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
     """Lists of false positives and misses, which can be watched one by one in Explore."""
     precision = measured.precision
     first, second, third, fourth = st.columns([1, 2, 2, 3], vertical_alignment="bottom", gap="medium")
-    names, at, of = [f"{tiou:g}" for tiou in precision.tiou], f"list tIoU {len(precision.tiou)}", \
-        f"list class {dataset.name}"
+    names = [f"{tiou:g}" for tiou in precision.tiou]
+    at, of = f"list tIoU {names}", f"list class {dataset.name}"
     tiou_changed = in_address("tiou", at, {name: k for k, name in enumerate(names)}.get, names.__getitem__,
                               default=int(np.abs(precision.tiou - TIOU).argmin()), drop="least")
     class_changed = in_address("of", of, {name: name for name in precision.classes}.get, lambda label: label or "")

@@ -75,7 +75,7 @@ def _fields(base: Config, fields: list[dataclasses.Field],
 def _field(base: Config, field: dataclasses.Field) -> Any:
     name, limits = field.name, field.metadata
     shown = _shown(base, name)
-    options = {"key": _key(base, name), "help": f"{_sentence(limits['help'])} Setting: {name}.",
+    options = {"key": field_key(base, name), "help": f"{_sentence(limits['help'])} Setting: {name}.",
                "persist_state": "session"}
     label = VISIBLE.get(name) or _sentence(limits["help"].partition(";")[0])[:-1]
     if limits["choices"]:
@@ -95,8 +95,9 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _key(base: Config, name: str) -> str:
-    return f"setting {base.dataset} {name}"
+def field_key(base: Config, name: str) -> str:
+    """Widget key of a setting's field. It changes with the initial value, so that the field shows a new one."""
+    return f"setting {base.dataset} {name} {getattr(base, name)!r}"
 
 
 def _shown(base: Config, name: str) -> Any:

@@ -10,7 +10,7 @@ import streamlit as st
 from app.checks import checked
 from app.paths import ckpt_root
 from app.runs import begun, job_of, relative_to_cwd, training_now
-from app.settings import missing_devices, settings_form
+from app.settings import field_key, missing_devices, settings_form
 from app.state import choose
 from app.text import plain, said_of
 from hrpro.config import DEVICES, Config, cfg_of, config_of
@@ -32,6 +32,7 @@ def new_run(dataset: Path) -> None:
         st.error("\n\n".join(plain(fault) for fault in error.faults))
         return
     chain = CHAINS[st.segmented_control("Stages", CHAINS, default="Both stages", required=True, width="stretch",
+                                        key=f"stages {dataset.name}", persist_state="session",
                                         help="Stage 1 learns where actions are; stage 2 learns whole instances from "
                                              "stage 1's proposals.")]
     name, obstacles = _name(dataset, base, chain)
@@ -109,7 +110,8 @@ def _name(dataset: Path, base: Config, chain: tuple[int, ...]) -> tuple[str, lis
     runs = {run.name: run for run in find_runs(ckpt_root(), dataset.name)}
     if chain == (2,):
         ready = [name for name, run in runs.items() if run.stage(1).proposals_file.exists()]
-        name = st.selectbox("Run to go on from", ready, placeholder="none has finished stage 1")
+        name = st.selectbox("Run to continue", ready, placeholder="No run has finished stage 1",
+                            key=f"continue {dataset.name} {bool(ready)}", persist_state="session")
         return (name, _replaced(runs[name], 2)) if name else (base.task_info, ["Train stage 1 first."])
     wish = st.session_state.get(f"wish {dataset.name}", base.task_info)
     free = _free_name(wish, {*runs, *(run.name for run in begun(dataset))})
@@ -117,8 +119,9 @@ def _name(dataset: Path, base: Config, chain: tuple[int, ...]) -> tuple[str, lis
     if st.session_state.get(key) in (None, st.session_state.get(suggested)):            # what was typed stays
         st.session_state[key] = free
     st.session_state[suggested] = free
-    name = st.text_input("Run name", key=key, help="Also the name of its folder, under ckpt and the data set's name. "
-                                                   "Setting: task_info.").strip()
+    name = st.text_input("Run name", key=key, persist_state="session",
+                         help="Also the name of its folder, under ckpt and the data set's name. Setting: task_info."
+                         ).strip()
     return name, _replaced(runs[name], 1) if name in runs else []
 
 
@@ -143,7 +146,8 @@ def _device(base: Config) -> str:
     present = [name for name in DEVICES if name not in missing]
     here, away = st.columns(2)
     chosen = here.segmented_control("Device", present, default=base.device if base.device in present else "auto",
-                                    required=True, help="auto takes a GPU if there is one.")
+                                    key=field_key(base, "device"), persist_state="session", required=True,
+                                    help="auto takes a GPU if there is one.")
     if missing:
         away.segmented_control("Not on this machine", list(missing), disabled=True, key="missing devices")
         st.caption("; ".join(f"{name}: {reason}" for name, reason in missing.items()))

@@ -100,6 +100,21 @@ def test_command_saves_the_other_checkpoint(run, data):
     assert result(load_dataset(data), run, 2).checkpoint == "best"
 
 
+def test_other_saved_checkpoint_or_thresholds_are_the_new_defaults(run, data):
+    test = open_page("evaluate")
+    tiou = next(box for box in test.selectbox if box.key.startswith("list tIoU"))
+    assert field(test, "Checkpoint").value == "last" and tiou.format_func(tiou.value) == "0.5"
+    line = next(code.value for code in test.code if "checkpoint=best" in code.value)
+    subprocess.run([sys.executable, *shlex.split(line)[1:]], check=True, capture_output=True, cwd=ROOT)
+    test.run()
+    assert field(test, "Checkpoint").value == "best"
+    path = run.stage(2).config_file
+    write_json(path, read_json(path) | {"tiou_thresholds": [.35, .4, .45, .5, .55, .6, .65]})
+    test.run()
+    tiou = next(box for box in test.selectbox if box.key.startswith("list tIoU"))
+    assert tiou.format_func(tiou.value) == "0.5"
+
+
 def test_heat_map_follows_order_and_checkpoint(world, run):
     test = open_page("evaluate")
     report = read_json(run.stage(2).metrics_file)["last"]["per_class"]

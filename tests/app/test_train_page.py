@@ -1,13 +1,16 @@
 """The Train page, run with Streamlit's AppTest on real folders."""
 
 import json
+import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+import yaml
 from driving import open_page
 
 from app.paths import ROOT
@@ -39,7 +42,7 @@ def beside(test):
 def setting(test, name):
     """The field with this label or for this setting."""
     return next(field for field in (*test.text_input, *test.number_input, *test.selectbox)
-                if field.label == name or field.key == f"setting tiny {name}")
+                if field.label == name or (field.key or "").startswith(f"setting tiny {name} "))
 
 
 def faults(test):
@@ -179,6 +182,72 @@ def test_stage_two_alone_continues_a_run_with_proposals(folders, tiny):
     test.run()
     assert not start_button(test).disabled
     assert "--stages 2" in test.code[0].value and "task_info=first" in test.code[0].value
+
+
+def control(test, label):
+    return next(each for each in test.segmented_control if each.label == label)
+
+
+def test_run_to_continue_stays_when_another_run_appears(folders, tiny):
+    for age, name in enumerate(("first", "newer")):
+        write_json(finished_run(folders[1] / "tiny" / name).stage(1).proposals_file, {})
+        os.utime(folders[1] / "tiny" / name / "stage1", (age, age))
+        if name == "first":
+            test = open_page("train")
+            control(test, "Stages").set_value("Stage 2").run()
+        test.run()
+        box = setting(test, "Run to continue")
+        assert box.value == "first" and "task_info=first" in test.code[0].value
+    assert box.options == ["newer", "first"]
+    shutil.rmtree(folders[1] / "tiny" / "first")
+    test.run()
+    assert setting(test, "Run to continue").value == "newer" and "task_info=newer" in test.code[0].value
+    shutil.rmtree(folders[1] / "tiny" / "newer")
+    test.run()
+    box = setting(test, "Run to continue")
+    assert (box.value, box.placeholder) == (None, "No run has finished stage 1")
+    assert start_button(test).disabled and not test.exception
+
+
+def test_form_is_kept_during_a_visit_to_another_page(folders, tiny, make_dataset):
+    make_dataset(folders[0] / "other")
+    for name in ("one", "two"):
+        write_json(finished_run(folders[1] / "tiny" / name).stage(1).proposals_file, {})
+    test = open_page("train", dataset="tiny")
+
+    def leave_and_return():
+        test.switch_page("pages/projects.py").run()
+        test.query_params |= {"dataset": "other"}
+        test.switch_page("pages/train.py").run()
+        assert control(test, "Stages").value == "Both stages" and setting(test, "Run name").value != "mine"
+        field = next(box for box in test.selectbox if box.label == "Data set")
+        field.set_value("tiny").run()
+        assert not test.exception
+
+    setting(test, "Run name").set_value("mine")
+    control(test, "Device").set_value("cpu").run()
+    leave_and_return()
+    assert setting(test, "Run name").value == "mine" and control(test, "Device").value == "cpu"
+    control(test, "Stages").set_value("Stage 2").run()
+    last = setting(test, "Run to continue").options[-1]
+    setting(test, "Run to continue").set_value(last).run()
+    leave_and_return()
+    assert control(test, "Stages").value == "Stage 2" and setting(test, "Run to continue").value == last
+    control(test, "Stages").set_value("Stage 1").run()
+    assert setting(test, "Run name").value == "mine"
+
+
+def test_form_follows_later_changes_of_the_settings_file(folders, tiny):
+    test = open_page("train")
+    setting(test, "seed").set_value(5).run()
+    config = tiny / "config.yaml"
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {
+        "num_iters": 77, "lr": .003, "device": "cpu", "reference_quirks": True, "act_thresh_cas": [.1, .2]}))
+    test.run()
+    assert setting(test, "num_iters").value == 77 and setting(test, "lr").value == "0.003"
+    assert setting(test, "act_thresh_cas").value == "[0.1, 0.2]" and setting(test, "reference_quirks").value is True
+    assert control(test, "Device").value == "cpu" and setting(test, "seed").value == 5
+    assert "--set" not in test.code[0].value and "--seed 5" in test.code[0].value
 
 
 def test_finished_run_shows_both_checkpoints_by_name(folders, tiny):
