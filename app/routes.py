@@ -57,7 +57,7 @@ from hrpro.data.run import STAGES, Run
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError
 from hrpro.labels.operations import LabelStore, label_store
-from hrpro.labels.suggestions import next_labels, proposed
+from hrpro.labels.suggestions import current_names, next_labels, proposed
 from hrpro.video.probe import VideoInfo, probe, version_of
 from hrpro.video.proxy import order_proxy, proxy_path
 from hrpro.video.thumbnails import filmstrip
@@ -327,7 +327,7 @@ def _curves(run: Run, store: LabelStore, video: str) -> dict[str, Any] | None:
             timebase = score_timebase(timebase_of(store.root), length, len(scores))
             start, second = timebase.seconds([.5, 1.5]).tolist()
             return {"url": scores_url(run, split, "cas", video), "start": start, "step": second - start,
-                    "columns": [*run.score_classes(split), ""]}
+                    "columns": [*current_names(run.score_classes(split), store), ""]}
     return None
 
 
@@ -339,17 +339,19 @@ def _next(request: Request) -> Response:
 
 
 def _proposed(run: Run, store: LabelStore) -> Segments:
-    """A run's proposals for all videos, read once per state of its files and per set of videos."""
+    """A run's proposals for all videos, read once per state of its files, set of videos and naming of its classes."""
     folders = [run.stage(stage) for stage in STAGES]
     files = [folders[0].proposals_file, *(folder.final_result for folder in folders)]
     stamps = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
+    names = tuple(current_names(run.score_classes(split), store) for split in SPLITS)
     with _reading:
-        return _read_proposed(run, store, stamps, tuple(store.dataset.duration))
+        return _read_proposed(run, store, stamps, tuple(store.dataset.duration), names)
 
 
 @functools.lru_cache(maxsize=4)
-def _read_proposed(run: Run, store: LabelStore, stamps: tuple[int, ...], videos: tuple[str, ...]) -> Segments:
-    return proposed(run, store.dataset)
+def _read_proposed(run: Run, store: LabelStore, stamps: tuple[int, ...], videos: tuple[str, ...],
+                   names: tuple[tuple[str, ...], ...]) -> Segments:
+    return proposed(run, store)
 
 
 def _scores(request: Request) -> Response:

@@ -26,6 +26,7 @@ export class Desk {
   #truth = new Map();
   #painted = null;
   #listing = false;
+  #named = "";
 
   constructor(parent, data) {
     const storage = browserStorage("localStorage");
@@ -230,6 +231,7 @@ export class Desk {
     this.watched.open(id, this.sync.who());
     this.stage.watched = this.watched.spans;
     this.labels.load(id, state);
+    this.#named = JSON.stringify(this.labels.known.sort());
     this.model.load(id);
     this.#truth = new Map();
     for (const [start, end, label] of state.truth) {
@@ -264,6 +266,9 @@ export class Desk {
     if (refused.length) this.say(refused.map((ack) => ack.refused + (ack.kept ? " It is set aside." : "")).join(" "));
     else if (notes.length) this.say(notes.map((ack) => ack.note).join(" "));
     for (const id of [...this.selection]) if (!this.labels.points.has(id)) this.selection.delete(id);
+    const named = JSON.stringify(this.labels.known.sort());
+    if (named !== this.#named) this.model.load(this.current);       // the server names outputs as the classes are now
+    this.#named = named;
     this.refresh();
   }
 

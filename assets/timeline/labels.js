@@ -72,6 +72,11 @@ export class Labels {
     return (kind === "undo" ? done : undone).at(-1);
   }
 
+  /** Class names that the server has confirmed. */
+  get known() {
+    return this.#classes.map((entry) => entry.name);
+  }
+
   /** Class names in display order. */
   get classes() {
     return this.now.names;

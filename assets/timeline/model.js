@@ -49,13 +49,15 @@ export class Model {
     this.onChange();
   }
 
-  /** The curve layer of a class, or of the background (""); cached. */
+  /** The curve layer of a class, or of the background (""); cached. Classes merged after training share a name. */
   layer(label) {
-    const column = this.curves?.columns.indexOf(label) ?? -1;
-    if (column < 0) return null;
+    const columns = [...this.curves?.columns.entries() ?? []].filter(([, name]) => name === label);
+    if (!columns.length) return null;
     if (!this.layers.has(label)) {
       const { scores, start, step } = this.curves;
-      this.layers.set(label, { kind: "curve", values: columnOf(scores, column), start, step, range: [0, 1] });
+      const values = columns.map(([column]) => columnOf(scores, column))
+        .reduce((one, other) => one.map((value, row) => Math.max(value, other[row])));
+      this.layers.set(label, { kind: "curve", values, start, step, range: [0, 1] });
     }
     return this.layers.get(label);
   }

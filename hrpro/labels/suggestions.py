@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hrpro.data.dataset import SPLITS, DataSet, timebase_of
+from hrpro.data.dataset import SPLITS, timebase_of
 from hrpro.data.features import feature_length, score_timebase
 from hrpro.data.points import Points
 from hrpro.data.ranked import read_ranked
 from hrpro.data.run import STAGES, Run
 from hrpro.data.segments import Segments
+from hrpro.labels.history import class_successors
 from hrpro.labels.operations import LabelStore
 from hrpro.proposals.soft_nms import soft_nms
 from hrpro.timebase import Timebase
@@ -26,16 +26,23 @@ BESIDE = 1.                                             # seconds by which a per
 LOW = .2                                                # class score below which the model sees something else
 
 
-def proposed(run: Run, dataset: DataSet) -> Segments:
+def current_names(classes: Iterable[str], store: LabelStore) -> tuple[str, ...]:
+    """What a run's classes are called now; those that were merged since have one name."""
+    changes = {"class", "rename", "merge", "undo", "redo"}
+    names = class_successors(operation for operation in store.operations() if operation["kind"] in changes)
+    return tuple(names.get(name, name) for name in classes)
+
+
+def proposed(run: Run, store: LabelStore) -> Segments:
     """Proposals of a run for every video: detections of its last stage, otherwise PP after soft-NMS; scores up to 1.
 
-    Detections exist for the test split only, PP for both splits. The classes are the run's own.
+    Detections exist for the test split only, PP for both splits. The classes are the run's own, by their current names.
 
     Raises:
         InputError: the run has no proposals yet, or they belong to another data set.
     """
     classes = next(filter(None, (run.score_classes(split) for split in SPLITS)), ())
-    videos = tuple(dataset.duration)
+    videos = tuple(store.dataset.duration)
     ranked = read_ranked(run.stage(1).proposals_file, classes, dict.fromkeys(SPLITS, Timebase()))
     place = {video: index for index, video in enumerate(videos)}
     parts = {video: part.positive for split in SPLITS for video, part in ranked[split].items() if video in place}
@@ -52,7 +59,10 @@ def proposed(run: Run, dataset: DataSet) -> Segments:
                              index[index >= 0], classes, videos)
             found = Segments.concatenate([_scaled(found[~np.isin(found.video, final.video)]), _scaled(final)])
             break
-    return _scaled(found)
+    names = current_names(classes, store)
+    merged = tuple(dict.fromkeys(names))
+    label = np.array([merged.index(name) for name in names], np.intp)[found.label]
+    return _scaled(dataclasses.replace(found, label=label, classes=merged))
 
 
 def _scaled(segments: Segments) -> Segments:
@@ -90,7 +100,7 @@ def next_labels(store: LabelStore, run: Run, found: Segments | None = None, *,
         InputError: the run has no proposals yet, or they belong to another data set.
     """
     dataset = store.dataset
-    found = proposed(run, dataset) if found is None else found
+    found = proposed(run, store) if found is None else found
     wanted = {video for video, split in dataset.split_of.items() if all_videos or "train" in split}
     found = found[np.isin(found.video, [index for index, video in enumerate(found.videos) if video in wanted])]
     rows = [row for row in store.points() if row["label"] in found.classes and row["video"] in wanted]
@@ -98,7 +108,7 @@ def next_labels(store: LabelStore, run: Run, found: Segments | None = None, *,
     points = Points([row["time"] for row in rows], [label[row["label"]] for row in rows],
                     [video[row["video"]] for row in rows], found.classes, found.videos)
     refused = {(row["video"], row["label"], row["start"], row["end"]) for row in store.segments() if "refused" in row}
-    moments = [*_about_proposals(found, points, store.done(), refused), *_about_scores(run, points, store.root)]
+    moments = [*_about_proposals(found, points, store.done(), refused), *_about_scores(run, points, store)]
     return sorted(moments, key=lambda moment: -moment.worth)
 
 
@@ -154,17 +164,19 @@ def _is_refused(refused: set[tuple], video: str, label: str, start: float, end: 
                for where, what, begin, stop in refused if (where, what) == (video, label))
 
 
-def _about_scores(run: Run, points: Points, root: Path) -> Iterator[Moment]:
+def _about_scores(run: Run, points: Points, store: LabelStore) -> Iterator[Moment]:
     """Points at which the score of their class is low."""
-    timebase = timebase_of(root)
+    timebase = timebase_of(store.root)
+    columns = {split: np.array(current_names(run.score_classes(split), store)) for split in SPLITS}
     for index in np.unique(points.video).tolist():
         video, mine = points.videos[index], points[points.video == index]
         for split in SPLITS:
             scores = run.snippet_scores(split, video)
-            if scores is not None and scores.shape[1] == len(points.classes) + 1:
-                length = feature_length(root, split, video, len(scores))
+            if scores is not None and set(points.classes) <= set(columns[split].tolist()):
+                length = feature_length(store.root, split, video, len(scores))
                 rows = score_timebase(timebase, length, len(scores)).rows(mine.seconds, len(scores))
-                score = scores[rows, mine.label]
+                score = np.array([scores[row, :-1][columns[split] == points.classes[label]].max()
+                                  for row, label in zip(rows, mine.label, strict=True)])
                 for row in np.flatnonzero(score < LOW).tolist():
                     name = mine.classes[mine.label[row]]
                     yield Moment(video, float(mine.seconds[row]), name, f"low score for {name} ({score[row]:.2f})",

@@ -136,6 +136,33 @@ def test_run_proposals_or_why_there_are_none(http, world):
         {"video": "v1", "time": 1.5, "label": "jump", "why": "unlabelled detection", "worth": 1}]}
 
 
+def test_outputs_of_a_run_are_named_as_the_classes_are_now(http, fresh, world):
+    small = world / "dataset" / "Small"
+    outputs = world / "ckpt" / "Small" / "named" / "stage1" / "outputs"
+    shutil.copytree(world / "ckpt" / "Small" / "HR-Pro" / "stage1" / "outputs", outputs)
+    (outputs.parent / "config.json").write_text("{}")
+    proposals = {"PP": {"jump": [[1, 2, .5]]}, "RP": {}, "NP": []}
+    (outputs / "proposals.json").write_text(json.dumps({"train": {}, "test": {"v1": proposals}}))
+    before = (small / "gt_full.json").read_text()
+    document = json.loads(before)
+    for info in document["database"].values():
+        info["annotations"] = []                        # classes that annotations use keep their names
+    steps = [{"id": "r", "video": "v1", "kind": "rename", "before": {"jump": {}}, "after": {"leap": {}}},
+             {"id": "u", "video": "v1", "kind": "undo"}]
+    try:
+        (small / "classes.txt").write_text("jump\n")
+        (small / "gt_full.json").write_text(json.dumps(document))
+        for seq, name in enumerate(("jump", "leap", "jump"), 1):
+            said = http.get("/models/Small/named/v1").json()
+            assert (said["proposals"], said["curves"]["columns"]) == ([[1, 2, 1, name]], [name, ""])
+            assert [moment["label"] for moment in http.get("/models/Small/named").json()["moments"]] == [name]
+            for step in steps[seq - 1:seq]:
+                assert post(http, [step]).json()["acks"][0]["seq"] == seq
+    finally:
+        (small / "classes.txt").unlink()
+        (small / "gt_full.json").write_text(before)
+
+
 def test_proposals_include_a_video_added_while_the_app_runs(http, fresh, world):
     small = world / "dataset" / "Small"
     outputs = world / "ckpt" / "Small" / "again" / "stage1" / "outputs"

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { Model } from "../../assets/timeline/model.js";
 import { suggest } from "../../assets/timeline/suggest.js";
 import { addSpan, Watched } from "../../assets/timeline/watched.js";
 
@@ -20,6 +21,16 @@ test("without a proposal the segment is where the score stays above half its val
   assert.equal(suggest({ time: 8.5, label: "swim" }, proposals, curve, 10), null);
   assert.deepEqual(suggest({ time: 99, label: "swim" }, [], { ...curve, values: Float32Array.of(.9) }, 1.2),
     { start: 0, end: 1.2, from: "score" });
+});
+
+test("classes that were merged after training share the curve of the higher score", () => {
+  const model = new Model({ url: "", storage: { getItem: () => null }, key: "m", onChange: () => {} });
+  model.clear();
+  assert.equal(model.layer("run"), null);
+  const scores = { values: Float32Array.of(.25, .5, .75, .5, .25, .125), rows: 2, columns: 3 };
+  model.curves = { columns: ["run", "run", ""], scores, start: 0, step: 1 };
+  assert.deepEqual([...model.layer("run").values], [.5, .5]);
+  assert.deepEqual([...model.layer("").values], [.75, .125]);
 });
 
 test("overlapping and adjacent watched spans are merged", () => {

@@ -87,14 +87,36 @@ def test_detections_replace_proposals_where_there_are_any(store, tmp_path):
     write_json(run.stage(1).config_file, {"dataset": "Small"})
     split = {"PP": {"jump": [[1, 2, .5], [1.1, 2, .45], [30, 31, .02]], "run": []}, "RP": {}, "NP": []}
     write_json(run.stage(1).proposals_file, {"train": {"v1": split}, "test": {"v2": split}})
-    first = proposed(run, store.dataset)
+    first = proposed(run, store)
     assert sorted(zip(first.video.tolist(), first.start.tolist(), strict=True)) == [(0, 1), (1, 1)]
     assert first.score.max() == 1
     final = Segments.make([5], [7], [1], CLASSES, ["v2"], [1.4])
     write_json(run.stage(2).final_result, final.to_activitynet())
-    both = proposed(run, store.dataset)
+    both = proposed(run, store)
     assert sorted(zip(both.video.tolist(), both.start.tolist(), both.score.tolist(), strict=True)) == \
         [(0, 1, 1), (1, 5, 1)]
+
+
+@pytest.mark.parametrize(("kind", "before", "after", "names"), [
+    ("rename", {"jump": {}}, {"leap": {}}, ("leap", "run")),
+    ("merge", {"jump": {}, "run": {}}, {"run": {}}, ("run",))])
+def test_run_follows_renamed_and_merged_classes(store, tmp_path, kind, before, after, names):
+    add(store, ("v1", "jump", 12), ("v1", "jump", 40))
+    run, array = Run(tmp_path / "run"), np.zeros((200, 3), np.float32)
+    array[:, 0] = .9
+    array[62, 0] = .05                                  # 40 s at 25 fps and 16 frames per snippet
+    scores_of(run, "train", "v1", array)
+    write_json(run.stage(1).config_file, {"dataset": "Small"})
+    split = {"PP": {"jump": [[10, 15, .9], [39, 41, .8]], "run": [[60, 61, .7]]}, "RP": {}, "NP": []}
+    write_json(run.stage(1).proposals_file, {"train": {"v1": split}, "test": {}})
+    told = [(moment.time, moment.why.partition(" (")[0]) for moment in next_labels(store, run)]
+    assert told == [(60.5, "unlabelled detection"), (40, "low score for jump")]
+    store.apply([{"id": "r", "video": "v1", "kind": kind, "before": before, "after": after}], "Bob")
+    assert proposed(run, store).classes == names
+    changed = [(moment.time, moment.why.partition(" (")[0]) for moment in next_labels(store, run)]
+    assert changed == [(60.5, "unlabelled detection"), (40, f"low score for {names[0]}")]
+    store.undo("v1", "Bob")
+    assert [(moment.time, moment.why.partition(" (")[0]) for moment in next_labels(store, run)] == told
 
 
 def test_only_training_videos_are_suggested_unless_all_are_requested(tmp_path):
