@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hrpro.errors import Cancelled, InputError, printable, raise_if, system_remedy
 
@@ -43,16 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_command(module: str, prog: str, description: str, arguments: Sequence[str]) -> int:
     """Parse a command's arguments and run it; invalid input gives error messages, not tracebacks."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:                  # closed, as with `>&-` in a shell
+            setattr(sys, name, open(os.devnull, "w"))   # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):        # not in a notebook
         sys.stdout.reconfigure(errors="backslashreplace")               # file names may not be UTF-8
-    command = importlib.import_module(module)
-    parser = argparse.ArgumentParser(prog=prog, description=description)
-    command.add_arguments(parser)
     try:
-        raise_if(_argument_faults(arguments))
-        code = command.run(parser.parse_args(arguments)) or 0
-        sys.stdout.flush()
-        return code
+        with _sigterm_interrupts():
+            command = importlib.import_module(module)
+            parser = argparse.ArgumentParser(prog=prog, description=description)
+            command.add_arguments(parser)
+            raise_if(_argument_faults(arguments))
+            code = command.run(parser.parse_args(arguments)) or 0
+            sys.stdout.flush()
+            return code
     except InputError as error:
         print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
         return 2
@@ -66,6 +72,21 @@ def run_command(module: str, prog: str, description: str, arguments: Sequence[st
     except (Cancelled, KeyboardInterrupt):
         print("cancelled", file=sys.stderr)
         return 130
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM interrupt a command as Ctrl-C does, so that it removes its unfinished files and ends its workers."""
+    try:
+        if set_here := signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:                                  # signal handlers can only be set in the main thread
+        set_here = False
+    try:
+        yield
+    finally:
+        if set_here:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _argument_faults(arguments: Sequence[str]) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import os
 import re
 import shlex
+import shutil
 import tempfile
 import unicodedata
 from collections import Counter, defaultdict
@@ -17,7 +19,7 @@ import yaml
 
 from hrpro.errors import InputError, naming, preview, raise_if
 from hrpro.features.extract import FEATURE_DIM
-from hrpro.files import is_file_name, is_name, link_or_copy, real_path, write_atomic, write_json
+from hrpro.files import is_file_name, is_name, link_or_copy, locked_folder, real_path, write_atomic, write_json
 from hrpro.video.probe import probe
 
 VIDEO_SUFFIXES = frozenset((".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v",
@@ -26,6 +28,8 @@ VIDEO_SUFFIXES = frozenset((".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avi", ".d
                             ".rm", ".rmvb", ".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"))
 RAW_SUFFIXES = frozenset((".264", ".265", ".avc", ".h264", ".h265", ".hevc"))   # raw streams without timestamps
 COMPANIONS = frozenset((".ds_store", "thumbs.db", "desktop.ini"))               # files left behind by file managers
+# Files of an unfinished project, some of them under their temporary names.
+PARTS = re.compile(r"videos|\.?(gt_full\.json|split_\w+\.txt|classes\.txt|config\.yaml)(\.[a-z0-9_]{8})?")
 MOST_FOLDERS = 10_000                                   # subfolders that are searched for more videos
 # A few short videos need fewer steps than THUMOS14's hours of video, and a memory that moves faster.
 SETTINGS = {"num_iters": 400, "test_iter": 50, "lr": 5e-4, "batch_size": 8, "max_epochs": 10, "batch_size2": 4,
@@ -57,8 +61,11 @@ def create_project(data_root: Path, name: str, videos_folder: Path, classes: Ite
     classes = list(dict.fromkeys(filter(None, map(str.strip, classes))))
     raise_if(_faults(target, name, videos_folder, classes))
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-", ignore_cleanup_errors=True) as folder:
+    _remove_abandoned(target.parent)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-", ignore_cleanup_errors=True) as folder, \
+            locked_folder(Path(folder)):
         making = Path(folder) / "project"
+        (making / "videos").mkdir(parents=True)
         database = _link_videos(videos_folder, making / "videos", say)
         write_json(making / "gt_full.json", {"version": "1", "database": database}, indent=True)
         for split in ("train", "test"):
@@ -70,6 +77,17 @@ def create_project(data_root: Path, name: str, videos_folder: Path, classes: Ite
         except OSError as error:
             raise InputError(f"{target}: could not be created ({error.strerror}). Choose another name.") from error
     return target
+
+
+def _remove_abandoned(data_root: Path) -> None:
+    """Remove unfinished projects whose process was killed: they are not locked, and hold nothing else."""
+    for folder in data_root.glob(".new-????????"):
+        project = folder / "project"
+        with contextlib.suppress(OSError, InputError):
+            ours = [*folder.iterdir()] == [project] and (project / "videos").is_dir() and not folder.is_symlink()
+            if ours and all(PARTS.fullmatch(path.name) for path in project.iterdir()):
+                with locked_folder(folder, busy=f"{folder}: is in use."):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _home(folder: Path) -> Path:

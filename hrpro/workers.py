@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
 from typing import Any
 
@@ -25,15 +26,20 @@ def worker_pool(workers: int, initializer: Callable[..., None] | None = None, *a
                 ) -> Iterator[ProcessPoolExecutor]:
     """Open a pool of processes; leaving the block drops work that has not started.
 
-    The workers exit when this process does, even if it is killed.
+    The workers exit when this process does, even if it is killed. An exception in the block, such as the interrupt of a
+    user, kills them at once: what they do must leave nothing half written.
 
     Args:
         workers: Number of processes.
         initializer: Called in each worker with `arguments`.
     """
-    with ProcessPoolExecutor(workers, CONTEXT, _start_worker, (initializer, arguments)) as pool:
+    alive, owner = CONTEXT.Pipe(duplex=False)
+    with alive, owner, ProcessPoolExecutor(workers, CONTEXT, _start_worker, (alive, initializer, arguments)) as pool:
         try:
             yield pool
+        except BaseException:
+            owner.close()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -51,16 +57,17 @@ def worker_count(workers: int | None) -> int:
     return workers
 
 
-def _start_worker(initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _start_worker(alive: Connection, initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)        # Ctrl-C reaches all processes; the parent ends its workers
+    threading.Thread(target=_end_with_parent, args=[alive], daemon=True).start()
     if initializer:
         initializer(*arguments)
 
 
-def _end_with_parent() -> None:
-    """Kill this process once its parent is gone, which closes the pipe that the parent keeps open for it.
+def _end_with_parent(alive: Connection) -> None:
+    """Kill this process once its parent is gone or has closed the other end of `alive`.
 
     Nothing else would end a worker: the queue on which it waits for work is held open by its siblings too.
     """
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel, alive])
     os.kill(os.getpid(), signal.SIGKILL)

@@ -117,6 +117,14 @@ def test_remedy_for_a_bad_path_is_not_to_free_space(here, capsys):
     assert "Free some space" not in said
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_commands_work_with_closed_streams(tmp_path, closed):
+    for words, code in ((f"jobs --ckpt_path {tmp_path}", 0), ("jobs --log nosuch", 2), ("jobs --nosuch", 2)):
+        line = f"{sys.executable} -m hrpro {words} {closed}"
+        done = subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
+
+
 def test_commands_work_without_a_real_standard_output(make_dataset, tmp_path):
     """As in a notebook."""
     root, said = make_dataset(tmp_path / "small"), io.StringIO()

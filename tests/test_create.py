@@ -3,7 +3,11 @@
 import argparse
 import json
 import shutil
+import subprocess
+import sys
+import time
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from numbered_video import write_video
@@ -13,6 +17,9 @@ from hrpro.create import add_arguments, create_project, run
 from hrpro.data.dataset import open_dataset
 from hrpro.data.validate import signature, validate
 from hrpro.errors import InputError
+from hrpro.files import locked_folder
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -186,6 +193,37 @@ def test_all_faults_are_reported_together(tmp_path):
     with pytest.raises(InputError) as error:
         make(tmp_path, tmp_path / "nowhere", "..", ["a\nb", "run", "a\tb", "c\x1b[31md"])
     assert len(error.value.faults) == 5 and r"'a\tb' cannot name a class" in str(error.value)
+
+
+def test_terminated_command_leaves_nothing_behind(tmp_path, folder, clip):
+    videos = folder()
+    for number in range(2000):
+        (videos / f"{number}.mp4").hardlink_to(clip)
+    words = [sys.executable, "-m", "hrpro", "create", "mine", videos, "--data_path", tmp_path / "data"]
+    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 30
+    while not list(tmp_path.glob("data/.new-*/project/videos/*")):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(.02)
+    process.terminate()
+    assert process.communicate(timeout=30)[1] == "cancelled\n" and process.returncode == 130
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_next_project_removes_those_of_killed_processes(tmp_path, folder):
+    data = tmp_path / "dataset"
+    for name in (".new-abcdefgh", ".new-in_use00", ".new-foreign0"):
+        (data / name / "project" / "videos").mkdir(parents=True)
+        (data / name / "project" / ".gt_full.json.a1b2c3d4").touch()
+    (data / ".new-foreign0" / "project" / ".git").mkdir()
+    (data / ".new-notours0").mkdir()
+    (tmp_path / "elsewhere" / "project" / "videos").mkdir(parents=True)
+    (data / ".new-linked00").symlink_to(tmp_path / "elsewhere")
+    with locked_folder(data / ".new-in_use00"):
+        make(tmp_path, folder("a.mp4"))
+    assert sorted(path.name for path in data.iterdir()) == [".new-foreign0", ".new-in_use00", ".new-linked00",
+                                                            ".new-notours0", "mine"]
+    assert (tmp_path / "elsewhere" / "project" / "videos").is_dir()
 
 
 def test_command_line_creates_a_project(tmp_path, folder, capsys):

@@ -62,6 +62,23 @@ def test_busy_and_idle_workers_end_with_a_killed_extraction(long_and_short):
         os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
 
 
+@pytest.mark.parametrize(("number", "whole_group"), [(signal.SIGINT, True), (signal.SIGTERM, True),
+                                                   (signal.SIGTERM, False)])
+def test_interrupted_extraction_ends_at_once(long_and_short, number, whole_group):
+    """Ctrl-C in a terminal and the cancelling of a job reach the workers too."""
+    process = subprocess.Popen([sys.executable, "-m", "hrpro", "extract", long_and_short, "--workers", "2"],
+                               start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        wait(lambda: both_at_work(long_and_short, process.pid))
+        workers = workers_of(process.pid)
+        (os.killpg if whole_group else os.kill)(process.pid, number)
+        assert process.wait(5) == 130 and process.stderr.read() == "cancelled\n"
+        wait(lambda: all(map(gone, workers)), 5)
+        assert not list(long_and_short.glob("features/*/*long*"))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+
+
 def test_workers_end_with_a_killed_demo(tmp_path):
     process = subprocess.Popen([sys.executable, "-m", "hrpro", "demo", "--out", tmp_path / "demo"],
                                start_new_session=True, stdout=subprocess.DEVNULL)
