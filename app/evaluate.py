@@ -34,7 +34,7 @@ from hrpro.evaluation.mistakes import KINDS as FALSE_POSITIVE_KINDS
 from hrpro.evaluation.mistakes import MISS_KINDS
 from hrpro.evaluation.report import notes, parse_tiou
 from hrpro.files import read_json
-from hrpro.jobs.train import shell, train_arguments
+from hrpro.jobs.train import option, shell, train_arguments
 
 LISTED = 1000                                           # rows shown of a list of mistakes
 TIOU = .5                                               # default threshold of the lists
@@ -141,10 +141,10 @@ def command(dataset: DataSet, measured: Result) -> str | None:
         return None
     ignored = [video for video in inside if video not in mine]
     words = ["evaluate", "--gt", str(path), "--pred", str(measured.run.stage(measured.stage).final_result),
-             "--subset", subset]
+             *option("--subset", subset)]
     if measured.config.tiou_thresholds != parse_tiou(DEFAULT_TIOU):
         words += ["--tiou", ",".join(f"{threshold:g}" for threshold in measured.config.tiou_thresholds)]
-    return shell(relative_to_cwd(words + (["--ignore-video", *ignored] if ignored else [])))
+    return shell(relative_to_cwd(words + (option("--ignore-video", *ignored) if ignored else [])))
 
 
 def test_command(dataset: DataSet, measured: Result, checkpoint: str) -> str:

@@ -20,7 +20,7 @@ from hrpro.create import VIDEO_SUFFIXES, create_project
 from hrpro.data.validate import FIX, LEVELS, Report
 from hrpro.errors import InputError, number_of
 from hrpro.jobs.background import hrpro_command, read_jobs, start, status
-from hrpro.jobs.train import shell
+from hrpro.jobs.train import option, shell
 from hrpro.labels.operations import LabelStore, label_store, log_file
 from hrpro.labels.segments import accepted_segments, segments_to_csv, segments_to_json
 
@@ -261,8 +261,9 @@ def _new_project(number: int) -> None:
     classes = st.text_area("Action classes (one per line)", placeholder="pour\nstir",
                            key=f"new project classes {number}",
                            help="More can be added while annotating.").split("\n")
-    words = ["create", name or "NAME", folder or "VIDEOS_FOLDER", "--data_path", str(data_root()),
-             *(["--classes", *filter(None, classes)] if any(classes) else [])]
+    place = f"./{folder}" if folder.startswith("-") else folder or "VIDEOS_FOLDER"
+    words = ["create", name or "NAME", place, "--data_path", str(data_root()),
+             *(option("--classes", *filter(None, classes)) if any(classes) else [])]
     st.code(shell(relative_to_cwd(words)), language=None)
     count = f" ({len(uploads)} video{'s' * (len(uploads) > 1)})" if uploads else ""     # more may still be uploading
     if st.button(f"Create project{count}", type="primary", key=f"new project create {number}"):

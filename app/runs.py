@@ -71,7 +71,9 @@ def training_now(dataset: Path) -> set[str]:
 def relative_to_cwd(words: Sequence[str]) -> list[str]:
     """A command's words with paths relative to the working directory, as a person would type them."""
     here = f"{Path.cwd()}{os.sep}"
-    return [word.removeprefix(here) for word in words]
+    # "./" keeps a folder that begins with a dash from being read as an option.
+    return [f"./{word.removeprefix(here)}" if word.startswith(f"{here}-") else word.removeprefix(here)
+            for word in words]
 
 
 @st.fragment(run_every="5s")

@@ -224,7 +224,8 @@ def _safe_name(stem: str, taken: set[str]) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="name of the project")
     parser.add_argument("videos", type=Path, metavar="VIDEOS_FOLDER", help="folder that holds its videos")
-    parser.add_argument("--classes", nargs="+", default=[], metavar="CLASS", help="action classes to label")
+    parser.add_argument("--classes", nargs="+", action="extend", default=[], metavar="CLASS",
+                        help="action classes to label")
     parser.add_argument("--data_path", type=Path, default=Path("dataset"), metavar="DIR",
                         help="folder of the data sets (default: dataset)")
 

@@ -94,10 +94,17 @@ def train_arguments(cfg: str, config: Config, stages: Sequence[int] = STAGES, *,
     base = load_config(cfg).to_dict()
     differing = {key: value for key, value in config.to_dict().items() if value != base[key]}
     named = [word for key in ("seed", "ckpt_path", "data_path") if key in differing
-             for word in (f"--{key}", str(differing.pop(key)))]
+             for word in option(f"--{key}", str(differing.pop(key)))]
     settings = [f"{key}={_text(value)}" for key, value in differing.items()]
-    return ["train", "--cfg", cfg, *named, *(["--stages", *map(str, stages)] if tuple(stages) != STAGES else []),
+    return ["train", *option("--cfg", cfg), *named,
+            *(["--stages", *map(str, stages)] if tuple(stages) != STAGES else []),
             *(["--set", *settings] if settings else []), *(["--resume"] if resume else [])]
+
+
+def option(name: str, *values: str) -> list[str]:
+    """Return an option's words; values that begin with a dash need `name=value`, or they would be read as options."""
+    dashed = any(value.startswith("-") for value in values)
+    return [f"{name}={value}" for value in values] if dashed else [name, *values]
 
 
 def shell(arguments: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """The Evaluate page, run with Streamlit's AppTest on a trained run."""
 
+import argparse
 import base64
 import json
 import os
@@ -9,20 +10,25 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from driving import open_page
 
 from app.evaluate import all_reports, command, listed, map_table
+from app.evaluate import test_command as saving
 from app.mistakes import Mistakes
 from app.paths import ROOT
 from app.results import load_dataset, result
 from hrpro.data.run import Run
 from hrpro.data.segments import Segments
+from hrpro.evaluation import command as evaluate_command
 from hrpro.evaluation.average_precision import average_precision
 from hrpro.evaluation.mistakes import false_positives
+from hrpro.evaluation.report import evaluate_files, parse_tiou
 from hrpro.files import read_json, write_json
+from hrpro.training import command as training_command
 
 
 @pytest.fixture
@@ -92,6 +98,34 @@ def test_command_includes_blocked_videos_thresholds_and_subset(run, data):
     write_json(data / "gt_full.json", document)
     assert command(load_dataset(data), result(load_dataset(data), run, 2)) is None
     assert any("no one command" in caption.value for caption in open_page("evaluate").caption)
+
+
+def test_command_accepts_names_that_begin_with_a_dash(run, data, monkeypatch):
+    """As ActivityNet's videos do."""
+    monkeypatch.chdir(data.parents[1])
+    data, ckpt = data.parent.rename("-dataset").absolute() / "small", run.root.parents[1].rename("-ckpt").absolute()
+    monkeypatch.setenv("HRPRO_CKPT", str(ckpt))
+    run = Run(ckpt / "small" / "first")
+    document = read_json(data / "gt_full.json")
+    for info in document["database"].values():
+        info["subset"] = "-Test"
+    document["database"] |= {name: {"subset": "-Test", "duration": 9, "fps": 30, "annotations": []}
+                             for name in ("-abc", "-1", "--x", "- y")}
+    write_json(data / "gt_full.json", document)
+    measured = result(load_dataset(data), run, 2)
+    words = shlex.split(command(load_dataset(data), measured))
+    parser = argparse.ArgumentParser()
+    evaluate_command.add_arguments(parser)
+    args = parser.parse_args(words[4:])
+    assert (args.gt, args.subset) == (Path("-dataset/small/gt_full.json"), "-Test")
+    assert {"-abc", "-1", "--x", "- y"} <= set(args.ignore_video)
+    found = evaluate_files(args.gt, args.pred, args.subset, parse_tiou(args.tiou), args.ignore_video)
+    assert found.precision.to_json() == measured.precision.to_json()
+    words = shlex.split(saving(load_dataset(data), measured, "best"))
+    parser = argparse.ArgumentParser()
+    training_command.add_arguments(parser)
+    args = parser.parse_args(words[2:])
+    assert (args.cfg, args.ckpt_path) == ("./-dataset/small/config.yaml", "./-ckpt")
 
 
 def test_command_saves_the_other_checkpoint(run, data):

@@ -1,14 +1,18 @@
 """The Projects page, run with Streamlit's AppTest on real folders."""
 
+import argparse
+import shlex
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 from driving import open_page
 
 from app.checks import _pool, checked
 from app.text import plain
+from hrpro.create import add_arguments
 from hrpro.jobs.background import jobs, start, status
 from hrpro.labels.operations import LabelStore
 
@@ -144,3 +148,15 @@ def test_running_training_is_listed(folders, make_dataset):
     start(folders[1], [sys.executable, "-c", "import time; time.sleep(60)"], "train tiny/first",
           folders[1] / "tiny" / "first")
     assert ":blue-badge[:material/play_circle: Training]" in text(open_page())
+
+
+def test_command_of_a_new_project_accepts_names_that_begin_with_a_dash(folders):
+    test = open_page()
+    test.text_input(key="new project name 0").set_value("mine")
+    test.text_input(key="new project folder 0").set_value("-videos")
+    test.text_area(key="new project classes 0").set_value("run\n-jump\n- x").run()
+    words = shlex.split(next(code.value for code in test.code if " create " in code.value))
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(words[4:])
+    assert (args.name, args.videos, args.classes) == ("mine", Path("-videos"), ["run", "-jump", "- x"])

@@ -39,6 +39,13 @@ def test_command_line_reproduces_the_settings(changes):
     assert config_from(args) == config and (args.cfg, args.stages, args.resume) == ("gtea", [2], True)
 
 
+def test_values_that_begin_with_a_dash_are_no_options(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-mine.yaml").write_text("dataset: mine\n")
+    config = load_config("-mine.yaml", ckpt_path="-runs", data_path="-data", task_info="-x")
+    assert config_from(parse(train_arguments("-mine.yaml", config)[1:])) == config
+
+
 def test_default_settings_are_left_out_of_the_command_line():
     assert train_arguments("gtea", load_config("gtea")) == ["train", "--cfg", "gtea"]
 
