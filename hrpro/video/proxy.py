@@ -21,9 +21,12 @@ from typing import IO
 
 from hrpro.errors import Cancelled, InputError, system_remedy
 from hrpro.files import inside, open_regular, read_json, real_path, remove_leftovers, replacing_by_name, write_json
+from hrpro.schema import Number, mismatch
 from hrpro.video.probe import probe, version_of
 
 _VERSION = "[0-9a-f]+--?[0-9a-f]+"                      # as `version_of` writes it
+_STATE = {"done?": Number(0, 1), "left?": (None, Number(0)), "fault?": str}
+MOST_FAULT = 2000                                       # characters; it is sent in a header
 _SOURCE = Path(__file__).resolve().parents[2]
 
 
@@ -166,9 +169,12 @@ def _start(video: Path, lock: int) -> None:
 
 def _read(state: Path) -> dict[str, object]:
     try:
-        return read_json(state)
+        told = read_json(state)
     except InputError:                                  # not started yet, or just finished
         return {}
+    if mismatch(told, _STATE):
+        return {}
+    return {key: value[:MOST_FAULT] if key == "fault" else value for key, value in told.items() if f"{key}?" in _STATE}
 
 
 def _fault(video: Path, error: BaseException | None = None) -> str:

@@ -1,6 +1,7 @@
 """Browser-playable copies: identical frame by frame, made only once, never left half written."""
 
 import fcntl
+import json
 import os
 import resource
 import shutil
@@ -20,7 +21,7 @@ from numbered_video import RATE, cut, read_number, write_video
 from hrpro.errors import InputError
 from hrpro.video.decode import iter_frames
 from hrpro.video.probe import VideoInfo, probe
-from hrpro.video.proxy import make_proxy, order_proxy, proxy_path
+from hrpro.video.proxy import MOST_FAULT, make_proxy, order_proxy, proxy_path
 from hrpro.video.transcode import KEY_EVERY, transcode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -294,6 +295,30 @@ def test_lock_that_is_a_pipe_or_a_link_is_refused(folder, make):
     _, errors = done.communicate(timeout=30)
     assert done.returncode == 2 and "proxies/.lock: cannot be written (" in errors and errors.count("\n") == 1
     assert "not a regular file), so no copy" in order_proxy(folder / "videos" / "a.avi", folder / "cache")["fault"]
+
+
+@pytest.mark.parametrize("state", [
+    "[]", '"x"', "7", "null", "{", '{"fault": {"a": 1}}', '{"fault": 5}', '{"ready": true}', '{"done": "half"}',
+    '{"done": 2, "fault": "x"}', '{"left": []}'])
+def test_invalid_state_of_a_copy_counts_as_unknown(folder, state):
+    video, cache = folder / "videos" / "a.avi", folder / "cache"
+    path = proxy_path(video, cache).with_suffix(".json")
+    path.parent.mkdir(parents=True)
+    path.write_text(state)
+    answer = order_proxy(video, cache)
+    assert answer.pop("fault").startswith("a.avi: making a copy that browsers can play ended without an error message")
+    assert answer == {"ready": False, "done": None, "left": None}
+    with open(path.with_name(".lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert order_proxy(video, cache) == {"ready": False, "done": None, "left": None, "fault": ""}
+
+
+def test_fault_that_is_sent_in_a_header_is_short(folder):
+    video, cache = folder / "videos" / "a.avi", folder / "cache"
+    path = proxy_path(video, cache).with_suffix(".json")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"fault": "x" * 10**6}))
+    assert order_proxy(video, cache)["fault"] == "x" * MOST_FAULT
 
 
 def test_command_waits_for_the_lock_of_another_process(folder):
