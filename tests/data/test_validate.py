@@ -12,6 +12,7 @@ from hrpro.config import config_of
 from hrpro.data.dataset import open_dataset
 from hrpro.data.validate import add_arguments, run, signature, validate
 from hrpro.errors import InputError
+from hrpro.files import read_json
 
 POINTS = "point_labels/point_gaussian.csv"
 
@@ -278,6 +279,31 @@ CASES = {
     "two files of a video": (lambda root: (root / "videos/train_1.webm").write_bytes(b""), "note",
                              "videos: video 'train_1' has several files", "Keep one"),
 }
+
+
+@pytest.mark.parametrize("text", [
+    '{"a":1,"a":2}', '{"a"  : 1, "a"  : 2}', '{"a"\n:1, "a"\t:2}', r'{"a": "\u0022: \u003A \u003a", "a": "\u0022:"}',
+    r'{"a": 1, "\u0061": "\":"}', '{"b": [{"a": {"c": 1}, "a": 2}]}',
+    r'{"a": 1, "a": "\u005cu003a"}'])
+def test_duplicate_keys_are_found_however_they_are_written(tmp_path, text):
+    path = tmp_path / "file.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"file\.json: 'a' is listed twice in one object"):
+        read_json(path)
+
+
+@pytest.mark.parametrize("text", [r'{"\u0022a\u0022: 1": "\":, \\u003a :", "b\\": {"a": 1}, "c": {"a": [": :"]}}',
+                                  '"a: b: c"', r'[{"a": "\u003a\u003A"}, {"a": "\\\u003a"}]'])
+def test_colons_in_strings_are_not_keys(tmp_path, text):
+    (tmp_path / "file.json").write_text(text)
+    assert read_json(tmp_path / "file.json") == json.loads(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 900 + "]" * 900, '{"a": %s, "a": 1}' % ("[" * 1010 + "]" * 1010)])
+def test_deep_nesting_is_refused(tmp_path, text):
+    (tmp_path / "file.json").write_text(text)
+    with pytest.raises(InputError, match=r"file\.json: is nested too deeply"):
+        read_json(tmp_path / "file.json")
 
 
 @pytest.mark.parametrize("case", CASES)
