@@ -13,6 +13,7 @@ import { Labels } from "./labels.js";
 import { Model } from "./model.js";
 import { ClassPanel, PointPanel, QueuePanel, trains, VideoPanel } from "./panels.js";
 import { Stage } from "./stage.js";
+import { withEdge } from "./suggest.js";
 import { browserStorage, keep } from "./storage.js";
 import { Sync, waitingElsewhere } from "./sync.js";
 import { Watched } from "./watched.js";
@@ -351,7 +352,23 @@ export class Desk {
     return true;
   }
 
-  /** An edge was dragged: move it, or accept a suggestion with the new edge. */
+  /** Where a segment's edges are after one was moved to this time; see `withEdge`. */
+  reshape(segment, edge, seconds) {
+    return withEdge(segment, edge, seconds, this.labels.points.get(segment.point), this.stage.clock.frames);
+  }
+
+  /** Move an edge of the suggested or accepted segment by frames; false if there is none. */
+  nudgeEdge(edge, frames) {
+    const { edges, clock, axis } = this.stage;
+    if (!edges) return false;
+    const next = this.reshape(edges, edge, edges[edge] + frames / clock.frames.fps);
+    if (next[edge] !== edges[edge]) this.correct(edges, next.start, next.end);
+    if (!clock.playing) clock.seek(next[edge]);
+    axis.follow(next[edge]);
+    return true;
+  }
+
+  /** An edge was moved: move it in the log, or accept a suggestion with the new edge. */
   correct(segment, start, end) {
     this.push(segment.id ? moveSegment(segment, start, end) : decide({ ...segment, start, end }, false));
   }
@@ -463,7 +480,7 @@ export class Desk {
     const { chosen } = this;
     if (!chosen.length) return;
     const moved = this.lift(chosen, frames, null);
-    this.push(changePoints(chosen, (_, index) => moved[index]));
+    this.push(changePoints(chosen, (_, index) => moved[index], this.drawnFor(chosen)));
     if (chosen.length === 1 && !this.stage.clock.playing) this.stage.clock.seekFrame(moved[0].frame);
   }
 
@@ -493,6 +510,8 @@ export class Desk {
         && this.put(label, clock.frames.at(Math.max(clock.frames.time(clock.frame) - REACTION, 0))),
       nextPoint: () => this.walk(1), previousPoint: () => this.walk(-1), remove: () => this.remove(),
       nudgeBack: () => this.nudge(-1), nudgeForward: () => this.nudge(1),
+      startBack: () => this.nudgeEdge("start", -1), startForward: () => this.nudgeEdge("start", 1),
+      endBack: () => this.nudgeEdge("end", -1), endForward: () => this.nudgeEdge("end", 1),
       selectAll: () => this.select(this.labels.points.keys()), escape: () => this.select([]),
       accept: () => this.settle(false), refuse: () => this.settle(true), flag: () => this.flag(),
       foldScores: () => this.model.fold(), nextMoment: () => this.queue.step(1),

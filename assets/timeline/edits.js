@@ -32,20 +32,22 @@ export function removePoints(points, segments = []) {
 
 /**
  * One operation that sets the fields `change(point, index)` on each point; null if nothing changes. Undefined fields
- * are removed. segments: those of the points, which take on the points' classes.
+ * are removed. segments: those of the points, which take on the points' classes and are removed where a point leaves them.
  */
 export function changePoints(points, change, segments = []) {
   const changed = points.map((point, index) => [point, value({ ...point, ...change(point, index) })])
     .filter(([point, next]) => KEPT.some((key) => next[key] !== point[key]));
   if (!changed.length) return null;
-  const label = new Map(changed.map(([point, next]) => [point.id, next.label]));
+  const nextOf = new Map(changed.map(([point, next]) => [point.id, next]));
+  const left = [];
   for (const segment of segments) {
-    const next = label.get(segment.point) ?? segment.label;
-    if (next !== segment.label) changed.push([segment, value({ ...segment, label: next })]);
+    const { time, label } = nextOf.get(segment.point) ?? segment;
+    if (time < segment.start || time > segment.end) left.push(segment);
+    else if (label !== segment.label) changed.push([segment, value({ ...segment, label })]);
   }
   const kind = changed.some(([point, next]) => point.label !== next.label) ? "relabel"
     : changed.some(([point, next]) => point.doubt !== next.doubt) ? "flag" : "move";
-  return operation(kind, points[0].video, values(changed.map(([point]) => point)),
+  return operation(kind, points[0].video, values([...changed.map(([point]) => point), ...left]),
     Object.fromEntries(changed.map(([point, next]) => [point.id, next])));
 }
 

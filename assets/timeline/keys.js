@@ -17,6 +17,10 @@ export const TABLE = [
   { keys: ["-"], action: "slower", does: "slower" },
   { keys: ["+", "="], action: "faster", does: "faster" },
   { keys: ["f"], action: "fit", does: "fit the selection or the whole video" },
+  { keys: ["i"], action: "zoomIn", does: "zoom in" },
+  { keys: ["o"], action: "zoomOut", does: "zoom out" },
+  { keys: ["<"], action: "panBack", does: "move the view back" },
+  { keys: [">"], action: "panForward", does: "move the view forward" },
   { keys: ["\\"], action: "loop", does: "loop the selection or the visible part" },
   { keys: ["?"], action: "help", does: "show keys and legend" },
   { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0"], action: "stamp", desk: true, show: "1–9, 0",
@@ -33,6 +37,10 @@ export const TABLE = [
   { keys: ["Delete", "Backspace"], action: "remove", desk: true, does: "delete the selection" },
   { keys: ["["], action: "nudgeBack", desk: true, does: "move the selection one frame back" },
   { keys: ["]"], action: "nudgeForward", desk: true, does: "move the selection one frame forward" },
+  { keys: ["Alt+["], action: "startBack", desk: true, does: "move the segment's start one frame back" },
+  { keys: ["Alt+]"], action: "startForward", desk: true, does: "move the segment's start one frame forward" },
+  { keys: ["Alt+{"], action: "endBack", desk: true, show: "Shift+Alt+[", does: "move its end one frame back" },
+  { keys: ["Alt+}"], action: "endForward", desk: true, show: "Shift+Alt+]", does: "move its end one frame forward" },
   { keys: ["Ctrl+a"], action: "selectAll", desk: true, does: "select all points of this video" },
   { keys: ["Escape"], action: "escape", desk: true, does: "clear the selection" },
   { keys: ["Ctrl+z"], action: "undo", desk: true, does: "undo" },
@@ -57,8 +65,8 @@ function atPlace({ code, shiftKey }) {
 
 /**
  * Name of the pressed key: "Shift+3", "Ctrl+z", "[", "Space". Digits are matched by position, letters and signs by the
- * character that they produce; if it is not Latin, by the character of a US keyboard at that position. Null while text
- * is being composed.
+ * character that they produce; if it is not Latin, or with Alt, which changes it on some systems, by the character of a
+ * US keyboard at that position. Null while text is being composed.
  *
  * @param {KeyboardEvent} event
  * @returns {string | null}
@@ -66,13 +74,13 @@ function atPlace({ code, shiftKey }) {
 export function keyName(event) {
   if (event.isComposing || event.keyCode === 229 || ["Process", "Dead"].includes(event.key)) return null;
   const composed = event.getModifierState?.("AltGraph") ?? false;
-  const text = !composed && isForeign(event.key) ? atPlace(event) : event.key;
+  const alt = event.altKey && !composed;
+  const text = !composed && isForeign(event.key) ? atPlace(event) : (alt && atPlace(event)) || event.key;
   const digit = composed ? null : /^Digit(\d)$/.exec(event.code) ?? /^(\d)$/.exec(text);
   let name = text.length === 1 ? text.toLowerCase() : text;
   if (text === " ") name = "Space";
   if (digit) name = digit[1];
   const control = (event.ctrlKey || event.metaKey) && !composed;
-  const alt = event.altKey && !composed;
   const shift = event.shiftKey && (digit || name.length > 1 || name !== name.toUpperCase());
   return `${control ? "Ctrl+" : ""}${alt ? "Alt+" : ""}${shift ? "Shift+" : ""}${name}`;
 }

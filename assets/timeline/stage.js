@@ -16,6 +16,7 @@ const CLICK = 4;              // pixels of movement that still count as a click
 const MARGIN = 16;            // pixels below the last lane
 const ROOM_FOR_FILM = 190;    // height in pixels of the timeline from which the filmstrip is shown
 const MARKS_PAUSE = 1000;     // milliseconds; the overview's marks are many and not urgent
+const ZOOM = 1.5;             // per key press
 const TEXT_PAUSE = 100;       // milliseconds between text changes while playing: each triggers layout
 
 export class Stage {
@@ -31,8 +32,8 @@ export class Stage {
 
   /**
    * desk: the annotation desk's handlers, or null: {place(lane, seconds), pick(point, more), selected(points, more),
-   * drop(points, frames, label), lift(points, frames, label) -> ghosts, correct(segment, start, end),
-   * act(action, index)}. The desk may set: activeLane; watched: spans that were played; suggestion: the model's
+   * drop(points, frames, label), lift(points, frames, label) -> ghosts, reshape(segment, edge, seconds) -> {start, end},
+   * correct(segment, start, end), act(action, index)}. The desk may set: activeLane; watched: spans that were played; suggestion: the model's
    * segment; edges: the segment whose edges Shift-drag corrects; dimmed(point): whether a point is filtered out;
    * onTick().
    */
@@ -323,6 +324,8 @@ export class Stage {
 
   #act(action, index) {
     const { clock } = this;
+    const view = { zoomIn: () => this.#zoom(ZOOM), zoomOut: () => this.#zoom(1 / ZOOM),
+      panBack: () => this.axis.pan(-this.axis.span / 4), panForward: () => this.axis.pan(this.axis.span / 4) };
     const jump = (seconds) => clock.seek(Math.min(Math.max(clock.time + seconds, 0), clock.frames.duration));
     const actions = {
       playPause: () => clock.playPause(), shuttleBack: () => clock.shuttle(-1), shuttleForward: () => clock.shuttle(1),
@@ -334,10 +337,22 @@ export class Stage {
       help: () => this.help.showModal(),
     };
     if (!clock.frames) return false;
+    if (action in view) {
+      view[action]();
+      this.changed();
+      return true;
+    }
     if (!(action in actions)) return this.desk.act(action, index);
     actions[action]();
     if (!clock.moving) this.axis.follow(clock.time);
     return true;
+  }
+
+  /** Zoom at the playhead, or at the centre if the playhead is not in view. */
+  #zoom(factor) {
+    const { axis, clock: { time } } = this;
+    const seen = axis.start <= time && time <= axis.end;
+    axis.zoom(factor, axis.x(seen ? time : (axis.start + axis.end) / 2));
   }
 
   #chosenSpan() {
@@ -444,13 +459,9 @@ export class Stage {
     if (!this.clock.playing) this.clock.seekFrame(here + drag.frames);
   }
 
-  /** Move an edge to the pointer, at least one frame from the other edge, and show the frame there. */
+  /** Move an edge to the pointer, as far as it may go, and show the frame there. */
   #pull(drag, x) {
-    const { frames } = this.clock;
-    const least = 1 / frames.fps;
-    const time = Math.min(Math.max(this.axis.time(x), 0), frames.duration);
-    drag.segment[drag.edge] = drag.edge === "start" ? Math.min(time, drag.segment.end - least)
-      : Math.max(time, drag.segment.start + least);
+    Object.assign(drag.segment, this.desk.reshape(drag.segment, drag.edge, this.axis.time(x)));
     if (!this.clock.playing) this.clock.seek(drag.segment[drag.edge]);
   }
 

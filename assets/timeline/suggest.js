@@ -1,6 +1,16 @@
-/** The segment that a model suggests for a point, from the run's stored outputs; no inference happens here. */
+/** The segment that a model suggests for a point, from the run's stored outputs, and corrections of its edges. */
 
 const LEAST = .05;      // score of the class at the point, below which there is no suggestion
+
+/**
+ * A segment's start and end after one edge was moved to `seconds`: within the video, at least a frame apart, and around
+ * the segment's point, which may be gone.
+ */
+export function withEdge({ start, end }, edge, seconds, point, { fps, duration }) {
+  const at = point?.time ?? seconds;
+  return edge === "start" ? { start: Math.min(Math.max(seconds, 0), end - 1 / fps, at), end }
+    : { start, end: Math.max(Math.min(seconds, duration), start + 1 / fps, at) };
+}
 
 /**
  * The best proposal around a point, else the stretch around it where the score stays at half its value at the point or

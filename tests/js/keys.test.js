@@ -23,7 +23,8 @@ test("every key of the table can be typed on a keyboard", () => {
   for (const key of TABLE.flatMap((row) => row.keys)) {
     const [, modifiers, name] = /^((?:Ctrl\+|Alt\+|Shift\+)*)(.+)$/.exec(key);
     const shiftKey = modifiers.includes("Shift+");
-    const event = press(name === "Space" ? " " : name, { ctrlKey: modifiers.includes("Ctrl+"), shiftKey });
+    const event = press(name === "Space" ? " " : name,
+      { ctrlKey: modifiers.includes("Ctrl+"), altKey: modifiers.includes("Alt+"), shiftKey });
     assert.equal(keyName(event), key);
   }
 });
@@ -63,6 +64,21 @@ test("on Latin layouts the printed character decides", () => {
   assert.equal(keyName(press("z", { code: "KeyW", ctrlKey: true })), "Ctrl+z");
   assert.equal(keyName(press("t", { code: "KeyK" })), "t");                                     // Dvorak
   assert.equal(keyName(press("ł", { code: "KeyL", graph: "AltGraph" })), "ł");                  // Polish
+});
+
+test("with Alt the position decides, since Alt changes the character on some systems", () => {
+  const actions = [["[", {}], ["“", {}], ["ü", {}], ["х", {}], ["{", { shiftKey: true }], ["Ü", { shiftKey: true }]]
+    .map(([key, more]) => actionOf(press(key, { code: "BracketLeft", altKey: true, ...more }), true)?.action);
+  assert.deepEqual(actions, ["startBack", "startBack", "startBack", "startBack", "endBack", "endBack"]);
+  assert.equal(actionOf(press("]", { code: "BracketRight", altKey: true }), true).action, "startForward");
+  assert.equal(actionOf(press("]", { code: "BracketRight", altKey: true }), false), null);
+  assert.equal(actionOf(press("[", { code: "Digit8", altKey: true, ctrlKey: true, graph: "AltGraph" }), true).action,
+    "nudgeBack");
+});
+
+test("the view is zoomed and moved by keys, also without the desk", () => {
+  const pressed = [press("i"), press("o"), press("<", { shiftKey: true }), press("Ю", { code: "Period", shiftKey: true })];
+  assert.deepEqual(pressed.map((event) => actionOf(event, false)?.action), ["zoomIn", "zoomOut", "panBack", "panForward"]);
 });
 
 test("keys pressed while composing text do nothing", () => {

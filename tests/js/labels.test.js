@@ -124,6 +124,19 @@ test("a segment can be accepted, corrected and rejected, and is removed with its
   assert.deepEqual([labels.segments.size, labels.points.size], [0, 0]);
 });
 
+test("a segment is removed by the operation that moves its point out of it", () => {
+  const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
+  labels.push(decide({ video: "v1", label: "jump", start: .5, end: 2, point: "p", model: "run" }, false));
+  const move = (time, more = {}) => changePoints([...labels.points.values()],
+    () => ({ time, frame: time * 25, ...more }), [...labels.segments.values()]);
+  labels.push(move(2));
+  assert.equal(labels.segments.size, 1);
+  const away = move(3, { label: "run" });
+  assert.deepEqual([away.kind, Object.keys(away.before).length, Object.keys(away.after)], ["relabel", 2, ["p"]]);
+  labels.push(away);
+  assert.deepEqual([labels.segments.size, frames(labels)], [0, [["run", 75]]]);
+});
+
 test("a flagged point keeps its note until the flag is cleared", () => {
   const labels = opened([{ id: "p", video: "v1", label: "jump", time: 1, frame: 25, who: "Ann" }]);
   const flag = changePoints([labels.points.get("p")], () => ({ doubt: "a hop?" }));

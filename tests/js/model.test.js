@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { Model } from "../../assets/timeline/model.js";
-import { suggest } from "../../assets/timeline/suggest.js";
+import { suggest, withEdge } from "../../assets/timeline/suggest.js";
 import { addSpan, Watched } from "../../assets/timeline/watched.js";
 
 const proposals = [[1, 3, .4, "jump"], [1.5, 2.5, .9, "jump"], [0, 9, 1, "run"], [6, 7, 1, "jump"]];
@@ -12,6 +12,14 @@ test("the suggested segment is the best proposal of the point's class that conta
   assert.deepEqual(at(2), { start: 1.5, end: 2.5, from: "proposal" });
   assert.deepEqual(at(1.2), { start: 1, end: 3, from: "proposal" });
   assert.equal(at(5), null);
+});
+
+test("an edge stays within the video, a frame from the other edge, and on its side of the point", () => {
+  const [segment, point, frames] = [{ start: 1, end: 3, label: "jump" }, { time: 2 }, { fps: 25, duration: 10 }];
+  const at = (edge, seconds, about = point) => Object.values(withEdge(segment, edge, seconds, about, frames));
+  assert.deepEqual([at("start", .5), at("start", -1), at("start", 2.5)], [[.5, 3], [0, 3], [2, 3]]);
+  assert.deepEqual([at("end", 4), at("end", 11), at("end", 1.5)], [[1, 4], [1, 10], [1, 2]]);
+  assert.deepEqual([at("start", 5, null), at("end", 0, null)], [[2.96, 3], [1, 1.04]]);
 });
 
 test("without a proposal the segment is where the score stays above half its value at the point", () => {
