@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import gc
+import io
 import json
 import math
 import os
@@ -142,7 +143,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
 
 
 def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Read the header of a .npy array, whose values follow in `file`.
+    """Read the header of a .npy array, whose values follow in `file`; a header of more than 64 KiB is refused.
 
     Returns:
         Shape, whether the array is in Fortran order, and dtype.
@@ -152,8 +153,12 @@ def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]
     """
     try:
         version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
+        first = version == (1, 0)
+        length = file.read(2 if first else 4)
+        if (size := int.from_bytes(length, "little")) > 1 << 16:
+            raise ValueError("its header is too long")
+        read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(io.BytesIO(length + file.read(size)))
     except Exception as error:                          # numpy's header parser raises many types
         raise ValueError(f"not a .npy array ({type(error).__name__})") from None
     if not all(type(size) is int and size >= 0 for size in shape):

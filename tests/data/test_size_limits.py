@@ -146,6 +146,24 @@ def test_headers_that_claim_60_gb_are_refused(run, tmp_path, short_of_memory):
         read_header(tmp_path / "x.npy")
 
 
+@pytest.fixture
+def long_header(tmp_path) -> Path:
+    """A file that takes no space, whose header claims 4 GB."""
+    path = tmp_path / "long.npy"
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x02\x00\xff\xff\xff\xff")
+        file.truncate(3 << 29)
+    return path
+
+
+def test_long_headers_are_not_read(run, long_header, short_of_memory):
+    with pytest.raises(InputError, match=r"long\.npy: not a \.npy array \(ValueError\)"):
+        read_header(long_header)
+    write_scores(run, zipfile.ZIP_STORED, b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(100))
+    with pytest.raises(InputError, match=r"snippet_scores_test\.npz: cannot be read"):
+        run.snippet_scores("test", "v")
+
+
 @pytest.mark.parametrize("make", [fifo, device, folder])
 def test_files_of_a_run_must_be_regular(run, make):
     make(run.stage(1).snippet_scores_file("test"))
