@@ -199,7 +199,8 @@ def _saving(path: Path) -> str:
     """How to convert files like this one."""
     read = ""
     if path.suffix == ".npz":
-        with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        unreadable = OSError, ValueError, NotImplementedError, zipfile.BadZipFile
+        with contextlib.suppress(*unreadable), zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             key = names[0] if len(names) == 1 and len(names[0]) < 40 else "…"
             read = f": np.save(new, np.load(old)[{key!r}])"

@@ -23,7 +23,16 @@ from hrpro.config import Config, check
 from hrpro.data.run_forms import event_fault, reports_fault
 from hrpro.data.segments import Segments
 from hrpro.errors import InputError, system_remedy
-from hrpro.files import is_file_name, leads_out, open_regular, read_array, read_json, real_path, remove_leftovers
+from hrpro.files import (
+    is_file_name,
+    is_name,
+    leads_out,
+    open_regular,
+    read_array,
+    read_json,
+    real_path,
+    remove_leftovers,
+)
 
 STAGES = (1, 2)
 MOST_ARCHIVE = 4 << 30                                  # bytes; limit of a split's scores
@@ -284,10 +293,14 @@ class Run:
         names = self._array(split, CLASSES)
         if names is None:
             return ()
-        if names.dtype.kind != "U" or names.ndim != 1 or not 0 < len(names) == len(set(names.tolist())):
+        found: list[str] = []
+        if names.dtype.kind == "U" and names.ndim == 1:
+            with contextlib.suppress(SystemError):      # numpy's for a number that is no character
+                found = names.tolist()
+        if not found or len(set(found)) < len(found) or not all(map(is_name, found)):
             raise InputError(f"{self.stage(1).snippet_scores_file(split)}: {CLASSES!r} holds {names.dtype} "
                              f"{list(names.shape)}, not class names. Test stage 1 again.")
-        return tuple(names.tolist())
+        return tuple(found)
 
     def similarity(self, split: str, video: str) -> NDArray[np.float32] | None:
         """Cosine similarity of each snippet's embedding to each reliable prototype, [T, C]; see `snippet_scores`."""

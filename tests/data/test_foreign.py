@@ -160,6 +160,19 @@ def test_features_at_another_rate_are_reported_with_fitting_settings(root, scale
                for note in notes), notes
 
 
+@pytest.mark.parametrize("name", ["é" * 41, "x"])
+@pytest.mark.parametrize("at, value", [(6, 99), (46, 0xff)])
+def test_archive_with_a_damaged_directory_is_reported(root, name, at, value):
+    """The version that is needed to read the first file, or the first byte of its name."""
+    fill(root, SPLIT, save=lambda path, rows: np.savez(path, **{name: rows}), suffix=".npz")
+    for path in root.glob("features/*/*.npz"):
+        content = bytearray(path.read_bytes())
+        content[content.index(b"PK\x01\x02") + at] = value
+        path.write_bytes(content)
+    message = next(message for message in faults(root) if "4 .npz files" in message)
+    assert message.endswith("Save the [T, D] array in each as <video>.npy.") or "np.load(old)" in message
+
+
 def test_rescaled_features_are_distinguished_from_another_rate(root):
     fill(root, SPLIT, lambda rows: rows[:50])
     notes = [finding.message for finding in validate(root).findings if "snippets, but" in finding.message]

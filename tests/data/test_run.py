@@ -44,7 +44,8 @@ def test_invalid_scores_are_refused(run, array):
 
 
 @pytest.mark.parametrize("names", [np.array([1, 2]), np.array(["run", "run"]), np.array([["run"]]), np.array([], "U3"),
-                                   np.array([b"run", b"jump"])])
+                                   np.array([b"run", b"jump"]), np.array(["\ud800", "jump"]),
+                                   np.array(["a\nb", "jump"]), np.array([0x110000, 0x61], "<u4").view("<U1")])
 def test_invalid_class_names_are_refused(run, names):
     write_arrays(run.stage(1).snippet_scores_file("train"), {CLASSES: names, "a": SCORES})
     with pytest.raises(InputError, match=r"not class names\. Test stage 1 again"):
