@@ -37,6 +37,7 @@ from hrpro.files import read_json
 from hrpro.jobs.train import option, shell, train_arguments
 
 LISTED = 1000                                           # rows shown of a list of mistakes
+SAME = 1e-12                                            # scores that differ by less need no slider
 TIOU = .5                                               # default threshold of the lists
 ORDERS = {"AP": "Highest AP first", "name": "By name", "actions": "Most actions first",
           "difference": "Largest gain over the other first"}
@@ -260,7 +261,7 @@ def mistakes(dataset: DataSet, measured: Result) -> None:
 def _least_score(precision: AveragePrecision, k: int, *, key: str) -> float:
     """The lowest score of the detections that count, set with a slider that starts at the best F1."""
     best, score = precision.best_f1(k), precision.predictions.score
-    if not len(score) or score[0] == score[-1]:
+    if not len(score) or score[0] - score[-1] < SAME:
         return best.score
     step = 10. ** math.floor(math.log10((score[0] - score[-1]) / 100))
     digits = max(0, round(-math.log10(step)))

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from app.evidence import Evidence
-from app.lanes import KINDS, highest_score, lanes, likely_classes
+from app.lanes import KINDS, highest_score, lanes, likely_classes, lowest_score
 from app.mistakes import Watched
 from app.results import Result, result
 from app.runs import relative_to_cwd
@@ -58,7 +58,7 @@ def choose_video(dataset: DataSet, run: Run | None) -> str | None:
     wanted = st.query_params.get("video")
     if wanted not in dataset.duration:
         if wanted and st.session_state.get("explored", dataset.name) == dataset.name:
-            st.warning(plain(f"{dataset.name} has no video {wanted!r}; here is another."))
+            st.warning(plain(f"{dataset.name} has no video {wanted!r}; another one is shown."))
         wanted = (shown if len(shown) else table)["video"].iloc[0]
         _open(wanted)
     st.session_state["explored"] = dataset.name
@@ -66,8 +66,10 @@ def choose_video(dataset: DataSet, run: Run | None) -> str | None:
     about = f"{len(shown)} of {len(table)} videos"
     if measured:
         k, tiou = _threshold(measured)
-        about += (f". Mistakes of {plain(measured.name)} on the test split at tIoU {tiou:g}; false positives and "
-                  f"misses at scores from {measured.precision.best_f1(k).score:.4g} (best F1)")
+        least = measured.precision.best_f1(k).score
+        counted = f"false positives and misses at scores from {least:.4g} (best F1)" if np.isfinite(least) else \
+            "there are no detections, so every action is a miss"
+        about += f". Mistakes of {plain(measured.name)} on the test split at tIoU {tiou:g}; {counted}"
     st.caption(f"{about}.")
     return wanted
 
@@ -170,10 +172,11 @@ def viewer(dataset: DataSet, known: Evidence, mistake: Watched | None = None) ->
                                   list(dict.fromkeys(first + likely_classes(known))),
                                   format_func=lambda index: known.classes[index], key=f"classes {place} {first}")
     top = math.ceil(highest_score(known) * 100) / 100
-    low = round(top / 5, 2)
+    bottom = min(0., math.floor(lowest_score(known) * 100) / 100)
+    low = round(top / 5, 2) if top > 0 else bottom
     if mistake and np.isfinite(mistake.least):          # keep the detection in question visible
-        low = max(0., min(low, math.floor(mistake.least * 100) / 100))
-    least = score.slider("Detections scored at least", 0., max(top, .01), low, .01,
+        low = max(bottom, min(low, math.floor(mistake.least * 100) / 100))
+    least = score.slider("Detections scored at least", bottom, max(top, .01), low, .01,
                          key=f"least {place} {top} {low}", disabled=not known.detections,
                          help=None if known.detections else "The run has no detections in this video.")
     keep = number.number_input("Best proposals", 1, 5000, 50, key="explore keep", persist_state="session",

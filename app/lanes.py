@@ -52,6 +52,11 @@ def highest_score(known: Evidence) -> float:
     return max((float(found.score.max()) for found in known.detections.values() if len(found)), default=1.)
 
 
+def lowest_score(known: Evidence) -> float:
+    """The lowest score among the video's detections, 0 if there are none."""
+    return min((float(found.score.min()) for found in known.detections.values() if len(found)), default=0.)
+
+
 def _class_lanes(known: Evidence, index: int, kinds: Collection[str], keep: int, least: float) -> Iterator[Lane]:
     name = known.classes[index]
 
@@ -62,11 +67,12 @@ def _class_lanes(known: Evidence, index: int, kinds: Collection[str], keep: int,
         truth, points = known.truth, known.points
         yield lane("truth", name, SEGMENTS + 4, segments_layer(truth[truth.label == index]),
                    points_layer(points[points.label == index]))
+    whole = max(0., highest_score(known))
     for stage in sorted(known.detections, reverse=True):
         if f"stage {stage}" in kinds:
             found = known.detections[stage]
             found = found[(found.label == index) & (found.score >= least)]
-            yield lane(f"stage {stage}", f"stage {stage} · {name}", SEGMENTS, _scored(found, highest_score(known)))
+            yield lane(f"stage {stage}", f"stage {stage} · {name}", SEGMENTS, _scored(found, whole))
     pseudo = _runs(known.pseudo.action[:, index], known.timebase, f"pseudo {name}") \
         if known.pseudo and "pseudo" in kinds else None
     if known.cas and "cas" in kinds:
@@ -105,8 +111,8 @@ def _common_lanes(known: Evidence, kinds: Collection[str], keep: int) -> Iterato
 
 
 def _scored(segments: Segments, whole: float, style: str = "hatched") -> Layer:
-    """Segments with their score in the text; a score of `whole` is painted opaque."""
-    opacity = np.clip(segments.score / whole, 0, 1) if len(segments) else segments.score
+    """Segments with their score in the text; a score of `whole` is painted opaque, one of 0 or beyond it faint."""
+    opacity = np.clip(segments.score, min(whole, 0), max(whole, 0)) / (whole or 1)
     layer = segments_layer(replace(segments, score=opacity), style)
     for item, score in zip(layer["items"], segments.score.tolist(), strict=True):
         item[3] = f"{item[3]} {score:.2f}"

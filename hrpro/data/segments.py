@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hrpro.errors import InputError, condensed, preview, raise_if
 from hrpro.files import is_name, read_json, uncollected, write_json
+from hrpro.schema import LARGEST
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +195,7 @@ def _sound_columns(entries: list[Any], default: float | None) -> tuple[NDArray, 
         return None
     sound = kinds <= {int, float} and times.shape == (len(entries), 2) and score.ndim == 1 \
         and set(map(type, label)) == {str} and all(map(is_name, set(label))) \
-        and np.isfinite(times).all() and np.isfinite(score).all()
+        and (np.abs(times) <= LARGEST).all() and (np.abs(score) <= LARGEST).all()
     return (times[:, 0], times[:, 1], label, score) if sound else None
 
 
@@ -218,6 +219,8 @@ def _parse_entry(entry: Any, default: float | None) -> tuple[float, float, str, 
         return f"has no numeric `score` (found {str(entry.get('score'))[:40]!r})", "Write one."
     if not all(map(math.isfinite, (start, end, score))):  # numpy is slow for three numbers
         return "holds a value that is not finite", "Write finite seconds and scores."
+    if max(abs(start), abs(end), abs(score)) > LARGEST:
+        return f"holds a value beyond {LARGEST:g} in size", f"Write seconds and scores up to {LARGEST:g}."
     return start, end, label, score
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -159,6 +160,30 @@ def test_lanes_follow_their_controls(world):
     assert [lane["id"] for lane in shown(test)["lanes"]] == ["cas 1"]
 
 
+@pytest.mark.parametrize(("highest", "lowest"), [(0, 0), (0, -2.005), (-.5, -.75), (1e15, -1e15), (5e-324, 0), (1, 1)])
+def test_any_scores_are_shown(world, highest, lowest):
+    run = Run(world / "ckpt" / "small" / "first")
+    for stage in (1, 2):
+        found = Segments.from_activitynet(run.stage(stage).final_result)
+        here, score = found.video == found.videos.index("test_1"), np.full(len(found), float(lowest))
+        score[here] = np.linspace(lowest, highest, sum(here))
+        replace(found, score=score).save(run.stage(stage).final_result)
+    test = open_page("explore", run="first", video="test_1")
+    slider = field(test, "Detections scored at least")
+    assert slider.min <= min(lowest, 0) and slider.max >= highest and slider.min <= slider.value <= slider.max
+    slider.set_value(slider.min).run()
+    field(test, "Classes").set_value([0, 1, 2]).run()
+    assert sum(len(lane["layers"][0]["items"]) for lane in shown(test)["lanes"] if "stage 2" in lane["id"]) == sum(here)
+    open_page("evaluate", run="first")
+
+
+def test_run_without_detections_has_no_score_of_the_best_f1(world):
+    run = Run(world / "ckpt" / "small" / "first")
+    Segments.from_activitynet(run.stage(2).final_result)[:0].save(run.stage(2).final_result)
+    caption = open_page("explore").caption[0].value
+    assert caption.endswith("at tIoU 0.5; there are no detections, so every action is a miss.")
+
+
 def test_video_is_shown_without_run_and_ground_truth(world):
     shutil.rmtree(world / "ckpt")
     path = world / "dataset" / "small" / "gt_full.json"
@@ -176,7 +201,7 @@ def test_video_is_shown_without_run_and_ground_truth(world):
 
 def test_unknown_video_in_the_link_is_reported(world):
     test = open_page("explore", video="*gone*")
-    assert "no video '\\*gone\\*'" in test.warning[0].value
+    assert "no video '\\*gone\\*'; another one is shown" in test.warning[0].value
     assert test.query_params["video"] == shown(test)["video"]["id"]
     shutil.copytree(world / "dataset" / "small", world / "dataset" / "other")
     split = world / "dataset" / "other" / "gt_full.json"

@@ -39,6 +39,16 @@ def by_id(made):
     return {lane["id"]: lane for lane in made}
 
 
+@pytest.mark.parametrize(("scores", "opacity"), [
+    ((0, 0), [0, 0]), ((-1, -2), [0, 0]), ((0, -1), [0, 0]), ((4, -1e15), [1, 0]), ((4, 1), [1, .25]),
+    ((5e-324, -1e15), [1, 0]), ((1e15, 0), [1, 0])])
+def test_detections_are_painted_by_their_share_of_the_highest_score(scores, opacity):
+    found = segments(*((0, 4, 1, score) for score in scores))
+    with np.errstate(all="raise"):
+        lane, = lanes(known(detections={2: found}), [1], ["stage 2"], keep=5, least=-np.inf)
+    assert [item[2] for item in lane["layers"][0]["items"]] == opacity
+
+
 def test_only_chosen_classes_have_label_lanes():
     made = by_id(lanes(known(), [1], KINDS, keep=5, least=0))
     assert list(made) == ["truth 1"]

@@ -38,7 +38,9 @@ def test_numbers_in_quotes_are_accepted(tmp_path, entry):
     (sound(segment=[[1], [2]]), r"has no \[start, end\]"), (sound(score=[1]), "has no numeric `score`"),
     (sound(segment=[True, 2]), r"has no \[start, end\]"), (sound(score=True), "has no numeric `score`"),
     (sound(score=None), "has no numeric `score`"), (sound(label=" a"), "has the `label` ' a'"),
-    (sound(segment=[1, "inf"]), "holds a value that is not finite")])
+    (sound(segment=[1, "inf"]), "holds a value that is not finite"),
+    (sound(score=-1e308), r"holds a value beyond 1e\+15 in size"),
+    (sound(segment=[1, 1.1e15]), r"holds a value beyond 1e\+15 in size")])
 def test_each_fault_is_reported_with_its_place(tmp_path, entry, said):
     write_json(tmp_path / "pred.json", {"results": {"v": [sound()], "w": [sound(), sound(), entry], "x": 3}})
     with pytest.raises(InputError) as error:
