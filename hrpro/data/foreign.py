@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hrpro.files import open_archive, open_regular
 from hrpro.names import nearest
 from hrpro.timebase import Timebase
 
@@ -200,8 +201,8 @@ def _saving(path: Path) -> str:
     read = ""
     if path.suffix == ".npz":
         unreadable = OSError, ValueError, NotImplementedError, zipfile.BadZipFile
-        with contextlib.suppress(*unreadable), zipfile.ZipFile(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
+        with contextlib.suppress(*unreadable), open_regular(path, None) as file:
+            names = [name.removesuffix(".npy") for name in open_archive(file).namelist()]
             key = names[0] if len(names) == 1 and len(names[0]) < 40 else "…"
             read = f": np.save(new, np.load(old)[{key!r}])"
     elif path.suffix in (".pt", ".pth"):

@@ -27,6 +27,7 @@ from hrpro.files import (
     is_file_name,
     is_name,
     leads_out,
+    open_archive,
     open_regular,
     read_array,
     read_json,
@@ -113,7 +114,7 @@ class StageFolder:
 @functools.lru_cache(maxsize=4)
 def _archive(path: Path, changed_ns: int) -> zipfile.ZipFile:
     """An open .npz; cached, so that its directory of hundreds of arrays is read once per version of the file."""
-    return zipfile.ZipFile(open_regular(path, MOST_ARCHIVE))
+    return open_archive(open_regular(path, MOST_ARCHIVE))
 
 
 CLASSES = "names/classes"                               # key of the class names in the archive of scores

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from hrpro.data.run import Run, StageFolder
 from hrpro.data.segments import Segments
 from hrpro.errors import Cancelled, InputError
 from hrpro.evaluation.average_precision import AveragePrecision, average_precision
-from hrpro.files import open_regular, read_bytes, read_json, write_atomic, write_json
+from hrpro.files import open_archive, open_regular, read_bytes, read_json, write_atomic, write_json
 from hrpro.labels.operations import project_points
 from hrpro.proposals.soft_nms import drop_ambiguous, soft_nms
 from hrpro.schema import Number, mismatch, short_repr
@@ -389,7 +388,7 @@ def load_checkpoint(path: Path, config: Config, classes: tuple[str, ...], *, res
     try:
         with open_regular(path, None) as file:
             size = os.fstat(file.fileno()).st_size
-            if sum(entry.file_size for entry in zipfile.ZipFile(file).infolist()) > size:
+            if sum(entry.file_size for entry in open_archive(file).infolist()) > size:
                 raise ValueError("unpacks to more than its size")
             file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)

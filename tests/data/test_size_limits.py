@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from app.run_log import StageLog
 from hrpro.config import load_config
 from hrpro.data.features import read_header
 from hrpro.data.run import Run
+from hrpro.data.validate import validate
 from hrpro.errors import InputError
 from hrpro.files import MOST_BYTES, open_regular, read_bytes, read_json, read_text
 from hrpro.labels.operations import LabelStore
@@ -162,6 +164,26 @@ def test_long_headers_are_not_read(run, long_header, short_of_memory):
     write_scores(run, zipfile.ZIP_STORED, b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(100))
     with pytest.raises(InputError, match=r"snippet_scores_test\.npz: cannot be read"):
         run.snippet_scores("test", "v")
+
+
+def test_directories_of_archives_that_claim_gigabytes_are_not_read(run, make_dataset, tmp_path, short_of_memory):
+    sparse, size = run.stage(1).snippet_scores_file("test"), 3 << 29
+    with open(sparse, "wb") as file:
+        file.truncate(size)
+        file.seek(size)
+        file.write(struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, size, 0, 0))
+    with pytest.raises(InputError, match="its directory is too large"):
+        run.snippet_scores("test", "v")
+    root = make_dataset(tmp_path / "tiny")
+    for path in root.glob("features/*/*.npy"):
+        path.with_suffix(".npz").hardlink_to(sparse)
+        path.unlink()
+    assert any("9 .npz files" in finding.message for finding in validate(root).findings)
+    checkpoint = run.stage(1).checkpoint("last")
+    checkpoint.parent.mkdir()
+    checkpoint.hardlink_to(sparse)
+    with pytest.raises(InputError, match=r"last\.pt: is not a valid checkpoint of this stage .*BadZipFile"):
+        load_checkpoint(checkpoint, load_config("thumos"), ("jump",))
 
 
 @pytest.mark.parametrize("make", [fifo, device, folder])
