@@ -188,7 +188,7 @@ def viewer(dataset: DataSet, known: Evidence, mistake: Watched | None = None) ->
     above = [{"id": "mistake", "label": mistake.title, "height": 22, "colour": int(mistake.segment.label[0]),
               "layers": [segments_layer(mistake.segment, "hatched" if mistake.wrong else "solid")]}] if mistake else []
     timeline(dataset, known.video, above + lanes(known, indices, kinds, keep=int(keep), least=least), key="explore",
-             seek=moment())
+             seek=moment(), mistake=st.query_params.get("mistake", "") if mistake else "")
 
 
 def missing(known: Evidence) -> None:

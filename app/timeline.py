@@ -85,8 +85,13 @@ def desk(dataset: str, runs: Sequence[str] = (), *, video: str | None = None, se
         "runs": list(runs), "who": os.environ.get("USER", "annotator")})
 
 
-def timeline(dataset: DataSet, video: str, lanes: Sequence[Lane], *, key: str, seek: float = 0) -> None:
-    """One video over read-only lanes, at `seek` seconds; a rerun with another video or `seek` goes there."""
+def timeline(dataset: DataSet, video: str, lanes: Sequence[Lane], *, key: str, seek: float = 0,
+             mistake: str = "") -> None:
+    """One video over read-only lanes, at `seek` seconds; a rerun with another video, `seek` or `mistake` goes there.
+
+    Args:
+        mistake: identity of the mistake that is shown; empty if none is.
+    """
     try:
         has_file = video_file(dataset.root, video) is not None
     except InputError as error:
@@ -94,7 +99,7 @@ def timeline(dataset: DataSet, video: str, lanes: Sequence[Lane], *, key: str, s
         has_file = False
     painted = [{**_painted(lane), "layers": [_painted(layer) for layer in lane["layers"]]} for lane in lanes]
     _component()(key=key, data={
-        "mode": "viewer", "dataset": dataset.name, "lanes": painted, "seek": seek,
+        "mode": "viewer", "dataset": dataset.name, "lanes": painted, "seek": seek, "mistake": mistake,
         "video": {"id": video, "duration": dataset.duration[video], "fps": dataset.fps[video],
                   "file": has_file}})
 

@@ -5,8 +5,14 @@ import { rowAt } from "./hit.js";
 import { readout } from "./readout.js";
 import { Stage } from "./stage.js";
 
+/** Whether a rerun of the page goes to another moment. The mistake counts, as two of them may begin at the same time. */
+export function isElsewhere(before, data) {
+  return JSON.stringify([before?.video, before?.seek]) !== JSON.stringify([data.video, data.seek])
+    || Boolean(data.mistake && data.mistake !== before.mistake);
+}
+
 export class Viewer {
-  #shown = "";
+  #shown = null;
   #lanes = "";
 
   constructor(parent, data) {
@@ -21,13 +27,13 @@ export class Viewer {
     this.update(data);
   }
 
-  /** The page was rerun: new lanes keep the position; another video or time seeks to it. */
+  /** The page was rerun: new lanes keep the position; another video, time or mistake seeks to it. */
   update(data) {
     this.filling.fit();
-    const shown = JSON.stringify([data.video, data.seek]);
-    if (shown !== this.#shown) {
+    const elsewhere = isElsewhere(this.#shown, data);
+    this.#shown = data;
+    if (elsewhere) {
       const same = this.stage.current?.id === data.video.id;
-      this.#shown = shown;
       if (same) this.stage.clock.seek(data.seek);
       else this.stage.open(data.video, data.seek);
       if (data.seek) this.stage.axis.show(data.seek - 10, data.seek + 10);

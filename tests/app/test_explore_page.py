@@ -65,6 +65,7 @@ def test_link_opens_a_mistake_with_a_button_to_the_next(world, kind, label, leas
             overlapped = precision.ground_truth.classes[precision.ground_truth.label[explained.other[0]]]
             assert shown(test)["lanes"][1]["label"] == overlapped
         lane = shown(test)["lanes"][0]
+        assert shown(test)["mistake"] == f"{kind}-2-0.7-{row + 1}"
         assert lane["id"] == "mistake" and shown(test)["video"]["id"] == listed.videos[listed.video[row]]
         assert lane["layers"][0]["items"][0][:2] == [round(listed.start[row], 4), round(listed.end[row], 4)]
         assert any(f"{row + 1} of {len(listed):,}** at tIoU 0.7" in text.value for text in test.markdown)
@@ -90,7 +91,8 @@ def test_mistake_is_left_with_its_run_but_not_the_moment(world):
     test = open_page("explore", dataset="small", run="first", **link)
     assert shown(test)["lanes"][0]["id"] == "mistake"
     field(test, "Run").set_value("second").run()
-    assert shown(test)["lanes"][0]["id"] != "mistake" and not {"mistake", "least"} & set(test.query_params)
+    assert shown(test)["lanes"][0]["id"] != "mistake" and not shown(test)["mistake"]
+    assert not {"mistake", "least"} & set(test.query_params)
     assert shown(test)["seek"] == float(link["t"]) and shown(test)["video"]["id"] == link["video"]
 
 
