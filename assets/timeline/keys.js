@@ -99,6 +99,16 @@ export function actionOf(event, desk) {
   return found && (desk || !found.row.desk) ? { action: found.row.action, index: found.index } : null;
 }
 
+// Controls that take keys themselves.
+const CONTROLS = ["toolbar", "radiogroup", "slider", "spinbutton", "combobox", "grid", "tree", "tablist", "listbox",
+  "menu", "menubar", "separator"].map((role) => `[role=${role}]`).concat("canvas", "video", "audio");
+
+/** Whether a key belongs to the element on which it was pressed: a text field, or a control outside the stage. */
+export function isTaken(target, stage) {
+  return Boolean(target.closest("input, textarea, select, [contenteditable]")
+    || (!stage.contains(target) && target.closest(CONTROLS.join(", "))));
+}
+
 const NAMES = { ArrowLeft: "←", ArrowRight: "→", Delete: "Del", Escape: "Esc" };
 
 /** How the table shows a row's keys. */

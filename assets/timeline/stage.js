@@ -6,7 +6,7 @@ import { Clock } from "./clock.js";
 import { button, el, icon, put } from "./dom.js";
 import { Frames } from "./frames.js";
 import { edgeAt, nearestPoint, pointsInBox, rowAt, windowPart } from "./hit.js";
-import { actionOf, keysText, TABLE } from "./keys.js";
+import { actionOf, isTaken, keysText, TABLE } from "./keys.js";
 import { bands, contentHeight, GUTTER, LANE, pinnedRows, rowsInView, scrollTo } from "./lanes.js";
 import { legendLine, legendList } from "./legend.js";
 import { paint, paintMarks, paintPlayhead } from "./paint.js";
@@ -33,9 +33,9 @@ export class Stage {
   /**
    * desk: the annotation desk's handlers, or null: {place(lane, seconds), pick(point, more), selected(points, more),
    * drop(points, frames, label), lift(points, frames, label) -> ghosts, reshape(segment, edge, seconds) -> {start, end},
-   * correct(segment, start, end), act(action, index)}. The desk may set: activeLane; watched: spans that were played; suggestion: the model's
-   * segment; edges: the segment whose edges Shift-drag corrects; dimmed(point): whether a point is filtered out;
-   * onTick().
+   * correct(segment, start, end), act(action, index)}. The desk may set: activeLane; watched: spans that were played;
+   * suggestion: the model's segment; edges: the segment whose edges Shift-drag corrects; dimmed(point): whether a point
+   * is filtered out; onTick().
    */
   constructor({ base, dataset, desk }) {
     Object.assign(this, { base, dataset, desk, lanes: [], selection: new Set(), scroll: 0, activeLane: null,
@@ -312,7 +312,7 @@ export class Stage {
     const target = event.composedPath()[0];
     if (!this.root.isConnected || this.root.getRootNode().querySelector("dialog[open]")) return;
     if (target instanceof Element) {
-      if (target.closest("input, textarea, select, [contenteditable]")) return;
+      if (isTaken(target, this.root)) return;
       const elsewhere = target.closest("button, a, summary, [role=tab], [role=button]");
       if (elsewhere && ["Tab", " ", "Enter"].includes(event.key)) return;
     }

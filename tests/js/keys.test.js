@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { actionOf, keyName, keysText, TABLE } from "../../assets/timeline/keys.js";
+import { actionOf, isTaken, keyName, keysText, TABLE } from "../../assets/timeline/keys.js";
 
 const press = (key, more = {}) => ({ key, code: "", getModifierState: (name) => name === more.graph, ...more });
 
@@ -92,6 +92,17 @@ test("a digit selects the class, and a read-only view changes no labels", () => 
   assert.deepEqual(actionOf(press("0", { code: "Digit0" }), true), { action: "stamp", index: 9 });
   assert.equal(actionOf(press("0", { code: "Digit0" }), false), null);
   assert.equal(actionOf(press(" "), false).action, "playPause");
+});
+
+test("controls outside the stage keep their own keys", () => {
+  const element = (...path) => ({ closest: (selector) => selector.split(", ").find((part) => path.includes(part)) });
+  const [inside, outside] = [{ contains: () => true }, { contains: () => false }];
+  for (const control of ["[role=toolbar]", "[role=radiogroup]", "[role=slider]", "[role=grid]", "[role=tablist]",
+    "[role=listbox]", "[role=menu]", "canvas"]) {
+    assert.deepEqual([isTaken(element("button", control), outside), isTaken(element(control), inside)], [true, false]);
+  }
+  assert.deepEqual([isTaken(element("input"), inside), isTaken(element("select"), outside)], [true, true]);
+  assert.deepEqual([isTaken(element("button"), outside), isTaken(element("body"), outside)], [false, false]);
 });
 
 test("keys are written out readably", () => {
