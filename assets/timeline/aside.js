@@ -32,7 +32,7 @@ export class Aside {
 
   /** Keep an operation, or the text of what should be one; false if the storage is full. */
   put(text, reason) {
-    const number = Math.max(0, ...this.#names().map((name) => Number(name.slice(this.key.length + 1)) || 0)) + 1;
+    const number = Math.max(0, ...this.#names().map((name) => this.#number(name))) + 1;
     const kept = keep(this.storage, `${this.key}.${number}`, JSON.stringify({ reason, text }));
     if (kept) this.count += 1;
     return kept;
@@ -55,9 +55,14 @@ export class Aside {
     this.count = 0;
   }
 
+  /** The number at the end of a storage key; NaN if the key is another data set's. */
+  #number(name) {
+    const rest = name.startsWith(`${this.key}.`) ? name.slice(this.key.length + 1) : "";
+    return /^\d+$/.test(rest) ? Number(rest) : NaN;
+  }
+
   #names() {
-    const number = (name) => Number(name.slice(this.key.length + 1));
-    return Object.keys(this.storage).filter((name) => name.startsWith(`${this.key}.`) && number(name) > 0)
-      .sort((one, other) => number(one) - number(other));
+    return Object.keys(this.storage).filter((name) => this.#number(name) > 0)
+      .sort((one, other) => this.#number(one) - this.#number(other));
   }
 }

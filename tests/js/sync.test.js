@@ -267,6 +267,17 @@ test("invalid entries in the storage are set aside, and labels before and after 
   assert.deepEqual(Object.keys(kept), []);
 });
 
+test("what another data set set aside is left alone, whatever its name", () => {
+  const kept = storage();
+  const [other, own] = [new Aside(kept, "aside.exp.2"), new Aside(kept, "aside.exp")];
+  other.put("of exp.2", "why");
+  assert.deepEqual([new Aside(kept, "aside.exp").count, own.all], [0, []]);
+  own.put("of exp", "why");
+  assert.deepEqual(Object.keys(kept), ["aside.exp.2.1", "aside.exp.1"]);
+  own.discard();
+  assert.deepEqual(new Aside(kept, "aside.exp.2").all, [{ reason: "why", text: "of exp.2" }]);
+});
+
 test("operations that the server calls malformed are set aside and block no other label", async () => {
   const network = new Network("malformed");
   const { sync, labels, add, news, kept } = tab(network);
