@@ -270,6 +270,8 @@ export class Desk {
     const named = JSON.stringify(this.labels.known.sort());
     if (named !== this.#named) this.model.load(this.current);       // the server names outputs as the classes are now
     this.#named = named;
+    this.classes.settle();
+    this.stage.activeLane = this.classes.active;
     this.refresh();
   }
 

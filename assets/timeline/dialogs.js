@@ -102,7 +102,9 @@ export async function editClass(desk, name) {
   });
   if (operation) desk.push(operation);
   if (operation?.kind === "rename" && desk.classes.active === name) {
-    [desk.classes.active] = Object.keys(operation.after);
+    const [next] = Object.keys(operation.after);
+    Object.assign(desk.classes, { active: next, former: name });
+    desk.stage.activeLane = next;
   }
   desk.stage.focus();
 }

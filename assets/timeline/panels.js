@@ -75,10 +75,12 @@ export class VideoPanel {
       && (!split || (split === "none" ? !video.split : video.split.includes(split))));
   }
 
+  /** Go to the next or previous shown video, also if the current one is not shown. */
   step(direction, onOpen) {
-    const shown = this.shown;
-    const index = shown.findIndex((video) => video.id === this.current);
-    const next = index < 0 ? shown[0] : shown[index + direction];
+    const shown = new Set(this.shown);
+    const here = this.videos.findIndex((video) => video.id === this.current);
+    const next = direction > 0 ? this.videos.slice(here + 1).find((video) => shown.has(video))
+      : this.videos.slice(0, Math.max(here, 0)).findLast((video) => shown.has(video));
     if (next) onOpen(next.id);
   }
 
@@ -93,7 +95,7 @@ export class VideoPanel {
 export class ClassPanel {
   /** Callbacks: onChoose(name) for a chosen class, onAdd(name) for a new one, onEdit(name) for a class's pencil. */
   constructor({ labels, colourOf, onChoose, onAdd, onEdit }) {
-    Object.assign(this, { labels, active: null });
+    Object.assign(this, { labels, active: null, former: null });
     this.list = new List({
       rowHeight: 28, label: "Classes", key: (entry) => entry.name,
       draw: ({ name, key, here }) => el("div", { class: "class" },
@@ -122,6 +124,12 @@ export class ClassPanel {
   get shown() {
     const wanted = plain(this.filter.value);
     return this.labels.classes.filter((name) => plain(name).includes(wanted));
+  }
+
+  /** If the active class is gone: back to its name before a rename that was refused or undone, or to none. */
+  settle() {
+    const { lanes } = this.labels;
+    if (this.active !== null && !lanes.has(this.active)) this.active = lanes.has(this.former) ? this.former : null;
   }
 
   refresh() {
@@ -240,12 +248,12 @@ export class PointPanel {
       this.title, el("div", { class: "row" }, this.order, this.whose), this.bar, this.list.root);
   }
 
-  /** Predicate for points hidden by the annotator or flag filter; null without a filter. */
+  /** Predicate for points hidden by the annotator or flag filter; null if there is none, or no point by the person. */
   get hidden() {
     const chosen = this.whose.value;
-    if (!chosen) return null;
-    return chosen === "flagged" ? (point) => !point.doubt
-      : (point) => `by ${point.who}` !== chosen && !point.waiting;
+    const theirs = (point) => `by ${point.who}` === chosen;
+    if (chosen === "flagged") return (point) => !point.doubt;
+    return this.labels.sorted.some(theirs) ? (point) => !theirs(point) && !point.waiting : null;
   }
 
   refresh() {

@@ -10,7 +10,7 @@ import { Labels } from "../../assets/timeline/labels.js";
 import { contentHeight, initials, rowsInView, scrollTo } from "../../assets/timeline/lanes.js";
 import { Axis } from "../../assets/timeline/axis.js";
 import { giveKey, movePlace } from "../../assets/timeline/dialogs.js";
-import { plain, stateOf } from "../../assets/timeline/panels.js";
+import { ClassPanel, plain, PointPanel, stateOf, VideoPanel } from "../../assets/timeline/panels.js";
 import { View } from "../../assets/timeline/view.js";
 
 function opened(points = []) {
@@ -229,6 +229,41 @@ test("only visible lanes are laid out, and any lane can be scrolled to", () => {
   const scroll = scrollTo(lanes, 150, 300, 0);
   assert.ok(rowsInView(lanes, 100, 400, scroll).some((row) => row.lane.id === 150 && row.y + row.height <= 400));
   assert.equal(scrollTo(lanes, 150, 300, scroll), scroll);
+});
+
+test("the next video is counted from the current one, also if the filter hides that", () => {
+  const videos = ["a", "b", "c", "d", "e"].map((id) => ({ id }));
+  const from = (current, shown, direction) => {
+    let opened = null;
+    const panel = { videos, current, shown: videos.filter((video) => shown.includes(video.id)) };
+    VideoPanel.prototype.step.call(panel, direction, (id) => { opened = id; });
+    return opened;
+  };
+  assert.deepEqual([from("c", "abde", 1), from("c", "abde", -1)], ["d", "b"]);
+  assert.deepEqual([from("c", "ab", 1), from("c", "de", -1)], [null, null]);
+  assert.deepEqual([from("c", "abcde", 1), from("a", "abcde", -1), from(null, "bc", 1)], ["d", null, "b"]);
+});
+
+test("the filter by annotator ends with the person's last point", () => {
+  const sorted = [{ who: "Ann" }, { who: "Bob", doubt: "?" }, { who: "", waiting: true }];
+  const hidden = (value, points = sorted) => {
+    const hides = Reflect.get(PointPanel.prototype, "hidden", { whose: { value }, labels: { sorted: points } });
+    return hides && points.map((point) => hides(point));
+  };
+  assert.deepEqual(hidden("by Bob"), [true, false, false]);
+  assert.equal(hidden("by Bob", sorted.slice(0, 1)), null);
+  assert.deepEqual([hidden("flagged"), hidden("flagged", sorted.slice(0, 1)), hidden("")],
+    [[true, false, true], [true], null]);
+});
+
+test("the active class keeps its name if a rename is refused or undone", () => {
+  const after = (active, former, ...names) => {
+    const panel = { active, former, labels: { lanes: new Map(names.map((name) => [name, []])) } };
+    ClassPanel.prototype.settle.call(panel);
+    return panel.active;
+  };
+  assert.deepEqual([after("leap", "jump", "leap", "run"), after("leap", "jump", "jump", "run")], ["leap", "jump"]);
+  assert.deepEqual([after("leap", null, "run"), after(null, "jump", "jump")], [null, null]);
 });
 
 test("names in any script have initials and can be filtered", () => {
