@@ -236,8 +236,12 @@ def _start_afresh(folder: StageFolder, config: Config, dataset: DataSet) -> None
     frozen copy of the labels."""
     following = [StageFolder(folder.root.with_name("stage2"))] if folder.root.name == "stage1" else []
     for old in (*following, folder):                    # next stage first: a kill in between leaves no orphaned results
-        for part in ("models", "outputs", "logs"):
-            shutil.rmtree(old.root / part, ignore_errors=True)
+        parts = [old.root / part for part in ("models", "outputs", "logs")]
+        if any(part.exists() for part in parts) and not old.config_file.exists():       # training writes it first
+            raise InputError(f"{old.root}: holds files but no config.json, so they are not deleted for a new training. "
+                             "Move them away, or give the run another name (task_info).")
+        for part in parts:
+            shutil.rmtree(part, ignore_errors=True)
         old.config_file.unlink(missing_ok=True)
     write_json(folder.config_file, config.to_dict(), indent=True)
     if following:

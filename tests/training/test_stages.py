@@ -242,6 +242,16 @@ def test_retraining_stage_1_deletes_stage_2(trained, data, tmp_path):
     assert not [path for path in run.stage(2).root.rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_files_that_are_no_run_are_not_deleted(data, tmp_path, stage):
+    """Settings can name any folder as the run's."""
+    mine = run_of(tmp_path).stage(stage).root / "models" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    said = main(data, tmp_path, "--stage", "1", "--mode", "train", code=2)
+    assert f"stage{stage}: holds files but no config.json" in said and mine.read_text() == "mine"
+
+
 def test_all_invalid_settings_are_reported_together_and_nothing_is_written(data, tmp_path):
     told = main(data, tmp_path, "--set", "feature_dmi=32", "lr=fast", "batch_size=0", "device=tpu", code=2)
     for part in ("'feature_dim'", "lr", "batch_size", "tpu"):
