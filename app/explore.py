@@ -53,8 +53,8 @@ def choose_video(dataset: DataSet, run: Run | None) -> str | None:
         orders = [name for name in ORDERS if name in table]
         order = st.selectbox("Order", orders, format_func=ORDERS.get, key=f"explore order {bool(measured)}",
                              persist_state="session")
-    shown = table[_chosen(dataset, table, split, text, label)].sort_values(order, ascending=order == "video",
-                                                                           kind="stable")
+    table = table.sort_values(order, ascending=order == "video", kind="stable")
+    shown = table[_chosen(dataset, table, split, text, label)]
     wanted = st.query_params.get("video")
     if wanted not in dataset.duration:
         if wanted and st.session_state.get("explored", dataset.name) == dataset.name:
@@ -62,7 +62,8 @@ def choose_video(dataset: DataSet, run: Run | None) -> str | None:
         wanted = (shown if len(shown) else table)["video"].iloc[0]
         _open(wanted)
     st.session_state["explored"] = dataset.name
-    _list(shown, wanted, key=f"videos {dataset.name} {split} {text} {label} {order} {measured and measured.name}")
+    _list(shown, wanted, table["video"].tolist(),
+          key=f"videos {dataset.name} {split} {text} {label} {order} {measured and measured.name}")
     about = f"{len(shown)} of {len(table)} videos"
     if measured:
         k, tiou = _threshold(measured)
@@ -118,7 +119,7 @@ def _chosen(dataset: DataSet, table: pd.DataFrame, split: str, text: str, label:
     if label is not None:
         index = dataset.classes.index(label)
         rows = [part.video[part.label == index] for part in (dataset.ground_truth, dataset.points)]
-        keep &= np.isin(np.arange(len(table)), np.concatenate(rows))
+        keep &= np.isin(table.index, np.concatenate(rows))
     return keep
 
 
@@ -129,8 +130,12 @@ def _open(video: str) -> None:
         st.query_params.pop(of_another, None)
 
 
-def _list(shown: pd.DataFrame, current: str, key: str) -> None:
-    """The table, in which a row's box or name opens its video, and the buttons to the previous and the next one."""
+def _list(shown: pd.DataFrame, current: str, every: list[str], key: str) -> None:
+    """The table, in which a row's box or name opens its video, and the buttons to the previous and the next one.
+
+    Args:
+        every: all videos in the table's order, also those that the filter hides.
+    """
     videos, button = shown["video"].tolist(), f"open {key}"
     here = videos.index(current) if current in videos else -1
 
@@ -154,7 +159,9 @@ def _list(shown: pd.DataFrame, current: str, key: str) -> None:
     st.dataframe(shown, key=key, height=330, hide_index=True, column_order=order, column_config=columns,
                  on_select=open_row, selection_mode="single-row", selection_default=selected, placeholder="",
                  alt="Videos of the data set; the box or the name of a row opens its video")
-    previous_next(("Previous video", "Next video"), "video", here, len(videos), lambda to: _open(videos[to]))
+    before = len(set(every[:every.index(current)]) & set(videos))
+    previous_next(("Previous video", "Next video"), "video", before, len(videos), lambda to: _open(videos[to]),
+                  listed=here >= 0)
 
 
 @st.fragment

@@ -106,7 +106,7 @@ def moment() -> float:
 
 
 def previous_next(names: tuple[str, str], key: str, here: int, count: int, go: Callable[[int], None],
-                  ends: tuple[str, str] = ("The list ends here.",) * 2) -> None:
+                  ends: tuple[str, str] = ("The list ends here.",) * 2, listed: bool = True) -> None:
     """Buttons to the places before and after `here`.
 
     Args:
@@ -115,10 +115,12 @@ def previous_next(names: tuple[str, str], key: str, here: int, count: int, go: C
         here: current place, 0 to `count` - 1.
         go: called with the new place.
         ends: help texts of the two buttons when disabled.
+        listed: False if the current place is not in the list, but would be just before `here`.
     """
-    for column, name, to, end in zip(st.columns(2), names, (here - 1, here + 1), ends, strict=True):
+    for column, name, step, end in zip(st.columns(2), names, (-1, 1), ends, strict=True):
+        to = here + min(step, int(listed))
         beyond = not 0 <= to < count
-        column.button(name, key=f"{key} {to - here}", width="stretch", disabled=beyond, on_click=go, args=(to,),
+        column.button(name, key=f"{key} {step}", width="stretch", disabled=beyond, on_click=go, args=(to,),
                       help=end if beyond else None)
 
 

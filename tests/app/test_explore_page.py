@@ -125,6 +125,31 @@ def test_buttons_step_through_the_list(world):
     assert test.button(key="video 1").disabled
 
 
+def test_buttons_go_on_from_a_video_that_the_filter_hides(world):
+    test = open_page("explore")
+    field(test, "Order").set_value("video").run()
+    field(test, "Split").set_value("test").run()
+    videos = test.dataframe[0].value["video"].tolist()
+    assert videos == ["test_0", "test_1", "test_2"]
+    test.query_params["video"] = "test_1"
+    field(test, "Name contains").set_value("_2").run()
+    assert shown(test)["video"]["id"] == "test_1" and test.button(key="video -1").disabled
+    test.button(key="video 1").click().run()
+    assert shown(test)["video"]["id"] == "test_2"
+    test.query_params["video"] = "test_1"
+    field(test, "Name contains").set_value("_0").run()
+    assert test.button(key="video 1").disabled
+    test.button(key="video -1").click().run()
+    assert shown(test)["video"]["id"] == "test_0"
+    field(test, "Name contains").set_value("").run()
+    field(test, "Order").set_value("mAP cost").run()
+    field(test, "Shows the class").set_value("run").run()
+    dataset = load_dataset(world / "dataset" / "small")
+    rows = [part.video[part.label == dataset.classes.index("run")] for part in (dataset.ground_truth, dataset.points)]
+    assert set(test.dataframe[0].value["video"]) == {list(dataset.duration)[row] for part in rows for row in part} \
+        & {"test_0", "test_1", "test_2"}
+
+
 def test_video_costs_add_up_to_the_missing_map(world):
     dataset, run = load_dataset(world / "dataset" / "small"), Run(world / "ckpt" / "small" / "first")
     measured = result(dataset, run, 2)
