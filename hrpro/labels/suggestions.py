@@ -87,10 +87,10 @@ def next_labels(store: LabelStore, run: Run, found: Segments | None = None, *,
                 all_videos: bool = False) -> list[Moment]:
     """The moments most worth labelling or checking next, best first.
 
-    These are confident proposals without a point of their class (except refused ones and those in videos marked as
-    done), points whose class scores low, several points in one proposal, and points just outside a proposal. A proposal
-    is confident if its score is at least the median of the best proposals around points, or half of the best score if
-    there are few points.
+    These are confident proposals without a point of their class (except refused ones, those in videos marked as done,
+    and those of removed classes), points whose class scores low, several points in one proposal, and points just
+    outside a proposal. A proposal is confident if its score is at least the median of the best proposals around points,
+    or half of the best score if there are few points.
 
     Args:
         found: the result of `proposed`, if already known.
@@ -102,7 +102,9 @@ def next_labels(store: LabelStore, run: Run, found: Segments | None = None, *,
     dataset = store.dataset
     found = proposed(run, store) if found is None else found
     wanted = {video for video, split in dataset.split_of.items() if all_videos or "train" in split}
-    found = found[np.isin(found.video, [index for index, video in enumerate(found.videos) if video in wanted])]
+    classes = set(store.classes)
+    found = found[np.isin(found.video, [index for index, video in enumerate(found.videos) if video in wanted])
+                  & np.isin(found.label, [index for index, name in enumerate(found.classes) if name in classes])]
     rows = [row for row in store.points() if row["label"] in found.classes and row["video"] in wanted]
     label, video = ({name: index for index, name in enumerate(names)} for names in (found.classes, found.videos))
     points = Points([row["time"] for row in rows], [label[row["label"]] for row in rows],

@@ -119,6 +119,12 @@ def test_run_follows_renamed_and_merged_classes(store, tmp_path, kind, before, a
     assert [(moment.time, moment.why.partition(" (")[0]) for moment in next_labels(store, run)] == told
 
 
+def test_detections_of_a_removed_class_are_not_suggested(store, tmp_path):
+    segments = found(("v1", "jump", 10, 15, 1), ("v1", "run", 30, 35, 1))
+    store.apply([{"id": "gone", "video": "v1", "kind": "class", "before": {"jump": {}}, "after": {}}], "Ann")
+    assert said(store, Run(tmp_path / "run"), segments) == [("v1", 32.5, "run", "unlabelled detection")]
+
+
 def test_only_training_videos_are_suggested_unless_all_are_requested(tmp_path):
     store, run = LabelStore(write_small(tmp_path / "Small", train="v1\n", test="v2\n")), Run(tmp_path / "run")
     add(store, ("v2", "jump", 40.5), ("v1", "run", 50))
