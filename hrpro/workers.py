@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
 from typing import Any
@@ -34,7 +34,7 @@ def worker_pool(workers: int, initializer: Callable[..., None] | None = None, *a
         initializer: Called in each worker with `arguments`.
     """
     alive, owner = CONTEXT.Pipe(duplex=False)
-    with alive, owner, ProcessPoolExecutor(workers, CONTEXT, _start_worker, (alive, initializer, arguments)) as pool:
+    with alive, owner, _Pool(workers, CONTEXT, _start_worker, (alive, initializer, arguments)) as pool:
         try:
             yield pool
         except BaseException:
@@ -42,6 +42,16 @@ def worker_pool(workers: int, initializer: Callable[..., None] | None = None, *a
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class _Pool(ProcessPoolExecutor):
+    def submit(self, *arguments: Any, **more: Any) -> Future:
+        """Submit with SIGINT blocked, as it then is in the workers that this starts: only the parent handles Ctrl-C."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return super().submit(*arguments, **more)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def worker_count(workers: int | None) -> int:
@@ -58,7 +68,6 @@ def worker_count(workers: int | None) -> int:
 
 
 def _start_worker(alive: Connection, initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)        # Ctrl-C reaches all processes; the parent ends its workers
     threading.Thread(target=_end_with_parent, args=[alive], daemon=True).start()
     if initializer:
         initializer(*arguments)

@@ -79,6 +79,14 @@ def test_interrupted_extraction_ends_at_once(long_and_short, number, whole_group
         os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
 
 
+def test_workers_interrupted_while_they_start_print_nothing(long_and_short):
+    process = subprocess.Popen([sys.executable, "-m", "hrpro", "extract", long_and_short, "--workers", "2"],
+                               start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait(lambda: len(workers_of(process.pid)) == 2)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=10)[1] == "cancelled\n" and process.returncode == 130
+
+
 def test_workers_end_with_a_killed_demo(tmp_path):
     process = subprocess.Popen([sys.executable, "-m", "hrpro", "demo", "--out", tmp_path / "demo"],
                                start_new_session=True, stdout=subprocess.DEVNULL)
