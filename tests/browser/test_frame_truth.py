@@ -199,8 +199,12 @@ def test_seeks_in_unusual_files_show_the_frame_that_the_label_names(page, app, n
         page.wait_for_function("() => window.stage().video.src.includes('?copy=') && window.stage().clock.ready")
     times = page.evaluate("() => [...window.stage().clock.frames.times]")
     assert len(times) == len(numbers)
-    frames = [*np.random.default_rng(2).integers(0, len(numbers), SEEKS // 2).tolist(), 0, len(numbers) - 1]
-    assert page.evaluate(SEEK, {"frames": frames, "numbers": numbers, "times": times, "within": 1e-9}) == []
+    rng = np.random.default_rng(2)
+    for finished in (False, True) if copied else (True,):       # while the copy is being made, and in the copy
+        if copied and finished:
+            page.wait_for_function("() => window.stage().video.src.includes('?copy=') && window.stage().clock.ready")
+        frames = [*rng.integers(0, len(numbers), SEEKS // 2).tolist(), 0, len(numbers) - 1]
+        assert page.evaluate(SEEK, {"frames": frames, "numbers": numbers, "times": times, "within": 1e-9}) == []
     assert ("?copy=" in page.evaluate("() => window.stage().video.src")) is copied
 
 
