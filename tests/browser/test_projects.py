@@ -125,8 +125,12 @@ def test_form_keeps_its_input_while_projects_change(app, page, tmp_path):
 
 def test_accepted_segments_can_be_downloaded_from_the_card(app, page, clip):
     store = LabelStore(app.data / clip)
+    point = {"video": "even", "label": CLASSES[0], "time": 2.0, "frame": 50}
     segment = {"video": "even", "label": CLASSES[0], "start": 1.0, "end": 2.5, "point": "p", "model": "first"}
-    store.apply([{"id": "a", "video": "even", "kind": "accept", "before": {}, "after": {"s": segment}}], "Ann")
+    acknowledged = store.apply([
+        {"id": "a", "video": "even", "kind": "add", "before": {}, "after": {"p": point}},
+        {"id": "b", "video": "even", "kind": "accept", "before": {}, "after": {"s": segment}}], "Ann")
+    assert not any(each.refused for each in acknowledged)
     page.goto(app.url)
     card(page, clip).get_by_role("button", name="Export labels").click()
     with page.expect_download() as started:
