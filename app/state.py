@@ -33,7 +33,7 @@ def choose_run(dataset: Path, page: str, *, begun: Sequence[Run] = (), results: 
     """Show a box with the data set's runs and return the chosen one; None if there are none.
 
     Args:
-        page: name of the page. A run that it opened is guessed anew; one that a link from another page names is not.
+        page: name of the page. A run that it opened is guessed again; one that a link from another page names is not.
         begun: runs to list first that may not have written anything yet.
         results: unless the user has chosen a run, open the newest finished one that has detections.
     """

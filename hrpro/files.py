@@ -323,13 +323,13 @@ def read_text(path: Path, remedy: str = "Check the path.") -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it again from its source.") -> Any:
+def read_json(path: Path, remedy: str = "Check the path.", syntax_remedy: str = "Get it again from its source.") -> Any:
     """Read a JSON file.
 
     Args:
         path: The file.
         remedy: What to do if it is missing or unreadable.
-        mend: What to do if it is not valid JSON.
+        syntax_remedy: What to do if it is not valid JSON.
 
     Raises:
         InputError: The file cannot be read, is not valid JSON (naming the line), is nested too deeply, or an object has
@@ -351,9 +351,9 @@ def read_json(path: Path, remedy: str = "Check the path.", mend: str = "Get it a
             raise InputError(f"{path}: line {error.lineno}, column {error.colno} holds {word[0]!r}, which "
                              "is not a JSON number. Write a finite one.") from None
         raise InputError(f"{path}: line {error.lineno} is not JSON ({error.msg}, column {error.colno}); the file may "
-                         f"be cut off. {mend}") from None
+                         f"be cut off. {syntax_remedy}") from None
     except (orjson.JSONEncodeError, RecursionError):    # orjson reads deeper nesting than it and json can handle
-        raise InputError(f"{path}: is nested too deeply. {mend}") from None
+        raise InputError(f"{path}: is nested too deeply. {syntax_remedy}") from None
 
 
 def _doubled(raw: bytes) -> set[str]:

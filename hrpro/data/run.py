@@ -83,7 +83,7 @@ class StageFolder:
             InputError: the file is broken, or a report is incomplete.
         """
         path, remedy = self.metrics_file, f"Test stage {self.root.name[-1]} again."
-        reports = read_json(path, mend=remedy) if path.exists() else {}
+        reports = read_json(path, syntax_remedy=remedy) if path.exists() else {}
         if fault := reports_fault(reports):
             raise InputError(f"{path}: {fault}. {remedy}")
         return reports
