@@ -265,7 +265,7 @@ def _new_project(number: int) -> None:
     words = ["create", name or "NAME", place, "--data_path", str(data_root()),
              *(option("--classes", *filter(None, classes)) if any(classes) else [])]
     st.code(shell(relative_to_cwd(words)), language=None)
-    count = f" ({len(uploads)} video{'s' * (len(uploads) > 1)})" if uploads else ""     # more may still be uploading
+    count = f" ({number_of(len(uploads), 'video')})" if uploads else ""     # more may still be uploading
     if st.button(f"Create project{count}", type="primary", key=f"new project create {number}"):
         _create(name, folder, uploads, classes)
 

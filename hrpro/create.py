@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from hrpro.errors import InputError, naming, preview, raise_if
+from hrpro.errors import InputError, naming, number_of, preview, raise_if
 from hrpro.features.extract import FEATURE_DIM
 from hrpro.files import is_file_name, is_name, link_or_copy, locked_folder, real_path, write_atomic, write_json
 from hrpro.video.probe import probe
@@ -190,7 +190,7 @@ def _describe_folders(source: Path) -> Iterable[str]:
         where = f"in {most[0][0]}. Name that folder" if len(found) == 1 else \
             f"in {len(found):,} folders ({', '.join(f'{count:,} in {name}' for name, count in most)}" \
             f"{' …' if found.keys() - dict(most).keys() else ''}). Name one of them"
-        yield f"{total:,} video{'s' * (total > 1)} {where}, or move the files into {source}."
+        yield f"{number_of(total, 'video')} {where}, or move the files into {source}."
 
 
 def _describe_renamed(renamed: dict[str, str]) -> Iterable[str]:

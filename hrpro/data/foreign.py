@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hrpro.errors import number_of
 from hrpro.files import open_archive, open_regular
 from hrpro.names import nearest
 from hrpro.timebase import Timebase
@@ -189,7 +190,7 @@ def _files(folder: Path, depth: int = 4) -> Iterator[Path]:
 
 
 def _many(files: Sequence[Path]) -> str:
-    return f"{len(files):,} {files[0].suffix} file{'s' * (len(files) > 1)}"
+    return number_of(len(files), f"{files[0].suffix} file")
 
 
 def _such(files: Sequence[Path], root: Path) -> str:

@@ -671,7 +671,8 @@ class LabelStore:
     def _change(self, operation: Operation) -> None:
         """Change the tables, and record who placed each label and who changed it last.
 
-        A label restored by an undo or redo keeps its author. A segment belongs to whoever accepted or refused it last.
+        A label restored by an undo or redo keeps its author. A segment belongs to the person who accepted or
+        refused it last.
         """
         for key, value in operation["before"].items():
             if key not in operation["after"]:

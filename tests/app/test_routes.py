@@ -136,13 +136,18 @@ def test_run_proposals_or_why_there_are_none(http, world):
         {"video": "v1", "time": 1.5, "label": "jump", "why": "unlabelled detection", "worth": 1}]}
 
 
-def test_outputs_of_a_run_are_named_as_the_classes_are_now(http, fresh, world):
-    small = world / "dataset" / "Small"
-    outputs = world / "ckpt" / "Small" / "named" / "stage1" / "outputs"
+def copy_run(world, name: str, *videos: str) -> None:
+    """Copy the run's first stage, with one proposal for each of the videos."""
+    outputs = world / "ckpt" / "Small" / name / "stage1" / "outputs"
     shutil.copytree(world / "ckpt" / "Small" / "HR-Pro" / "stage1" / "outputs", outputs)
     (outputs.parent / "config.json").write_text("{}")
     proposals = {"PP": {"jump": [[1, 2, .5]]}, "RP": {}, "NP": []}
-    (outputs / "proposals.json").write_text(json.dumps({"train": {}, "test": {"v1": proposals}}))
+    (outputs / "proposals.json").write_text(json.dumps({"train": {}, "test": dict.fromkeys(videos, proposals)}))
+
+
+def test_outputs_of_a_run_are_named_as_the_classes_are_now(http, fresh, world):
+    small = world / "dataset" / "Small"
+    copy_run(world, "named", "v1")
     before = (small / "gt_full.json").read_text()
     document = json.loads(before)
     for info in document["database"].values():
@@ -165,11 +170,7 @@ def test_outputs_of_a_run_are_named_as_the_classes_are_now(http, fresh, world):
 
 def test_proposals_include_a_video_added_while_the_app_runs(http, fresh, world):
     small = world / "dataset" / "Small"
-    outputs = world / "ckpt" / "Small" / "again" / "stage1" / "outputs"
-    shutil.copytree(world / "ckpt" / "Small" / "HR-Pro" / "stage1" / "outputs", outputs)
-    (outputs.parent / "config.json").write_text("{}")
-    proposals = {"PP": {"jump": [[1, 2, .5]]}, "RP": {}, "NP": []}
-    (outputs / "proposals.json").write_text(json.dumps({"train": {}, "test": {"v1": proposals, "v3": proposals}}))
+    copy_run(world, "again", "v1", "v3")
     assert http.get("/models/Small/again").json()["count"] == 1
     before = (small / "gt_full.json").read_text()
     document = json.loads(before)

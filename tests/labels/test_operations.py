@@ -739,7 +739,7 @@ def state(store: LabelStore) -> dict:
     (change("relabel", "r", {"a": point(1)}, {"a": point(1, "run")}), {"a": ("run", 1), "s": (.5, 2, "Bob")}),
     (change("move", "m", {"a": point(1)}, {"a": point(2)}), {"a": ("jump", 2), "s": (.5, 2, "Bob")}),
 ])
-def test_segment_stays_with_its_point_whoever_changes_the_point(root, removal, left):
+def test_segment_stays_with_its_point_when_anyone_changes_the_point(root, removal, left):
     store = LabelStore(root)
     store.apply([add("a", 1)], "Ann")
     store.apply([change("accept", "s", {}, {"s": segment(.5, 2)})], "Bob")
@@ -805,7 +805,7 @@ def test_segment_that_does_not_belong_to_its_point_is_refused(root, mine, theirs
     assert state(store) == before
 
 
-def test_segment_belongs_to_whoever_accepted_or_refused_it_last(root):
+def test_segment_belongs_to_the_person_who_decided_on_it_last(root):
     store = LabelStore(root)
     accepted, refused = segment(.5, 2), segment(.5, 2, refused=True)
     store.apply([add("a", 1), change("refuse", "no", {}, {"s": refused})], "Ann")
