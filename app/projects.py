@@ -13,13 +13,13 @@ import streamlit as st
 
 from app.checks import PATIENCE, checked, last_report
 from app.paths import ckpt_root, data_root, data_sets, unusable_folders
-from app.runs import job_of, job_progress, relative_to_cwd
+from app.runs import job_button, job_of, job_progress, part, relative_to_cwd
 from app.state import choose
 from app.text import plain, said_of
 from hrpro.create import VIDEO_SUFFIXES, create_project
 from hrpro.data.validate import FIX, LEVELS, Report
 from hrpro.errors import InputError, number_of
-from hrpro.jobs.background import hrpro_command, read_jobs, start, status
+from hrpro.jobs.background import Job, hrpro_command, read_jobs, start, status
 from hrpro.jobs.train import option, shell
 from hrpro.labels.operations import LabelStore, label_store, log_file
 from hrpro.labels.segments import accepted_segments, segments_to_csv, segments_to_json
@@ -52,20 +52,10 @@ def overview() -> None:
     with st.container():
         for name in names:
             root = data_root() / name
-            live = _working(root) or checked(root, max(0., patience_ends - time.monotonic())) is None
-            (_live_card if live else _still_card)(root)
+            part(_card, root,
+                 live=_working(root) or checked(root, max(0., patience_ends - time.monotonic())) is None)
     with st.container():
         _demo_offer(data_root() / "demo")
-
-
-@st.fragment(run_every="1s")
-def _live_card(root: Path) -> None:
-    _card(root)
-
-
-@st.fragment
-def _still_card(root: Path) -> None:
-    _card(root)
 
 
 def _working(target: Path) -> bool:
@@ -94,7 +84,7 @@ def _card(root: Path) -> None:
             if shown:
                 _counts(shown)
         with st.container():
-            _actions(root, report)
+            _actions(root, report, job)
         with st.container():
             if shown:
                 _findings(root, shown)
@@ -124,7 +114,7 @@ def _counts(report: Report) -> None:
                f"{test['features']:,} with features, {number_of(test['segments'], 'annotated action')}")
 
 
-def _actions(root: Path, report: Report | None) -> None:
+def _actions(root: Path, report: Report | None, job: Job | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         for page, label, icon in (("annotate", "Annotate", "edit"), ("train", "Train", "model_training"),
                                   ("explore", "Explore", "search"), ("evaluate", "Evaluate", "monitoring")):
@@ -133,9 +123,9 @@ def _actions(root: Path, report: Report | None) -> None:
         if report and report.counts["video_files"] and not all(
                 of["features"] for of in report.counts["splits"].values()):
             arguments = ["extract", str(root)]
-            if st.button("Extract features", icon=":material/memory:", key=f"extract {root}", type="primary",
-                         help=plain(shell(relative_to_cwd(arguments)))):
-                _start(arguments, f"extract {root.name}", root)
+            job_button("Extract features", partial(_start, arguments, f"extract {root.name}", root), job,
+                       key=f"extract {root}", icon=":material/memory:", type="primary",
+                       help=plain(shell(relative_to_cwd(arguments))))
         if report and not report.broken and log_file(root).exists():
             _exports(root)
 
@@ -163,12 +153,7 @@ def _exported(root: Path, text: Callable[[LabelStore], str]) -> str:
 
 
 def _start(arguments: list[str], label: str, target: Path) -> None:
-    try:
-        start(ckpt_root(), hrpro_command(*arguments), label, target)
-    except InputError as error:
-        st.error(plain(str(error)))
-    else:
-        st.rerun()
+    start(ckpt_root(), hrpro_command(*arguments), label, target)
 
 
 def _findings(root: Path, report: Report) -> None:
@@ -199,22 +184,8 @@ def _trainings() -> None:
 
 def _demo_offer(root: Path) -> None:
     """Offer to make the demo if there is none."""
-    if root.is_dir():
-        return
-    if _working(root):
-        _live_demo_offer(root)
-    else:
-        _still_demo_offer(root)
-
-
-@st.fragment(run_every="1s")
-def _live_demo_offer(root: Path) -> None:
-    _make_demo(root)
-
-
-@st.fragment
-def _still_demo_offer(root: Path) -> None:
-    _make_demo(root)
+    if not root.is_dir():
+        part(_make_demo, root, live=_working(root))
 
 
 def _make_demo(root: Path) -> None:
@@ -226,8 +197,8 @@ def _make_demo(root: Path) -> None:
             if job:
                 job_progress(job)
         if not _working(root) and not root.is_dir():
-            if st.button("Make the demo", icon=":material/movie:", type="primary"):
-                _start(arguments, "demo", root)
+            job_button("Make the demo", partial(_start, arguments, "demo", root), job, key="demo",
+                       icon=":material/movie:", type="primary")
             st.code(shell(relative_to_cwd(arguments)), language=None)
 
 

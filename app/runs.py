@@ -6,8 +6,10 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -83,17 +85,7 @@ def run_panel(run: Run) -> None:
     Like the cards on Projects, it redraws itself and never reruns the page.
     """
     job = job_of(run.root)
-    (_live_panel if (job and status(job).running) or run.busy() else _still_panel)(run)
-
-
-@st.fragment(run_every="1s")
-def _live_panel(run: Run) -> None:
-    _panel(run)
-
-
-@st.fragment
-def _still_panel(run: Run) -> None:
-    _panel(run)
+    part(_panel, run, live=bool(job and status(job).running) or run.busy())
 
 
 def _panel(run: Run) -> None:
@@ -193,9 +185,9 @@ def _headline(run: Run, job: Job | None, state: str, *, elsewhere: bool) -> None
                       help=f"{ELSEWHERE}It can be resumed once that has ended.")
         elif state in ("running", "stopping"):
             cancel_button(job, "Stops after this step; what was trained is kept and can be resumed.")
-        elif state != "finished" and st.button("Resume", icon=":material/play_arrow:",
-                                               help="Continues from the last checkpoint."):
-            _resume(run, job)
+        elif state != "finished":
+            job_button("Resume", partial(_resume, run, job), job, key=f"resume {run.root}",
+                       icon=":material/play_arrow:", help="Continues from the last checkpoint.")
         if run.stages and state not in ("running", "stopping"):
             for page, label in (("explore", "Explore"), ("evaluate", "Evaluate")):
                 st.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:",
@@ -213,16 +205,47 @@ def cancel_button(job: Job, effect: str) -> None:
               help="Waiting for the process to stop." if asked else effect, on_click=cancel, args=(job,))
 
 
-def _resume(run: Run, job: Job | None) -> None:
-    try:
-        if job:
-            resume_training(job)
-        else:
-            start_training(cfg_of(data_root() / run.dataset), run.config(run.stages[0]), resume=True)
-    except InputError as error:
-        st.error(plain(str(error)))
-    else:
+def part(draw: Callable[..., None], *arguments: Any, live: bool) -> None:
+    """Draw a part of a fragment that redraws itself; a live part is redrawn every second in between.
+
+    Live or not, it is one and the same fragment: Streamlit drops a click on a button whose fragment is gone, and the
+    browser may draw the change late. A still part has a very long interval, because none would keep the previous one.
+    """
+    st.fragment(draw, run_every="1s" if live else "1h")(*arguments)
+
+
+def job_button(label: str, begin: Callable[[], object], last: Job | None, *, key: str, **looks: Any) -> None:
+    """Button that starts a job, with an error below it if the job cannot be started.
+
+    It acts in a callback, which runs even if the fragment no longer draws the button when the click arrives. The key
+    changes with each job, so that the second click of a double click belongs to a button that is gone.
+
+    Args:
+        begin: starts the job; InputError if it cannot.
+        last: the latest job of the same kind.
+        key: first part of the widget key.
+        looks: further arguments of `st.button`.
+    """
+    key = f"{key} {last.id if last else ''}"
+    fault = f"{key} fault"
+
+    def pressed() -> None:
+        try:
+            begin()
+        except InputError as error:
+            st.session_state[fault] = str(error)
         st.rerun()
+
+    st.button(label, key=key, on_click=pressed, **looks)
+    if fault in st.session_state:
+        st.error(plain(st.session_state[fault]))
+
+
+def _resume(run: Run, job: Job | None) -> None:
+    if job:
+        resume_training(job)
+    else:
+        start_training(cfg_of(data_root() / run.dataset), run.config(run.stages[0]), resume=True)
 
 
 def _progress_text(log: StageLog, state: str) -> str:

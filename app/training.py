@@ -35,10 +35,13 @@ def new_run(dataset: Path) -> None:
                                         key=f"stages {dataset.name}", persist_state="session",
                                         help="Stage 1 learns where actions are; stage 2 learns whole instances from "
                                              "stage 1's proposals.")]
-    name, obstacles = _name(dataset, base, chain)
-    config = settings_form(base, {"dataset": dataset.name, "data_path": str(dataset), "ckpt_path": str(ckpt_root()),
-                                  "task_info": name, "device": _device(base)})
-    command = st.container()                            # stays even if empty, so that the button keeps its place
+    # Each part has its own container, so that the button keeps its place, and with it its fragment (see `part`).
+    with st.container():
+        name, obstacles = _name(dataset, base, chain)
+    with st.container():
+        config = settings_form(base, {"dataset": dataset.name, "data_path": str(dataset),
+                                      "ckpt_path": str(ckpt_root()), "task_info": name, "device": _device(base)})
+    command = st.container()
     if isinstance(config, list):
         _start(dataset, None, chain, [*obstacles, f"Fix the highlighted settings: {', '.join(config)}."])
         return

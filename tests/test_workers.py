@@ -6,9 +6,9 @@ import subprocess
 import sys
 import time
 
-import psutil
 import pytest
 from numbered_video import write_video
+from processes import children, gone
 
 from hrpro.jobs.background import start, status
 from hrpro.workers import MAX_WORKERS
@@ -23,12 +23,7 @@ def wait(condition, seconds=30):
 
 def workers_of(command):
     """The pool's processes, without the resource tracker, which has another command line."""
-    return [process for process in psutil.Process(command).children(recursive=True)
-            if "--multiprocessing-fork" in process.cmdline()]
-
-
-def gone(process):
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return children(command, "--multiprocessing-fork")
 
 
 @pytest.fixture
@@ -101,8 +96,8 @@ def test_workers_end_with_a_killed_demo(tmp_path):
 def test_killed_extraction_job_ends_and_frees_its_data_set(long_and_short, tmp_path, killed):
     words = [sys.executable, "-m", "hrpro", "extract", str(long_and_short), "--workers", "2"]
     job = start(tmp_path / "ckpt", words, "extract films", long_and_short)
-    wait(lambda: any("hrpro.jobs.wrap" not in process.cmdline() for process in psutil.Process(job.pid).children()))
-    command, = psutil.Process(job.pid).children()
+    wait(lambda: children(job.pid, "extract"))
+    command = children(job.pid, "extract")[0]
     wait(lambda: both_at_work(long_and_short, command.pid))
     workers = workers_of(command.pid)
     if killed == "command and wrapper":

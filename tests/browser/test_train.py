@@ -107,6 +107,34 @@ def test_killed_training_is_shown_as_stopped_and_can_be_resumed(app, page):
     badge(page, "Cancelled")
 
 
+def test_click_on_a_button_that_was_just_redrawn_counts(app, page, make_dataset):
+    """The panel changes from "live" to "still" on the server before the browser has drawn it."""
+    make_dataset(app.data / "slow-line", num_iters=500, test_iter=500, num_threads=1)
+    held, holding = [], []
+
+    def connect(browser):
+        server = browser.connect_to_server()
+        server.on_message(lambda message: held.append((browser, message)) if holding else browser.send(message))
+
+    page.route_web_socket("**/_stcore/stream", connect)
+    open_train(page, app, "?dataset=slow-line")
+    start(page, "late")
+    wait_for_points(page, 1)
+    button(page, "Cancel").click()
+    badge(page, "Cancelled")
+    holding.append(True)
+    page.wait_for_timeout(7000)                         # the panel is redrawn every 5 s
+    assert any(b"Cancelled" in message for _, message in held)
+    button(page, "Resume").click()
+    page.wait_for_timeout(1000)
+    holding.clear()
+    for browser, message in held:
+        browser.send(message)
+    badge(page, "Running")
+    button(page, "Cancel").click()
+    badge(page, "Cancelled")
+
+
 @pytest.mark.parametrize("clicks", ["double click", "two clicks"])
 def test_double_clicks_start_one_run_and_its_message_is_in_view(app, page, context, make_dataset, clicks):
     name = clicks.replace(" ", "-")

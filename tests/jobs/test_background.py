@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import children, gone
 
 from hrpro.errors import InputError
 from hrpro.jobs.background import (
@@ -83,7 +84,7 @@ def ended(job):
 
 def command_of(job):
     """The process that does the work, as opposed to its wrapper."""
-    return next(process for process in psutil.Process(job.pid).children() if "-c" in process.cmdline())
+    return children(job.pid, "-c")[0]
 
 
 def test_finished_job_is_found_again(begin, tmp_path):
@@ -128,7 +129,7 @@ def test_cancelled_job_is_killed_after_the_grace_time(begin):
     time.sleep(.5)
     assert status(job).running
     assert ended(job).state == "cancelled"
-    wait(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    wait(lambda: gone(worker))
 
 
 def test_grace_time_starts_at_the_first_cancel(begin, tmp_path, capsys):
@@ -147,8 +148,7 @@ def test_leftover_processes_end_with_the_job(begin):
               "print(subprocess.Popen([sys.executable, '-c', code]).pid, flush=True); sys.exit(3)")
     job = begin(leaves, ready=False)
     assert ended(job).exit_code == 3
-    left = int(tail(job)[0])
-    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+    assert gone(int(tail(job)[0]))
 
 
 def test_job_can_be_cancelled_right_after_the_start(begin):
@@ -286,7 +286,7 @@ def test_command_without_its_wrapper_is_found_and_stopped(begin):
     assert status(job).running
     cancel(job)
     assert ended(job).state == "cancelled"
-    wait(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    wait(lambda: gone(worker))
 
 
 def test_finished_job_leaves_no_zombie(begin):

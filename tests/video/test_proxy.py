@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from numbered_video import RATE, cut, read_number, write_video
+from processes import children
 
 from hrpro.errors import InputError
 from hrpro.video.decode import iter_frames
@@ -244,7 +245,7 @@ def test_two_processes_make_a_copy_only_once(folder):
 
 
 def makers() -> list[psutil.Process]:
-    return [process for process in psutil.Process().children(recursive=True) if "proxy" in process.cmdline()]
+    return children(os.getpid(), "proxy")
 
 
 def test_ordered_copies_are_made_in_the_background_one_at_a_time(folder, long_video):
