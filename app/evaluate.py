@@ -46,8 +46,8 @@ COLUMNS = {"start": st.column_config.NumberColumn(format="%.2f s"),
            "length": st.column_config.NumberColumn(format="%.2f s"),
            "score": st.column_config.NumberColumn(format="%.4f"),
            "tIoU": st.column_config.NumberColumn(format="%.2f", help="The overlap with it."),
-           "mAP cost": st.column_config.NumberColumn(format="%.2f %%", help="The mAP that it takes. All false "
-                                                     "positives, at any score, and all misses take 100 % - mAP.")}
+           "mAP cost": st.column_config.NumberColumn(format="%.2f%%", help="The mAP that it takes. All false "
+                                                     "positives, at any score, and all misses take 100% - mAP.")}
 
 
 def choose_stage(run: Run) -> int | None:
@@ -159,7 +159,7 @@ def overview(dataset: DataSet, results: list[Result]) -> None:
     """mAP of all compared results, what it was measured on, and the command that prints it."""
     reports = all_reports(results)
     table = map_table(reports)
-    columns = {name: st.column_config.NumberColumn(format="%.1f %%") for name in table.columns[1:]}
+    columns = {name: st.column_config.NumberColumn(format="%.1f%%") for name in table.columns[1:]}
     st.dataframe(table, hide_index=True, placeholder="", alt="mAP at each tIoU threshold, and averaged",
                  column_config={"mAP in %": st.column_config.TextColumn(pinned=True), **columns})
     left, right = st.columns([3, 2], gap="large")
@@ -297,7 +297,7 @@ def _list(dataset: DataSet, measured: Result, title: str, chosen: Mistakes, rows
         "overlaps": st.column_config.TextColumn(help="Class of the true action that it overlaps most." if chosen.wrong
                                                 else "Class of the detection that overlaps it most."),
         **({} if chosen.wrong else {"mAP cost": st.column_config.NumberColumn(
-            format="%.2f %%", help="The mAP that it takes. An action that a detection with a lower score finds takes "
+            format="%.2f%%", help="The mAP that it takes. An action that a detection with a lower score finds takes "
                                    "nothing; false positives with higher scores do.")})}
     st.dataframe(table, key=key, height=min(420, 38 + 35 * len(table)), hide_index=True, placeholder="",
                  column_config={**COLUMNS, **with_help, "video": button}, alt=f"{title}; a video opens in Explore")

@@ -27,7 +27,7 @@ HIDDEN = ("similarity", "NP")                           # lanes that are off by 
 ORDERS = {"mAP cost": "Highest mAP cost first", "misses": "Most misses first",
           "false positives": "Most false positives first", "seconds": "Longest first", "video": "By name"}
 HELP = {"mAP cost": "The mAP that the video's false positives and misses take; all videos together take what it lacks "
-                    "to 100 %.",
+                    "to 100%.",
         "misses": "Annotated actions that no detection finds, at the score with the best F1.",
         "false positives": "Detections that find no action, at the score with the best F1.",
         "split": "Training or test split, or both."}

@@ -142,7 +142,8 @@ def _exports(root: Path) -> None:
         for label, name, command, text in kinds:
             st.download_button(label, partial(_exported, root, text), f"{root.name} {name}", on_click="ignore",
                                key=f"export {name} {root}")
-            st.code(shell(relative_to_cwd(["labels", command, str(root), "-o", name])), language=None)
+            st.code(shell(relative_to_cwd(["labels", command, str(root), "-o", name])), language=None,
+                    wrap_lines=True)
 
 
 def _exported(root: Path, text: Callable[[LabelStore], str]) -> str:
@@ -165,7 +166,7 @@ def _findings(root: Path, report: Report) -> None:
         if len(report.findings) > SHOWN:
             lines.append(f"… and {len(report.findings) - SHOWN} more; the command below prints them all.")
         st.markdown("\n\n".join(lines))
-        st.code(shell(relative_to_cwd(["validate", str(root)])), language=None)
+        st.code(shell(relative_to_cwd(["validate", str(root)])), language=None, wrap_lines=True)
 
 
 def _trainings() -> None:
@@ -199,7 +200,7 @@ def _make_demo(root: Path) -> None:
         if not _working(root) and not root.is_dir():
             job_button("Make the demo", partial(_start, arguments, "demo", root), job, key="demo",
                        icon=":material/movie:", type="primary")
-            st.code(shell(relative_to_cwd(arguments)), language=None)
+            st.code(shell(relative_to_cwd(arguments)), language=None, wrap_lines=True)
 
 
 def notes() -> None:
@@ -235,7 +236,7 @@ def _new_project(number: int) -> None:
     place = f"./{folder}" if folder.startswith("-") else folder or "VIDEOS_FOLDER"
     words = ["create", name or "NAME", place, "--data_path", str(data_root()),
              *(option("--classes", *filter(None, classes)) if any(classes) else [])]
-    st.code(shell(relative_to_cwd(words)), language=None)
+    st.code(shell(relative_to_cwd(words)), language=None, wrap_lines=True)
     count = f" ({number_of(len(uploads), 'video')})" if uploads else ""     # more may still be uploading
     if st.button(f"Create project{count}", type="primary", key=f"new project create {number}"):
         _create(name, folder, uploads, classes)

@@ -126,7 +126,8 @@ def _panel(run: Run) -> None:
         with st.expander("Log and command", expanded=bool(message), key=f"log {run.root}"):
             st.code("\n".join(tail(job, LOG_LINES)) or "Nothing printed yet.", language=None)
             st.caption("Full log:")
-            st.code(shell(relative_to_cwd(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language=None)
+            st.code(shell(relative_to_cwd(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language=None,
+                    wrap_lines=True)
             st.caption("Started with:")
             st.code(shell(relative_to_cwd(job.arguments)) if job.arguments else shlex.join(job.command),
                     language=None, wrap_lines=True)

@@ -84,5 +84,5 @@ function noteOf(copy) {
   if (copy.fault) return copy.fault;
   if (copy.done === null) return "Waiting to make a copy that browsers can play: another video has its turn.";
   const left = copy.left === null ? "" : `, ${copy.left} s left`;
-  return `Making a copy that browsers can play: ${Math.round(copy.done * 100)} %${left}`;
+  return `Making a copy that browsers can play: ${Math.round(copy.done * 100)}%${left}`;
 }

@@ -77,7 +77,7 @@ export class Watched {
     const mine = [...points].filter((point) => point.who === who).length;
     const share = Math.round(Math.min(100 * this.played / duration, 100));
     const each = mine ? ` · ${(seconds / mine).toFixed(1)} s per point` : "";
-    return `Watched ${share} % · Time ${clockText(seconds, 0)}${each}`;
+    return `Watched ${share}% · Time ${clockText(seconds, 0)}${each}`;
   }
 
   /** Seconds of the video that have been played. */

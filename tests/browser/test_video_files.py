@@ -65,7 +65,7 @@ def test_file_that_no_browser_can_play_is_copied_and_played_without_a_reload(pag
         assert desk.saved(1) == [("dive", 80)]
         state = proxy_path(video, folder / "cache").with_suffix(".json")
         state.write_text(json.dumps({"done": .37, "left": 12}))
-        page.get_by_role("alert").get_by_text("Making a copy that browsers can play: 37 %, 12 s left").wait_for()
+        page.get_by_role("alert").get_by_text("Making a copy that browsers can play: 37%, 12 s left").wait_for()
         state.unlink()
     wait_until_it_plays(page)
     assert page.evaluate("() => window.loaded && window.stage().clock.time") == 3.2

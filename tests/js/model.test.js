@@ -76,7 +76,7 @@ test("time per point is a person's time divided by the number of that person's p
   watched.open("v1", "Ann");                            // seconds as a number, the earlier format
   watched.second(500, true, "Bob");
   const points = ["Ann", "Bob", "Ann", "points.csv", "Ann"].map((who) => ({ who }));
-  assert.equal(watched.summary("Ann", 40, points), "Watched 25 % · Time 0:30 · 10.0 s per point");
-  assert.equal(watched.summary("Bob", 40, points), "Watched 25 % · Time 0:01 · 1.0 s per point");
-  assert.equal(watched.summary("Cid", 40, points), "Watched 25 % · Time 0:00");
+  assert.equal(watched.summary("Ann", 40, points), "Watched 25% · Time 0:30 · 10.0 s per point");
+  assert.equal(watched.summary("Bob", 40, points), "Watched 25% · Time 0:01 · 1.0 s per point");
+  assert.equal(watched.summary("Cid", 40, points), "Watched 25% · Time 0:00");
 });
