@@ -297,6 +297,24 @@ def test_wheel_zooms_at_the_cursor_and_f_fits_the_view(desk):
     assert desk.painted == []
 
 
+def test_view_is_zoomed_and_moved_by_key(desk):
+    def view():
+        return desk.page.evaluate("() => { const { start, span } = window.stage().axis; return [start, span]; }")
+
+    whole = view()
+    desk.canvas.focus()
+    desk.key("i", "i")
+    desk.page.wait_for_function("(span) => window.stage().axis.span < span / 1.5", arg=whole[1])
+    near = view()
+    desk.key(">")
+    desk.page.wait_for_function("(start) => window.stage().axis.start > start", arg=near[0])
+    desk.key("<")
+    desk.page.wait_for_function("(start) => window.stage().axis.start < start + .01", arg=near[0])
+    desk.key("o", "o", "o")
+    desk.page.wait_for_function("(span) => window.stage().axis.span === span", arg=whole[1])
+    assert desk.painted == []
+
+
 def test_double_click_on_a_point_plays_the_seconds_around_it(desk):
     desk.click("HighJump", 4)
     desk.page.mouse.dblclick(*desk.spot("HighJump", 4))

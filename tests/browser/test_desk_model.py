@@ -73,6 +73,18 @@ def test_suggested_segment_of_a_point_can_be_accepted_corrected_and_rejected(des
     assert segments(desk) == [("HighJump", 1, 2, False)] and len(desk.saved(1)) == 1
 
 
+def test_edges_of_a_segment_are_moved_by_key(desk):
+    choose_model(desk)
+    desk.click("HighJump", 1.5)
+    says(desk, "Enter: accept")
+    desk.key("Enter", "Alt+BracketRight", "Alt+Shift+BracketLeft", "Alt+Shift+BracketLeft")
+    assert segments(desk) == [("HighJump", 1.04, 1.92, False)]
+    desk.key("Alt+BracketLeft", "Alt+BracketLeft", "Alt+Shift+BracketRight")
+    assert segments(desk) == [("HighJump", .96, 1.96, False)]
+    desk.key("Control+z")
+    assert segments(desk) == [("HighJump", .96, 1.92, False)]
+
+
 def test_segment_is_suggested_from_scores_if_there_is_no_proposal(desk):
     choose_model(desk)
     desk.click("прыжок", 6.5)
