@@ -133,10 +133,10 @@ def test_scores_that_unpack_to_gigabytes_are_refused(run, short_of_memory):
     rows = 50_000_000
     write_scores(run, zipfile.ZIP_DEFLATED, header_of((rows, 2)) + bytes(8 * rows))
     assert run.stage(1).snippet_scores_file("test").stat().st_size < 1 << 20
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(InputError, match=r"snippet_scores_test\.npz: cannot be read .*Test stage 1 again"):
         run.snippet_scores("test", "v")
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_headers_that_claim_60_gb_are_refused(run, tmp_path, short_of_memory):
@@ -207,8 +207,8 @@ def test_checkpoint_that_unpacks_to_more_than_its_size_is_refused(tmp_path):
         for entry in whole.infolist():
             bomb.writestr(entry.filename, whole.read(entry))
     assert (tmp_path / "bomb.pt").stat().st_size < 1 << 20
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(InputError, match=r"bomb\.pt: is not a valid checkpoint of this stage"):
         load_checkpoint(tmp_path / "bomb.pt", load_config("thumos"), ("jump",))
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     shutil.rmtree(tmp_path)

@@ -124,9 +124,9 @@ def test_comparing_two_sets_of_10000_points_takes_under_a_second():
     rng = np.random.default_rng(3)
     here, there = (Points(rng.uniform(0, 7200, 10_000), rng.integers(2, size=10_000), rng.integers(2, size=10_000),
                           CLASSES, VIDEOS) for _ in range(2))
-    begin = time.perf_counter()
+    begin = time.process_time()
     curve = f1_curve(here, there)
-    assert time.perf_counter() - begin < .7
+    assert time.process_time() - begin < .7
     assert (np.diff(curve) > 0).all() and curve[-1] > .5
 
 

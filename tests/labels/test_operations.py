@@ -563,13 +563,13 @@ def test_video_can_be_marked_as_completely_labelled(root):
 def test_ten_thousand_points_take_little_time_and_memory(root):
     store = LabelStore(root)
     store.apply([add(f"p{n}", n / 100) for n in range(10_000)], "Ann")
-    begin = time.perf_counter()
+    begin = time.process_time()
     again = LabelStore(root)
-    replayed = time.perf_counter() - begin
-    begin = time.perf_counter()
+    replayed = time.process_time() - begin
+    begin = time.process_time()
     for n in range(20):
         again.apply([add(f"q{n}", 50)], "Ann")
-    applied = (time.perf_counter() - begin) / 20
+    applied = (time.process_time() - begin) / 20
     assert len(again.points("v1")) == 10_020
     assert replayed < 2 and applied < .05
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20
