@@ -46,12 +46,35 @@ def worker_pool(workers: int, initializer: Callable[..., None] | None = None, *a
 
 class _Pool(ProcessPoolExecutor):
     def submit(self, *arguments: Any, **more: Any) -> Future:
-        """Submit with SIGINT blocked, as it then is in the workers that this starts: only the parent handles Ctrl-C."""
+        """Submit with SIGINT blocked, as it then is in the workers that this starts: only the parent handles Ctrl-C.
+
+        The thread of a library may receive the signal all the same, and Python would then interrupt this thread while
+        it starts a worker. So the handlers wait too.
+        """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            return super().submit(*arguments, **more)
+            with uninterrupted():
+                return super().submit(*arguments, **more)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Handle SIGINT and SIGTERM at the end of the block. They only ever interrupt the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    handlers = {number: signal.signal(number, lambda received, _: held.append(received))
+                for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        for number in held[:1]:
+            signal.raise_signal(number)
 
 
 def worker_count(workers: int | None) -> int:

@@ -160,8 +160,9 @@ class Desk:
         deadline = time.monotonic() + 5
         while count is not None and len(self.stored) != count and time.monotonic() < deadline:
             time.sleep(.05)
+        stored = self.stored
+        assert count in (None, len(stored)), stored
         self.page.wait_for_function("(count) => window.stage().lanes.flatMap((lane) => lane.points).length === count",
-                                    arg=len(self.stored))
-        assert self.painted == self.stored
-        assert count is None or len(self.stored) == count
-        return self.stored
+                                    arg=len(stored))
+        assert self.painted == stored
+        return stored

@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +13,6 @@ from collections import Counter
 import av
 import numpy as np
 import orjson
-import psutil
 import pytest
 
 from hrpro.config import config_of
@@ -199,7 +200,8 @@ def test_demo_is_made_by_one_process_at_a_time(copy):
     making = copy.with_name(f".small.{make.VERSION}")
     making.mkdir()
     with open(making.parent / "log", "wb") as log:
-        other = subprocess.Popen([sys.executable, "-m", "hrpro", "demo", "--out", str(copy)], stdout=log, stderr=log)
+        other = subprocess.Popen([sys.executable, "-m", "hrpro", "demo", "--out", str(copy)], stdout=log, stderr=log,
+                                 start_new_session=True)
     try:
         deadline = time.monotonic() + 60
         while not list(making.glob("videos/.*.unfinished")):
@@ -208,8 +210,7 @@ def test_demo_is_made_by_one_process_at_a_time(copy):
         with pytest.raises(InputError, match="another process is making this demo"):
             make_demo(copy, workers=1)
     finally:
-        for process in (*psutil.Process(other.pid).children(recursive=True), other):
-            process.kill()
+        os.killpg(other.pid, signal.SIGKILL)
         other.wait()
 
 

@@ -11,7 +11,7 @@ from numbered_video import write_video
 from processes import children, gone
 
 from hrpro.jobs.background import start, status
-from hrpro.workers import MAX_WORKERS
+from hrpro.workers import MAX_WORKERS, uninterrupted
 
 
 def wait(condition, seconds=30):
@@ -80,6 +80,19 @@ def test_workers_interrupted_while_they_start_print_nothing(long_and_short):
     wait(lambda: len(workers_of(process.pid)) == 2)
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate(timeout=10)[1] == "cancelled\n" and process.returncode == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_waits_until_a_worker_has_been_started(number):
+    received, started = [], []
+    before = signal.signal(number, lambda number, _: received.append(number))
+    try:
+        with uninterrupted():
+            os.kill(os.getpid(), number)
+            started += [True, *received]
+    finally:
+        signal.signal(number, before)
+    assert started == [True] and received == [number]
 
 
 def test_workers_end_with_a_killed_demo(tmp_path):

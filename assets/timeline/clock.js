@@ -176,9 +176,11 @@ export class Clock {
         if (frame === 0) this.pause();
       }
     }
-    if (this.range && this.playing && this.time >= this.range.end - .5 / this.frames.fps) {
-      if (this.range.loop) this.seek(this.range.start);
-      else this.pause();
+    const last = this.range && this.range.end - .5 / this.frames.fps;
+    if (this.range && this.playing && this.time >= last) {
+      const { start, loop } = this.range;
+      if (!loop) this.pause();
+      this.seek(loop ? start : last);                      // it may have played on while the browser was busy
     }
   }
 

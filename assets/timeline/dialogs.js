@@ -7,14 +7,16 @@ import { mergeClass, removeClass, renameClass, styleClasses } from "./edits.js";
 function ask(parent, label, build) {
   return new Promise((resolve) => {
     let answer = null;
+    const finish = () => {
+      dialog.remove();
+      resolve(answer);
+    };
     const close = (given) => {
       answer = given;
       dialog.close();
+      finish();                                            // before the next key: the event waits for the next frame
     };
-    const dialog = el("dialog", { class: "ask", "aria-label": label, onclose: () => {
-      dialog.remove();
-      resolve(answer);
-    } }, el("h3", {}, label));
+    const dialog = el("dialog", { class: "ask", "aria-label": label, onclose: finish }, el("h3", {}, label));
     dialog.append(...build(close));
     parent.append(dialog);
     dialog.showModal();

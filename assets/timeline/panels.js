@@ -153,7 +153,7 @@ export class QueuePanel {
     this.list = new List({
       rowHeight: 40, label: "Suggestions", key: (moment) => moment.id,
       draw: (moment) => el("button", { type: "button", class: "moment", onclick: () => this.go(moment),
-        "aria-current": this.moments[this.at] === moment ? "true" : null,
+        "aria-current": this.moments[this.at]?.id === moment.id ? "true" : null,
         title: `${moment.label} in ${moment.video} at ${clockText(moment.time)}: ${moment.why}` },
       el("span", { class: "tag", style: `--class:${colourOf(moment.label)}` }, initials(moment.label)),
       el("span", { class: "name" }, moment.why, el("small", {}, `${clockText(moment.time, 0)} ${moment.video}`))),
@@ -194,7 +194,7 @@ export class QueuePanel {
   }
 
   go(moment) {
-    this.at = this.moments.indexOf(moment);
+    this.at = this.moments.findIndex(({ id }) => id === moment.id);       // a row may have one of an earlier list
     this.list.render();
     this.list.reveal(moment.id);
     this.onGo(moment);

@@ -1,5 +1,6 @@
 """Data and run folders for the app."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -18,8 +19,16 @@ def folders(tmp_path, monkeypatch):
     monkeypatch.setenv("HRPRO_CKPT", str(ckpt))
     yield data, ckpt
     for job in jobs(ckpt):
-        if status(job).running:
-            os.killpg(job.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            if status(job).running:
+                os.killpg(job.pid, signal.SIGKILL)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Pages wait for the check of a data set, however slow the machine is."""
+    monkeypatch.setattr("app.projects.PATIENCE", 60)
+    monkeypatch.setattr("app.checks.checked.__defaults__", (60,))
 
 
 @pytest.fixture

@@ -97,6 +97,7 @@ def test_corrected_file_is_noticed(folders, make_dataset):
 
 def test_slow_check_does_not_block_the_page(folders, make_dataset, monkeypatch):
     root = make_dataset(folders[0] / "tiny")
+    monkeypatch.setattr("app.projects.PATIENCE", .3)
     gate = threading.Event()
     _pool().submit(gate.wait, 60)                       # checks run one after the other
     began = time.monotonic()

@@ -227,8 +227,16 @@ def test_damaged_video_is_reported(http, world):
 
 
 @pytest.fixture
-def fresh(world):
-    """Remove the data set's log and point files."""
+def fresh(world, monkeypatch):
+    """Without the data set's log and point files. Nothing writes these a second later, during another test."""
+    async def never(*_):
+        pass
+
+    monkeypatch.setattr("app.routes._project", never)
+    remove_labels(world)
+
+
+def remove_labels(world):
     from hrpro.labels import operations
     for name in ("labels", "point_labels"):
         shutil.rmtree(world / "dataset" / "Small" / name, ignore_errors=True)
@@ -276,7 +284,8 @@ def test_client_with_another_log_is_told_to_reload(http, fresh, known):
     assert http.get(f"/labels/Small/v1?{known}").json() == {"seq": 1, "reload": True}
 
 
-def test_point_file_is_updated_after_a_label(http, fresh, world):
+def test_point_file_is_updated_after_a_label(http, world):
+    remove_labels(world)
     post(http, [add("a", 2)])
     path = world / "dataset" / "Small" / "point_labels" / "points.csv"
     deadline = time.monotonic() + 5

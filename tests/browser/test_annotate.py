@@ -319,6 +319,7 @@ def test_double_click_on_a_point_plays_the_seconds_around_it(desk):
     desk.click("HighJump", 4)
     desk.page.mouse.dblclick(*desk.spot("HighJump", 4))
     desk.page.wait_for_function("() => window.stage().clock.playing")
-    desk.page.wait_for_function("() => !window.stage().clock.playing && window.stage().clock.asked !== null")
-    assert desk.frame == pytest.approx(149, abs=3)
+    desk.page.wait_for_function("() => !window.stage().clock.playing && window.stage().clock.asked !== null "
+                                "&& window.stage().clock.asked === window.stage().clock.shown")
+    assert desk.frame == 149
     assert desk.saved(1) == [("HighJump", 100)]

@@ -239,6 +239,8 @@ def test_watched_parts_are_tracked_and_survive_a_reload(desk):
     desk.page.locator(".cost").get_by_text("Watched ").wait_for()
     desk.key("End")
     assert len(desk.page.evaluate("() => window.stage().watched")) == 1, "a jump is not watched"
-    desk.page.wait_for_timeout(1100)
+    desk.page.wait_for_function("(end) => Object.entries(localStorage).some(([key, text]) => "
+                                "key.startsWith('hrpro.watched.') && JSON.parse(text).spans.at(-1)?.[1] >= end - .01)",
+                                arg=end)
     desk.open()
     assert desk.page.evaluate("() => window.stage().watched")[0][1] == pytest.approx(end, abs=.2)

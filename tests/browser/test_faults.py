@@ -280,6 +280,7 @@ def test_two_tabs_labelling_at_once_lose_nothing(desk, context, app, clip):
     for _ in range(40):
         stamp(desk, "1", times=1)
         stamp(other, "1", "3", times=1)
+    other.page.locator(".badge.save.saved").wait_for()
     stored = desk.saved(120)
     assert other.saved(120) == stored
     assert sorted(stored) == sorted([*[("HighJump", frame) for frame in range(1, 41)] * 2,
@@ -309,9 +310,11 @@ def test_desk_shows_the_log_as_it_is_after_it_was_truncated(desk, busy):
     os.truncate(log_of(desk), log_of(desk).stat().st_size - 30)
     if busy:
         stamp(desk, "2", times=1)
-    desk.page.wait_for_function("(count) => window.stage().lanes.flatMap((lane) => lane.points).length === count",
-                                arg=3 if busy else 2)
-    assert desk.saved(3 if busy else 2)[:2] == [("HighJump", 1), ("HighJump", 2)]
+    expected = [("HighJump", 1), ("HighJump", 2), *[("Run up", 4)] * busy]
+    desk.page.wait_for_function("(expected) => JSON.stringify(window.stage().lanes.flatMap((lane) => "
+                                "lane.points.map((point) => [lane.label, point.frame]))) === JSON.stringify(expected)",
+                                arg=expected)
+    assert desk.saved(len(expected)) == expected
 
 
 def test_error_replaces_the_desk_if_the_data_set_is_invalid(page, app):

@@ -106,5 +106,5 @@ def test_another_site_cannot_frame_pages_or_embed_images(app, clip, rebound, els
     }""", f"{app.url}/thumbs/{clip}/even?sprite")
     page.evaluate("(url) => { const f = document.createElement('iframe'); f.src = url; document.body.append(f); }",
                   app.url)
-    page.wait_for_timeout(1500)
-    assert len(page.frames) == 2 and page.frames[1].evaluate("location.href") == "chrome-error://chromewebdata/"
+    assert len(page.frames) == 2
+    page.frames[1].wait_for_function("() => location.href === 'chrome-error://chromewebdata/'")

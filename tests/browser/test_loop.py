@@ -70,6 +70,7 @@ def test_workflow_from_an_empty_app_to_watching_a_mistake(app, page):
 
     page.get_by_role("link", name="Evaluate").click()
     page.get_by_role("tab", name="Mistakes").click(timeout=60_000)
+    page.wait_for_url("**tab=Mistakes*")
     page.get_by_text(re.compile(r"False positives: \d")).wait_for()
     viewer.click_row(0, 30)
     page.wait_for_url("**/explore*t=*")
