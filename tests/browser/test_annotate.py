@@ -197,14 +197,17 @@ def test_real_clips_can_be_played_and_labelled(page, app, shared):
     expected = []
     for name, video in info.items():
         page.get_by_role("button", name=name).click()
-        page.wait_for_function("(name) => window.stage().current.id === name && window.stage().clock.frames.times "
-                               "&& window.stage().clock.shown !== null", arg=name)
+        page.wait_for_function("""(name) => {
+          const { current, clock } = window.stage();
+          return current.id === name && clock.ready && clock.frames.times && clock.asked === clock.shown;
+        }""", arg=name)
         desk.key("l")
         page.wait_for_function("() => window.stage().clock.shown > 20")
         desk.key("k")
         page.wait_for_function("() => window.stage().clock.asked === window.stage().clock.shown")
         desk.key("1")
-        frame = page.evaluate("() => window.stage().clock.shown")
+        frame = page.evaluate("() => window.stage().clock.asked")
+        page.wait_for_function("(frame) => window.stage().clock.shown === frame", arg=frame)
         expected.append((name, frame, pytest.approx(video.times[frame], abs=1e-9)))
         page.locator(".badge.save.saved").wait_for()
         page.wait_for_function("() => window.stage().lanes.flatMap((lane) => lane.points).every((point) => point.who)")
