@@ -110,13 +110,13 @@ class Desk:
         self.page.wait_for_function("() => window.stage().clock.ready && window.stage().clock.shown !== null")
 
     def spot(self, label: str, seconds: float) -> tuple[float, float]:
-        """Page coordinates of a moment in a class's lane."""
-        return tuple(self.page.evaluate("""([label, seconds]) => {
+        """Page coordinates of a moment in a class's lane, as soon as the lane is painted."""
+        return tuple(self.page.wait_for_function("""([label, seconds]) => {
           const { canvas, scene, axis } = window.stage();
           const box = canvas.getBoundingClientRect();
           const row = scene.rows.find((row) => row.lane.label === label);
-          return [box.left + axis.x(seconds), box.top + row.y + row.height / 2];
-        }""", [label, seconds]))
+          return row && [box.left + axis.x(seconds), box.top + row.y + row.height / 2];
+        }""", arg=[label, seconds]).json_value())
 
     def click(self, label: str, seconds: float, **more) -> None:
         self.page.mouse.click(*self.spot(label, seconds), **more)
