@@ -13,13 +13,13 @@ import streamlit as st
 
 from app.checks import PATIENCE, checked, last_report
 from app.paths import ckpt_root, data_root, data_sets, unusable_folders
-from app.runs import job_button, job_of, job_progress, part, relative_to_cwd
+from app.runs import job_button, job_of, job_progress, part, relative_to_cwd, show_command
 from app.state import choose
 from app.text import plain, said_of
 from hrpro.create import VIDEO_SUFFIXES, create_project
 from hrpro.data.validate import FIX, LEVELS, Report
 from hrpro.errors import InputError, number_of
-from hrpro.jobs.background import Job, hrpro_command, read_jobs, start, status
+from hrpro.jobs.background import Job, hrpro_command, read_jobs, running_on, start, status
 from hrpro.jobs.train import option, shell
 from hrpro.labels.operations import LabelStore, label_store, log_file
 from hrpro.labels.segments import accepted_segments, segments_to_csv, segments_to_json
@@ -60,8 +60,7 @@ def overview() -> None:
 
 def _working(target: Path) -> bool:
     """Whether a job is changing the data set."""
-    job = job_of(target)
-    return bool(job and status(job).running)
+    return running_on(ckpt_root(), target) is not None
 
 
 def _card(root: Path) -> None:
@@ -142,8 +141,7 @@ def _exports(root: Path) -> None:
         for label, name, command, text in kinds:
             st.download_button(label, partial(_exported, root, text), f"{root.name} {name}", on_click="ignore",
                                key=f"export {name} {root}")
-            st.code(shell(relative_to_cwd(["labels", command, str(root), "-o", name])), language=None,
-                    wrap_lines=True)
+            show_command(["labels", command, str(root), "-o", name])
 
 
 def _exported(root: Path, text: Callable[[LabelStore], str]) -> str:
@@ -166,7 +164,7 @@ def _findings(root: Path, report: Report) -> None:
         if len(report.findings) > SHOWN:
             lines.append(f"… and {len(report.findings) - SHOWN} more; the command below prints them all.")
         st.markdown("\n\n".join(lines))
-        st.code(shell(relative_to_cwd(["validate", str(root)])), language=None, wrap_lines=True)
+        show_command(["validate", str(root)])
 
 
 def _trainings() -> None:
@@ -200,7 +198,7 @@ def _make_demo(root: Path) -> None:
         if not _working(root) and not root.is_dir():
             job_button("Make the demo", partial(_start, arguments, "demo", root), job, key="demo",
                        icon=":material/movie:", type="primary")
-            st.code(shell(relative_to_cwd(arguments)), language=None, wrap_lines=True)
+            show_command(arguments)
 
 
 def notes() -> None:
@@ -236,7 +234,7 @@ def _new_project(number: int) -> None:
     place = f"./{folder}" if folder.startswith("-") else folder or "VIDEOS_FOLDER"
     words = ["create", name or "NAME", place, "--data_path", str(data_root()),
              *(option("--classes", *filter(None, classes)) if any(classes) else [])]
-    st.code(shell(relative_to_cwd(words)), language=None, wrap_lines=True)
+    show_command(words)
     count = f" ({number_of(len(uploads), 'video')})" if uploads else ""     # more may still be uploading
     if st.button(f"Create project{count}", type="primary", key=f"new project create {number}"):
         _create(name, folder, uploads, classes)

@@ -78,14 +78,18 @@ def relative_to_cwd(words: Sequence[str]) -> list[str]:
             for word in words]
 
 
+def show_command(words: Sequence[str]) -> None:
+    """Show the command line of `python -m hrpro` with these arguments."""
+    st.code(shell(relative_to_cwd(words)), language=None, wrap_lines=True)
+
+
 @st.fragment(run_every="5s")
 def run_panel(run: Run) -> None:
     """State, progress, curves, figures and log of one run, updated every second during training.
 
     Like the cards on Projects, it redraws itself and never reruns the page.
     """
-    job = job_of(run.root)
-    part(_panel, run, live=bool(job and status(job).running) or run.busy())
+    part(_panel, run, live=bool(running_on(ckpt_root(), run.root)) or run.busy())
 
 
 def _panel(run: Run) -> None:
@@ -126,8 +130,7 @@ def _panel(run: Run) -> None:
         with st.expander("Log and command", expanded=bool(message), key=f"log {run.root}"):
             st.code("\n".join(tail(job, LOG_LINES)) or "Nothing printed yet.", language=None)
             st.caption("Full log:")
-            st.code(shell(relative_to_cwd(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])), language=None,
-                    wrap_lines=True)
+            show_command(["jobs", "--ckpt_path", str(ckpt_root()), "--log", job.id])
             st.caption("Started with:")
             st.code(shell(relative_to_cwd(job.arguments)) if job.arguments else shlex.join(job.command),
                     language=None, wrap_lines=True)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.checks import checked
 from app.paths import ckpt_root
-from app.runs import begun, job_of, relative_to_cwd, training_now
+from app.runs import begun, job_of, show_command, training_now
 from app.settings import field_key, missing_devices, settings_form
 from app.state import choose
 from app.text import plain, said_of
@@ -17,7 +17,7 @@ from hrpro.config import DEVICES, Config, cfg_of, config_of
 from hrpro.data.run import STAGES, Run, find_runs
 from hrpro.errors import InputError
 from hrpro.jobs.background import status
-from hrpro.jobs.train import shell, start_training, train_arguments
+from hrpro.jobs.train import start_training, train_arguments
 
 CHAINS = {"Both stages": STAGES, "Stage 1": (1,), "Stage 2": (2,)}
 
@@ -46,8 +46,8 @@ def new_run(dataset: Path) -> None:
         _start(dataset, None, chain, [*obstacles, f"Fix the highlighted settings: {', '.join(config)}."])
         return
     command.caption("The same on the command line:")
-    command.code(shell(relative_to_cwd(train_arguments(cfg_of(dataset), config, chain))), language=None,
-                 wrap_lines=True)
+    with command:
+        show_command(train_arguments(cfg_of(dataset), config, chain))
     _start(dataset, config, chain, obstacles)
 
 

@@ -424,7 +424,7 @@ def test_silent_training_in_a_terminal_is_running_until_its_process_ends(folders
                                                 for event in events))
     test = open_page("train", dataset="tiny", run="HR-Pro")
     assert ":material/play_circle: Running" in shown(test)
-    assert any(caption.value.startswith("No progress for 1 min ") for caption in test.caption)
+    assert any(caption.value.startswith("No progress for 1 min 1") for caption in test.caption)
     resume = next(button for button in test.button if button.label == "Resume")
     assert resume.disabled and "process that this page did not start" in resume.help
     assert "Cancel" not in [button.label for button in test.button]
